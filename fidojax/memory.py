@@ -1,0 +1,101 @@
+"""How many images fit: read off the compiled program's own memory analysis."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fidojax import run
+from fidojax.types import Classifier, Method
+
+MARGIN = 1.5
+"""Measured peaks exceed the analysis: 580 MB against 419 MB in the worst case seen."""
+SHARE = 0.5
+"""Of the device's free memory, how much one run may take."""
+LARGEST = 64
+"""Larger micro-batches bought no speed in benchmarks/RESULTS.md."""
+
+
+def find_micro_batch(
+    method: Method,
+    classifier: Classifier,
+    shape: tuple[int, int, int],
+    most: int,
+    *,
+    static: tuple[tuple[str, Any], ...] = (),
+    options: Mapping[str, Any] | None = None,
+    each: Mapping[str, Any] | None = None,
+    device: jax.Device | None = None,
+) -> int:
+    """The largest power of two of images per device that fits into its memory.
+
+    Compiles the method's step for one and for two images, without running it, and extends the
+    line through their memory needs.
+
+    Args:
+        shape: "h w c" of the images.
+        most: no more than this (rounded up to a power of two).
+        static, options: as `fidojax.run.split_options` returns them.
+        each: per-image options.
+    """
+    ceiling = 1
+    while ceiling < min(most, LARGEST):
+        ceiling *= 2
+    if ceiling == 1:
+        return 1
+    needs = [
+        program_bytes(
+            method, classifier, shape, n, static=static, options=options or {}, each=each or {}
+        )
+        for n in (1, 2)
+    ]
+    slope = max(needs[1] - needs[0], 1)
+    fixed = needs[0] - slope
+    room = SHARE * free_bytes(device or jax.local_devices()[0]) / MARGIN
+    best = 1
+    while best < ceiling and fixed + slope * best * 2 <= room:
+        best *= 2
+    return best
+
+
+def program_bytes(
+    method: Method,
+    classifier: Classifier,
+    shape: tuple[int, int, int],
+    images: int,
+    *,
+    static: tuple[tuple[str, Any], ...],
+    options: Mapping[str, Any],
+    each: Mapping[str, Any],
+) -> int:
+    """Bytes of arguments, results and temporaries of one compiled call on so many images."""
+    batch = (
+        jax.eval_shape(lambda: jax.random.split(jax.random.key(0), images)),
+        jax.ShapeDtypeStruct((images, *shape), jnp.float32),
+        jax.ShapeDtypeStruct((images,), jnp.int32),
+        jax.tree.map(lambda x: jax.ShapeDtypeStruct((images, *x.shape[1:]), x.dtype), dict(each)),
+    )
+    known = {"method": method, "static": static}
+    if run.is_iterative(method):
+        state = jax.eval_shape(
+            lambda c, b, o: run.init(c, b, o, **known), classifier, batch, dict(options)
+        )
+        lowered = run.advance.lower(classifier, batch, dict(options), state, **known, length=1)
+    else:
+        lowered = run.one_shot.lower(classifier, batch, dict(options), **known)
+    analysis = lowered.compile().memory_analysis()
+    return (
+        analysis.temp_size_in_bytes
+        + analysis.argument_size_in_bytes
+        + analysis.output_size_in_bytes
+    )
+
+
+def free_bytes(device: jax.Device) -> int:
+    """Free memory of the device; for the CPU, the machine's."""
+    stats = device.memory_stats()
+    if stats and "bytes_limit" in stats:
+        return stats["bytes_limit"] - stats["bytes_in_use"]
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,73 @@
+"""The maps that look at no classifier: the controls of FIDO Table 1."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fidojax.types import Classifier, Explanation, Image, PRNGKey, Target
+
+
+class NoInfo(NamedTuple):
+    """A baseline has nothing to tell besides its map."""
+
+
+def max(key: PRNGKey, classifier: Classifier, image: Image, target: Target) -> Explanation:
+    """The whole picture: every pixel has saliency 1.
+
+    Reference: FIDO Table 1, "Max".
+    """
+    del key, classifier, target
+    return Explanation(jnp.ones(image.shape[:2], jnp.float32), NoInfo())
+
+
+def center(
+    key: PRNGKey, classifier: Classifier, image: Image, target: Target, *, area: float = 0.5
+) -> Explanation:
+    """A centred box of the given share of the area: 1 inside, 0 outside.
+
+    Args:
+        area: share of the picture in (0, 1]; the sides are rounded to whole pixels.
+
+    Reference: FIDO Table 1, "Center".
+    """
+    del key, classifier, target
+    height, width = image.shape[:2]
+    side = jnp.sqrt(jnp.asarray(area, jnp.float32))
+    return Explanation(
+        _inside(height, jnp.round(side * height))[:, None]
+        * _inside(width, jnp.round(side * width))[None, :],
+        NoInfo(),
+    )
+
+
+def _inside(size: int, length: Float[Array, ""]) -> Float[Array, " size"]:
+    first = jnp.floor((size - length) / 2)
+    at = jnp.arange(size)
+    return ((at >= first) & (at < first + length)).astype(jnp.float32)
+
+
+def box(
+    key: PRNGKey,
+    classifier: Classifier,
+    image: Image,
+    target: Target,
+    *,
+    boxes: Float[Array, "b 4"],
+) -> Explanation:
+    """The union of an object's ground-truth boxes: 1 inside, 0 outside.
+
+    Args:
+        boxes: y0, x0, y1, x1 as shares of height and width in [0, 1], as TFDS gives them; rounded
+            to pixels and half open. A box of no area adds nothing, so a batch may be padded.
+
+    Reference: FIDO Table 1, "BBox".
+    """
+    del key, classifier, target
+    height, width = image.shape[:2]
+    pixels = jnp.round(boxes * jnp.array([height, width, height, width], boxes.dtype))
+    y, x = jnp.arange(height), jnp.arange(width)
+    rows = (y >= pixels[:, 0, None]) & (y < pixels[:, 2, None])
+    columns = (x >= pixels[:, 1, None]) & (x < pixels[:, 3, None])
+    union = jnp.any(rows[:, :, None] & columns[:, None, :], axis=0)
+    return Explanation(union.astype(jnp.float32), NoInfo())

@@ -1,0 +1,46 @@
+"""The evidence for one class: what a method maximises (SSR) or minimises (SDR).
+
+Every function takes logits "... k" and the index of the class, and returns "...". Natural logarithms.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fidojax.types import Logits, Target
+
+Score = Callable[[Logits, Target], Float[Array, "..."]]
+
+
+def log_odds(logits: Logits, target: Target) -> Float[Array, "..."]:
+    """log p(target) - log(1 - p(target)), exact also where p rounds to 0 or 1.
+
+    The softmax's normaliser cancels: the logit minus the log-sum-exp of all other logits.
+    """
+    others = jnp.where(jnp.arange(logits.shape[-1]) == target, -jnp.inf, logits)
+    return logit(logits, target) - jax.nn.logsumexp(others, axis=-1)  # FIDO eq. 3, VDSM eq. 7
+
+
+def log_probability(logits: Logits, target: Target) -> Float[Array, "..."]:
+    """log p(target), the negated cross-entropy."""
+    return logit(jax.nn.log_softmax(logits), target)
+
+
+def logit(logits: Logits, target: Target) -> Float[Array, "..."]:
+    """The class's own logit."""
+    return jnp.take(logits, jnp.asarray(target), axis=-1)
+
+
+def probability(logits: Logits, target: Target) -> Float[Array, "..."]:
+    """p(target), the softmax probability in [0, 1]."""
+    return logit(jax.nn.softmax(logits), target)
+
+
+SCORES: dict[str, Score] = {
+    "log_odds": log_odds,
+    "log_probability": log_probability,
+    "logit": logit,
+    "probability": probability,
+}

@@ -1,0 +1,64 @@
+"""The nouns of the library: every signature is written with these names.
+
+A *mask* says what the classifier may see: 1 keeps a pixel, 0 drops it, everywhere in the library.
+Images have values in [0, 1] and channels last; a classifier's preprocessing is part of the classifier.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from jaxtyping import Array, Float, Int, Key
+
+Image = Float[Array, "h w c"]
+"""One picture, values in [0, 1]."""
+Images = Float[Array, "n h w c"]
+"""A batch of pictures."""
+Mask = Float[Array, "h w"]
+"""1 = keep the pixel, 0 = drop it; values between are a relaxation or a probability."""
+Saliency = Float[Array, "h w"]
+"""Larger = more important for the target; float32."""
+Logits = Float[Array, "... k"]
+"""One value per class, before the softmax."""
+Target = Int[Array, ""] | int
+"""The index of the class to explain."""
+PRNGKey = Key[Array, ""]
+"""A typed key, `jax.random.key(seed)`."""
+Scalar = Float[Array, ""]
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """A callable pytree: `classifier(images "n h w c") -> logits "n k"`.
+
+    `jax.tree_util.Partial(apply, params)` is the plain form, and `fidojax.adapters` builds it from
+    Flax, Keras and Equinox. It is an argument of every compiled function, so that new weights
+    neither retrace nor get baked in as constants.
+    """
+
+    def __call__(self, images: Any, /) -> Any: ...
+
+
+@runtime_checkable
+class Infiller(Protocol):
+    """A callable pytree: `infill(key, image, mask) -> reference image`, the whole picture.
+
+    The mask is hard (values 0 and 1). What the reference holds at kept pixels does not matter.
+    """
+
+    def __call__(self, key: Any, image: Any, mask: Any, /) -> Any: ...
+
+
+class Explanation(NamedTuple):
+    """What a method returns for one picture.
+
+    Attributes:
+        saliency: "h w" float32, larger = more important.
+        info: the method's own NamedTuple of what one may plot (objective per step, mask, ...).
+    """
+
+    saliency: Saliency
+    info: Any
+
+
+Method = Callable[..., Explanation]
+"""`method(key, classifier, image, target, *, options) -> Explanation`, for one image."""
