@@ -1,7 +1,8 @@
 """fidojax: explain image classifiers by counterfactual generation, in JAX.
 
-Pure functions for one image, `method(key, classifier, image, target, *, options) -> Explanation`, that
-jit and vmap, and `explain_batch` for many images at once. Infillers are in the package `infillers`.
+Pure functions for one image, `method(key, classifier, image, target, *, options) -> Explanation`,
+that jit and vmap, and `explain_batch` for many images at once. Infillers are in the package
+`infillers`.
 """
 
 from fidojax import presets
@@ -10,11 +11,11 @@ from fidojax.methods import (
     LOOPS,
     METHODS,
     bbmp,
-    box,
-    center,
+    center_box,
     fido,
-    max,
+    max_box,
     meaningful_perturbation,
+    object_box,
 )
 from fidojax.run import explain_batch, explain_groups, image_keys
 from fidojax.types import Classifier, Explanation, Infiller
@@ -29,13 +30,13 @@ __all__ = [
     "Infiller",
     "Loop",
     "bbmp",
-    "box",
-    "center",
+    "center_box",
     "explain_batch",
     "explain_groups",
     "fido",
     "image_keys",
-    "max",
+    "max_box",
     "meaningful_perturbation",
+    "object_box",
     "presets",
 ]

@@ -1,4 +1,4 @@
-"""Mask distributions and their regularisers: Bernoulli, its relaxation, upsampling, total variation.
+"""Mask distributions and their regulariser: Bernoulli, Concrete, upsampling, total variation.
 
 1 = keep. All functions are for one mask "h w"; batches are `jax.vmap`.
 """

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from fidojax import run
-from fidojax.types import Classifier, Method
+from fidojax.types import Classifier, Device, Method
 
 MARGIN = 1.5
 """Measured peaks exceed the analysis: 580 MB against 419 MB in the worst case seen."""
@@ -27,7 +27,7 @@ def find_micro_batch(
     static: tuple[tuple[str, Any], ...] = (),
     options: Mapping[str, Any] | None = None,
     each: Mapping[str, Any] | None = None,
-    device: jax.Device | None = None,
+    device: Device | None = None,
 ) -> int:
     """The largest power of two of images per device that fits into its memory.
 
@@ -86,6 +86,8 @@ def program_bytes(
     else:
         lowered = run.one_shot.lower(classifier, batch, dict(options), **known)
     analysis = lowered.compile().memory_analysis()
+    if analysis is None:
+        raise RuntimeError("this backend has no memory analysis: give micro_batch")
     return (
         analysis.temp_size_in_bytes
         + analysis.argument_size_in_bytes
@@ -93,7 +95,7 @@ def program_bytes(
     )
 
 
-def free_bytes(device: jax.Device) -> int:
+def free_bytes(device: Device) -> int:
     """Free memory of the device; for the CPU, the machine's."""
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:

@@ -1,7 +1,7 @@
 """The two questions of Dabkowski & Gal as values to minimise, shared by FIDO, VDSM and BBMP.
 
-The papers' L1 terms have their signs swapped against their own convention (z = 1 keeps); these follow
-the authors' code (docs/deviations.md). All sums are over the pixels of the full-size mask.
+The papers' L1 terms have their signs swapped against their own convention (z = 1 keeps); these
+follow the authors' code (docs/deviations.md). All sums are over the pixels of the full-size mask.
 """
 
 from fidojax.masks import total_variation

@@ -1,11 +1,11 @@
 """Many images at once: one compiled program, fixed memory, all local devices.
 
-`explain_batch` vmaps a method over images, pads the last group, shards the groups over the devices and
-drives iterative methods from the host in compiled chunks of steps. On the CPU a chunk is one step, since
-XLA's convolution gradients fall into a slow path inside loops there; elsewhere it is many.
+`explain_batch` vmaps a method over images, pads the last group, shards the groups over the devices
+and drives iterative methods from the host in compiled chunks of steps. On the CPU a chunk is one
+step, since XLA's convolution gradients fall into a slow path inside loops there; elsewhere many.
 
-The key of an image is folded from the seed and its id, so at one micro-batch size its map is the same
-bit for bit in any grouping, order and number of devices.
+The key of an image is folded from the seed and its id, so at one micro-batch size its map is the
+same bit for bit in any grouping, order and number of devices.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from jaxtyping import Array, Int, Key
 
 from fidojax import loop as loops
 from fidojax.methods import LOOPS, METHODS
-from fidojax.types import Classifier, Explanation, Images, Method
+from fidojax.types import Classifier, Device, Explanation, Images, Method
 
 CHUNK = 50
 """Steps per compiled call on accelerators."""
@@ -40,7 +40,7 @@ def explain_batch(
     seed: int = 0,
     ids: Sequence[int | str] | None = None,
     micro_batch: int | None = None,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Device] | None = None,
     progress: Progress | None = None,
 ) -> Explanation:
     """Explain every image of a batch with the same method and options.
@@ -95,7 +95,7 @@ def explain_groups(
     seed: int = 0,
     ids: Sequence[int | str] | None = None,
     micro_batch: int | None = None,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Device] | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Explanation]:
     """As `explain_batch`, yielding each finished group of images in order, unpadded."""
@@ -128,9 +128,8 @@ def explain_groups(
     for group in range(groups):
         # The last group repeats its final image, so that every group runs the same program.
         rows = np.minimum(np.arange(group * size, (group + 1) * size), len(images) - 1)
-        batch = jax.device_put(
-            (keys[rows], images[rows], targets[rows], jax.tree.map(lambda x: x[rows], each)), split
-        )
+        part = jax.tree.map(lambda leaf: leaf[rows], (keys, images, targets, each))  # noqa: B023
+        batch = jax.device_put(part, split)
         tell = progress and partial(_tell_group, progress, group, groups)
         explanation = _explain_group(method, classifier, batch, static, dynamic, tell)
         real = min(size, len(images) - group * size)
@@ -260,7 +259,8 @@ def advance(classifier, batch, options, state, *, method, static, length):
             lambda state, _: loop.step(classifier, image, target, state), state, length=length
         )
 
-    return jax.vmap(go)(*batch, state)
+    keys, images, targets, each = batch
+    return jax.vmap(go)(keys, images, targets, each, state)
 
 
 @_compiled
@@ -273,7 +273,8 @@ def readout(classifier, batch, options, state, history, *, method, static):
         loop = loop_of(method, **dict(static), **options, **each)
         return loop.readout(classifier, image, target, state, history)
 
-    return jax.vmap(finish)(*batch, state, history)
+    keys, images, targets, each = batch
+    return jax.vmap(finish)(keys, images, targets, each, state, history)
 
 
 def _check(images: np.ndarray, targets: np.ndarray, ids: Sequence, each: dict) -> None:

@@ -1,6 +1,7 @@
 """The evidence for one class: what a method maximises (SSR) or minimises (SDR).
 
-Every function takes logits "... k" and the index of the class, and returns "...". Natural logarithms.
+Every function takes logits "... k" and the index of the class, and returns "...".
+Logarithms are natural.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """The nouns of the library: every signature is written with these names.
 
 A *mask* says what the classifier may see: 1 keeps a pixel, 0 drops it, everywhere in the library.
-Images have values in [0, 1] and channels last; a classifier's preprocessing is part of the classifier.
+Images have values in [0, 1] and channels last; preprocessing is part of the classifier.
 """
 
 from collections.abc import Callable
@@ -24,6 +24,8 @@ Target = Int[Array, ""] | int
 PRNGKey = Key[Array, ""]
 """A typed key, `jax.random.key(seed)`."""
 Scalar = Float[Array, ""]
+Device = Any
+"""A `jax.Device`; jax declares it as a variable, which no annotation may name."""
 
 
 @runtime_checkable

@@ -7,7 +7,7 @@
 from collections.abc import Callable
 
 from fidojax.loop import Loop
-from fidojax.methods.baselines import box, center, max
+from fidojax.methods.baselines import center_box, max_box, object_box
 from fidojax.methods.bbmp import bbmp, bbmp_loop
 from fidojax.methods.fido import fido, fido_loop
 from fidojax.methods.meaningful_perturbation import (
@@ -20,9 +20,9 @@ METHODS: dict[str, Method] = {
     "fido": fido,
     "bbmp": bbmp,
     "meaningful_perturbation": meaningful_perturbation,
-    "max": max,
-    "center": center,
-    "box": box,
+    "max": max_box,
+    "center": center_box,
+    "box": object_box,
 }
 
 LOOPS: dict[str, Callable[..., Loop]] = {
@@ -31,4 +31,16 @@ LOOPS: dict[str, Callable[..., Loop]] = {
     "meaningful_perturbation": meaningful_perturbation_loop,
 }
 
-__all__ = ["LOOPS", "METHODS", *METHODS, "bbmp_loop", "fido_loop", "meaningful_perturbation_loop"]
+__all__ = [
+    "LOOPS",
+    "METHODS",
+    "bbmp",
+    "bbmp_loop",
+    "center_box",
+    "fido",
+    "fido_loop",
+    "max_box",
+    "meaningful_perturbation",
+    "meaningful_perturbation_loop",
+    "object_box",
+]

@@ -12,7 +12,7 @@ class NoInfo(NamedTuple):
     """A baseline has nothing to tell besides its map."""
 
 
-def max(key: PRNGKey, classifier: Classifier, image: Image, target: Target) -> Explanation:
+def max_box(key: PRNGKey, classifier: Classifier, image: Image, target: Target) -> Explanation:
     """The whole picture: every pixel has saliency 1.
 
     Reference: FIDO Table 1, "Max".
@@ -21,7 +21,7 @@ def max(key: PRNGKey, classifier: Classifier, image: Image, target: Target) -> E
     return Explanation(jnp.ones(image.shape[:2], jnp.float32), NoInfo())
 
 
-def center(
+def center_box(
     key: PRNGKey, classifier: Classifier, image: Image, target: Target, *, area: float = 0.5
 ) -> Explanation:
     """A centred box of the given share of the area: 1 inside, 0 outside.
@@ -47,7 +47,7 @@ def _inside(size: int, length: Float[Array, ""]) -> Float[Array, " size"]:
     return ((at >= first) & (at < first + length)).astype(jnp.float32)
 
 
-def box(
+def object_box(
     key: PRNGKey,
     classifier: Classifier,
     image: Image,
