@@ -1,0 +1,72 @@
+"""Preprocessing: resize and centre crop to the classifier's size, boxes along with the picture."""
+
+from typing import NamedTuple
+
+import numpy as np
+import PIL.Image
+from jaxtyping import Float, Int, Real
+
+IMAGENET_CROP = 224 / 256
+"""Shorter side to 256, middle 224: how ImageNet classifiers are evaluated (FIDO does the same)."""
+
+
+class Placement(NamedTuple):
+    """Where the pixels of a picture went.
+
+    Attributes:
+        scale: rows and columns of the resized picture per row and column of the original.
+        offset: rows and columns that the crop cut off at the top and at the left.
+        size: rows and columns of the result.
+    """
+
+    scale: tuple[float, float]
+    offset: tuple[int, int]
+    size: tuple[int, int]
+
+
+def fit(
+    picture: PIL.Image.Image, size: tuple[int, int, int], crop: float = 1.0
+) -> tuple[Float[np.ndarray, "h w c"], Placement]:
+    """Resize a picture (mode "RGB", "L" or "F") to the classifier's size, keeping its proportions.
+
+    The picture is resized (bilinear, antialiased) until `size / crop` just fits into it, and the
+    middle is cut out. For a square size that is: shorter side to `size / crop`, centre crop.
+
+    Args:
+        size: height, width and channels (1 or 3) that the classifier takes. Colour becomes grey by
+            ITU-R 601 luma, grey becomes three equal channels.
+        crop: share of the shorter side that is kept, in (0, 1]; see `IMAGENET_CROP`.
+
+    Returns:
+        The image, "h w c" float32 in [0, 1], and where the pixels went.
+    """
+    height, width, channels = size
+    if channels == 1 and picture.mode == "RGB":
+        picture = picture.convert("L")
+    rows, cols = height / crop, width / crop
+    if rows * picture.width >= cols * picture.height:  # the height is the tighter side
+        new_height = round(rows)
+        new_width = max(int(new_height * picture.width / picture.height), width)
+    else:
+        new_width = round(cols)
+        new_height = max(int(new_width * picture.height / picture.width), height)
+    top, left = round((new_height - height) / 2), round((new_width - width) / 2)
+    resized = picture.resize((new_width, new_height), PIL.Image.Resampling.BILINEAR)
+    cut = np.asarray(resized.crop((left, top, left + width, top + height)))
+    image = cut.astype(np.float32) if picture.mode == "F" else cut.astype(np.float32) / 255
+    if image.ndim == 2:
+        image = np.repeat(image[..., None], channels, axis=2)
+    scale = (new_height / picture.height, new_width / picture.width)
+    return np.clip(image, 0, 1), Placement(scale, (top, left), (height, width))
+
+
+def place_boxes(boxes: Real[np.ndarray, "b 4"], placement: Placement) -> Int[np.ndarray, "k 4"]:
+    """Carry boxes (top, left, bottom, right) in pixels of the original over to the fitted image.
+
+    Corners are rounded and clipped to the image, and boxes that have nothing left in it are
+    dropped; the result is half-open, so `image[top:bottom, left:right]` is the object.
+    """
+    corners = np.round(boxes * np.tile(placement.scale, 2) - np.tile(placement.offset, 2))
+    corners = np.clip(corners, 0, np.tile(placement.size, 2)).astype(np.int32)
+    kept = (corners[:, 2] > corners[:, 0]) & (corners[:, 3] > corners[:, 1])
+    return corners[kept]

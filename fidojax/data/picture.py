@@ -1,0 +1,44 @@
+"""What a source of pictures yields: a picture ready for the classifier, or the reason why not."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture at the classifier's size.
+
+    Attributes:
+        id: stable name; the same picture of the same source has the same id in every run.
+        image: "h w c" float32 in [0, 1].
+        label: index of the true class in the data set that the picture comes from, if known.
+        boxes: "b 4" object boxes in pixels of `image`, half-open (top, left, bottom, right);
+            None where the source has none.
+        source: where it comes from, for people: a path or `tfds:NAME/SPLIT`.
+        label_name: the data set's name of `label`.
+    """
+
+    id: str
+    image: Float[np.ndarray, "h w c"]
+    label: int | None = None
+    boxes: Int[np.ndarray, "b 4"] | None = None
+    source: str = ""
+    label_name: str | None = None
+
+
+@dataclass(frozen=True)
+class BadPicture:
+    """Something that was given as a picture and is none.
+
+    Attributes:
+        source: the file or the data set's entry.
+        reason: what is wrong, one clause without the source's name and without a full stop.
+    """
+
+    source: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.reason}"
