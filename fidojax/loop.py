@@ -5,6 +5,7 @@ A method's file builds a `Loop` from its options. The pure method is `run(loop, 
 progress, early stopping and cancelling live. All functions are for ONE image.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
-from fidojax.types import Classifier, Explanation, Image, PRNGKey, Scalar, Target
+from fidojax.types import Classifier, Explanation, Image, Method, PRNGKey, Scalar, Target
 
 
 class Loop(NamedTuple):
@@ -96,6 +97,22 @@ def average_tail(state: State, value: Any, steps: int, share: float | Scalar) ->
     weight = jnp.where(count >= 1, 1.0 / jnp.maximum(count, 1.0), 0.0)
     average = jax.tree.map(lambda a, v: a + weight * (v - a), state.average, value)
     return state._replace(average=average)
+
+
+def method(loop: Callable[..., Loop]) -> Method:
+    """The pure method of a loop's factory: its options and documentation, the one signature."""
+
+    def explain(
+        key: PRNGKey, classifier: Classifier, image: Image, target: Target, **options: Any
+    ) -> Explanation:
+        return run(loop(**options), key, classifier, image, target)
+
+    data = [p for p in inspect.signature(explain).parameters.values() if p.name != "options"]
+    options = inspect.signature(loop).parameters.values()
+    explain.__signature__ = inspect.Signature([*data, *options])  # type: ignore[attr-defined]
+    explain.__name__ = explain.__qualname__ = loop.__name__.removesuffix("_loop")
+    explain.__module__, explain.__doc__ = loop.__module__, loop.__doc__
+    return explain
 
 
 def run(

@@ -35,12 +35,12 @@ def concrete(noise: Mask, keep: Mask, temperature: float | Scalar) -> Mask:
     return jax.nn.sigmoid((logit + noise) / temperature)
 
 
-def upsample(mask: Mask, shape: tuple[int, int]) -> Mask:
-    """Bilinear interpolation to `shape`, corner pixels on corner pixels (align_corners=True).
+def upsample(mask: Mask, shape: tuple[int, ...]) -> Mask:
+    """Bilinear interpolation to the two sides of `shape`, corner pixels on corner pixels (align_corners=True).
 
     Written as two small matrix products, which are fast on every device and in both directions.
     """
-    if mask.shape == shape:
+    if mask.shape == tuple(shape):
         return mask
     rows = _interpolation(mask.shape[0], shape[0], mask.dtype)
     columns = _interpolation(mask.shape[1], shape[1], mask.dtype)

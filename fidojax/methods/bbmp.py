@@ -6,12 +6,9 @@ jittered mask, is `fidojax.methods.meaningful_perturbation`. With a generative i
 BBMP-CA of FIDO section 4.6, `threshold` its tau.
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
 
 from fidojax import loop as loops
 from fidojax.counterfactual import mix
@@ -20,50 +17,11 @@ from fidojax.methods import readout
 from fidojax.objective import OBJECTIVES, minimised, saliency
 from fidojax.score import SCORES
 from fidojax.types import (
-    Classifier,
     Explanation,
-    Image,
     Infiller,
     Mask,
-    PRNGKey,
     Scalar,
-    Target,
 )
-
-
-class BbmpInfo(NamedTuple):
-    """What a BBMP run leaves besides the map.
-
-    Attributes:
-        objective: "steps", the minimised value.
-        score: "steps", score of the target on the soft mixture.
-        keep: "h w", the soft mask.
-        reference: "h w c", one infill given the pixels with keep > 0.5.
-        mixture: "h w c", those pixels on that infill.
-        probability: p(target) on the mixture.
-        original: p(target) on the image.
-    """
-
-    objective: Float[Array, " steps"]
-    score: Float[Array, " steps"]
-    keep: Mask
-    reference: Image
-    mixture: Image
-    probability: Scalar
-    original: Scalar
-
-
-def bbmp(
-    key: PRNGKey, classifier: Classifier, image: Image, target: Target, **options
-) -> Explanation:
-    """Saliency by one soft mask in [0, 1], found by gradient descent.
-
-    The map is the mask (SSR) or one minus the mask (SDR). The options are those of `bbmp_loop`;
-    `infill` has no default. Errors: as `bbmp_loop`.
-
-    Reference: FIDO section 3.2, Algorithm 1.
-    """
-    return loops.run(bbmp_loop(**options), key, classifier, image, target)
 
 
 def bbmp_loop(
@@ -80,7 +38,9 @@ def bbmp_loop(
     threshold: float | Scalar = 1.0,
     score: str = "log_odds",
 ) -> loops.Loop:
-    """BBMP's optimisation with its options filled in; the defaults are FIDO's authors' values.
+    """Saliency by one soft mask in [0, 1], found by gradient descent.
+
+    The map is the mask (SSR) or one minus the mask (SDR). The defaults are FIDO's authors' values.
 
     Args:
         infill: fills the picture; an infiller that looks at kept pixels is shown those with
@@ -98,6 +58,8 @@ def bbmp_loop(
 
     Raises:
         ValueError: an unknown name, or a count below 1.
+
+    Reference: FIDO section 3.2, Algorithm 1.
     """
     readout.check_choice("objective", objective, OBJECTIVES)
     readout.check_choice("score", score, tuple(SCORES))
@@ -131,10 +93,11 @@ def bbmp_loop(
 
     def finish(classifier, image, target, state, history):
         keep = upsample(jnp.clip(state.params, 0.0, 1.0), image.shape[:2])
-        reference, mixture, shown, original = readout.counterfactual(
-            state.key, classifier, image, target, keep, infill
-        )
-        info = BbmpInfo(history.objective, history.score, keep, reference, mixture, shown, original)
+        reference = readout.final_infill(state.key, infill, image, keep)
+        info = readout.mask_info(classifier, image, target, keep, reference, history)
         return Explanation(saliency(objective, keep), info)
 
     return loops.Loop(steps, init, step, finish, 1)
+
+
+bbmp = loops.method(bbmp_loop)

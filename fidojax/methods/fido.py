@@ -11,17 +11,15 @@ Dropout Saliency Maps" (2017), is the same method in the configuration `fidojax.
 | x-hat           | `reference`, the infill                                                    |
 | phi(x, z)       | `counterfactual.mix`                                                       |
 | s_M(c)          | `score`                                                                    |
-| L_SSR, L_SDR    | `objective`                                                                |
+| L_SSR, L_SDR    | `objective.minimised`                                                      |
 
 Where paper and authors' code differ, docs/deviations.md has a row.
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from fidojax import loop as loops
 from fidojax.counterfactual import mix
@@ -35,48 +33,11 @@ from fidojax.types import (
     Image,
     Infiller,
     Mask,
-    PRNGKey,
     Scalar,
     Target,
 )
 
 SCHEDULES = ("linear", "cosine", "constant")
-
-
-class FidoInfo(NamedTuple):
-    """What a FIDO run leaves besides the map.
-
-    Attributes:
-        objective: "steps", the minimised value, with its regularisers at their warm-up weight.
-        score: "steps", mean score of the target over the sampled counterfactuals.
-        keep: "h w", keep probability.
-        reference: "h w c", one infill given the pixels with keep > 0.5.
-        mixture: "h w c", those pixels on that infill: what the classifier sees of the explanation.
-        probability: p(target) on the mixture.
-        original: p(target) on the image.
-    """
-
-    objective: Float[Array, " steps"]
-    score: Float[Array, " steps"]
-    keep: Mask
-    reference: Image
-    mixture: Image
-    probability: Scalar
-    original: Scalar
-
-
-def fido(
-    key: PRNGKey, classifier: Classifier, image: Image, target: Target, **options
-) -> Explanation:
-    """Saliency by a learned Bernoulli distribution over masks.
-
-    The map is, per pixel, the probability in [0, 1] of being kept (SSR: the smallest region that
-    supports the decision) or of being dropped (SDR: the smallest region that destroys it).
-    The options are those of `fido_loop`; `infill` has no default. Errors: as `fido_loop`.
-
-    Reference: FIDO section 3, Algorithm 2.
-    """
-    return loops.run(fido_loop(**options), key, classifier, image, target)
 
 
 def fido_loop(
@@ -99,7 +60,11 @@ def fido_loop(
     average: float | Scalar = 0.0,
     score: str = "log_odds",
 ) -> loops.Loop:
-    """FIDO's optimisation with its options filled in; the defaults are the authors' values.
+    """Saliency by a learned Bernoulli distribution over masks.
+
+    The map is, per pixel, the probability in [0, 1] of being kept (SSR: the smallest region that
+    supports the decision) or of being dropped (SDR: the smallest region that destroys it). The
+    defaults are the authors' values.
 
     Args:
         infill: fills the dropped pixels; sees the rounded mask and gets no gradient.
@@ -124,6 +89,8 @@ def fido_loop(
 
     Raises:
         ValueError: an unknown name, or a count below 1 (odd, where `antithetic`).
+
+    Reference: FIDO section 3, Algorithm 2.
     """
     readout.check_choice("objective", objective, OBJECTIVES)
     readout.check_choice("schedule", schedule, SCHEDULES)
@@ -161,16 +128,21 @@ def fido_loop(
         weight = jnp.minimum(now / warmup, 1.0) if warmup else 1.0
 
         def loss(theta):
-            keep = upsample(jax.nn.sigmoid(theta), shape)
-            z = jax.vmap(lambda n: concrete(n, keep, heat))(noise)
-            hard = jax.lax.stop_gradient(jnp.round(z))
-            keys = jax.random.split(infill_key, samples)
-            reference = jax.lax.stop_gradient(
-                jax.vmap(infill, in_axes=(0, None, 0))(keys, image, hard)
+            return sampled_objective(
+                theta,
+                noise,
+                jax.random.split(infill_key, samples),
+                classifier,
+                image,
+                target,
+                infill=infill,
+                objective=objective,
+                lam=lam,
+                tv=tv,
+                temperature=heat,
+                warmup=weight,
+                score=score,
             )
-            logits = classifier(jax.vmap(mix, in_axes=(None, 0, 0))(image, z, reference))
-            mean = jnp.mean(SCORES[score](logits, target))
-            return minimised(objective, mean, keep, lam, tv, weight), mean
 
         (value, mean), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
         state = loops.update(state, grads, adam)
@@ -179,10 +151,47 @@ def fido_loop(
 
     def finish(classifier, image, target, state, history):
         keep = upsample(state.average, image.shape[:2])
-        reference, mixture, shown, original = readout.counterfactual(
-            state.key, classifier, image, target, keep, infill
-        )
-        info = FidoInfo(history.objective, history.score, keep, reference, mixture, shown, original)
+        reference = readout.final_infill(state.key, infill, image, keep)
+        info = readout.mask_info(classifier, image, target, keep, reference, history)
         return Explanation(saliency(objective, keep), info)
 
     return loops.Loop(steps, init, step, finish, samples)
+
+
+fido = loops.method(fido_loop)
+
+
+def sampled_objective(
+    theta: Float[Array, "rows columns"],
+    noise: Float[Array, "samples h w"],
+    keys: Key[Array, " samples"],
+    classifier: Classifier,
+    image: Image,
+    target: Target,
+    *,
+    infill: Infiller,
+    objective: str,
+    lam: float | Scalar,
+    tv: float | Scalar,
+    temperature: float | Scalar,
+    warmup: float | Scalar = 1.0,
+    score: str = "log_odds",
+) -> tuple[Scalar, Scalar]:
+    """One step's minimised value and mean score, differentiable in `theta`.
+
+    Args:
+        theta: logit of the keep probability, before upsampling.
+        noise: standard logistic noise, one map per mask.
+        keys: one per mask, for the infiller.
+        warmup: the regularisers' weight now, in [0, 1].
+
+    The other arguments are those of `fido_loop`.
+    """
+    keep = upsample(jax.nn.sigmoid(theta), image.shape[:2])
+    z = jax.vmap(lambda n: concrete(n, keep, temperature))(noise)
+    # The classifier sees the relaxed mask, the infiller the rounded one, and no gradient passes it.
+    hard = jax.lax.stop_gradient(jnp.round(z))
+    reference = jax.lax.stop_gradient(jax.vmap(infill, in_axes=(0, None, 0))(keys, image, hard))
+    logits = classifier(jax.vmap(mix, in_axes=(None, 0, 0))(image, z, reference))
+    mean = jnp.mean(SCORES[score](logits, target))
+    return minimised(objective, mean, keep, lam, tv, warmup), mean

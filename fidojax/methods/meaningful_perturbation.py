@@ -25,48 +25,12 @@ from fidojax.types import (
     Mask,
     PRNGKey,
     Scalar,
-    Target,
 )
-
-
-class MeaningfulPerturbationInfo(NamedTuple):
-    """What a run leaves besides the map.
-
-    Attributes:
-        objective: "steps", the minimised value.
-        score: "steps", the probability that is to be destroyed, in [0, 1].
-        keep: "h w", the blurred mask.
-        reference: "h w c", the null image.
-        mixture: "h w c", the pixels with keep > 0.5 on the null image.
-        probability: p(target) on the mixture.
-        original: p(target) on the image.
-    """
-
-    objective: Float[Array, " steps"]
-    score: Float[Array, " steps"]
-    keep: Mask
-    reference: Image
-    mixture: Image
-    probability: Scalar
-    original: Scalar
 
 
 class _Constant(NamedTuple):
     reference: Image  # the null image, made once
     classes: Float[Array, " k"]  # 1 for the classes whose probabilities are summed
-
-
-def meaningful_perturbation(
-    key: PRNGKey, classifier: Classifier, image: Image, target: Target, **options
-) -> Explanation:
-    """Saliency by the smallest smooth region whose deletion destroys the class.
-
-    The map is one minus the blurred mask, in [0, 1]. The options are those of
-    `meaningful_perturbation_loop`; `infill` has no default (the paper's is `blur(10.0)`).
-
-    Reference: Fong & Vedaldi 2017, section 4.
-    """
-    return loops.run(meaningful_perturbation_loop(**options), key, classifier, image, target)
 
 
 def meaningful_perturbation_loop(
@@ -83,7 +47,9 @@ def meaningful_perturbation_loop(
     init_mask: str = "circle",
     top_classes: int = 0,
 ) -> loops.Loop:
-    """The optimisation with its options filled in; the defaults are the authors' values.
+    """Saliency by the smallest smooth region whose deletion destroys the class.
+
+    The map is one minus the blurred mask, in [0, 1]. The defaults are the authors' values.
 
     Args:
         infill: makes the null image, once.
@@ -104,6 +70,8 @@ def meaningful_perturbation_loop(
 
     Raises:
         ValueError: an unknown name, or a count below 1.
+
+    Reference: Fong & Vedaldi 2017, section 4.
     """
     readout.check_choice("init_mask", init_mask, ("circle", "random"))
     readout.check_count(steps=steps, scale=scale)
@@ -144,13 +112,13 @@ def meaningful_perturbation_loop(
         mask = jnp.clip(state.params, 0.0, 1.0)
         keep = _enlarge(mask, image.shape[:2], scale, mask_blur)
         reference = state.constant.reference
-        mixture, shown, original = readout.judge(classifier, image, target, keep, reference)
-        info = MeaningfulPerturbationInfo(
-            history.objective, history.score, keep, reference, mixture, shown, original
-        )
+        info = readout.mask_info(classifier, image, target, keep, reference, history)
         return Explanation(1 - keep, info)
 
     return loops.Loop(steps, init, step, finish, 1)
+
+
+meaningful_perturbation = loops.method(meaningful_perturbation_loop)
 
 
 def _enlarge(mask: Mask, shape: tuple[int, int], scale: int, sigma: float) -> Mask:

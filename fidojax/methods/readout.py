@@ -1,11 +1,37 @@
-"""What the iterative methods share at their doors: option checks and the final counterfactual."""
+"""What the methods that optimise a mask share: option checks, and the info they leave."""
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from fidojax.counterfactual import mix
+from fidojax.loop import Record
 from fidojax.score import probability
 from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Scalar, Target
+
+
+class MaskInfo(NamedTuple):
+    """What a method that optimises a mask leaves besides the map.
+
+    Attributes:
+        objective: "steps", the minimised value, with its regularisers at their weight then.
+        score: "steps", mean score of the target over the sampled counterfactuals.
+        keep: "h w", keep probability (FIDO) or soft mask (BBMP), in [0, 1].
+        reference: "h w c", one infill given the pixels with keep > 0.5.
+        mixture: "h w c", those pixels on that infill: what the classifier sees of the explanation.
+        probability: p(target) on the mixture.
+        original: p(target) on the image.
+    """
+
+    objective: Float[Array, " steps"]
+    score: Float[Array, " steps"]
+    keep: Mask
+    reference: Image
+    mixture: Image
+    probability: Scalar
+    original: Scalar
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -29,31 +55,31 @@ def optimised_shape(image: Image, size: int | None) -> tuple[int, int]:
     return (size, size)
 
 
-def counterfactual(
-    key: PRNGKey,
+def final_infill(key: PRNGKey, infill: Infiller, image: Image, keep: Mask) -> Image:
+    """One infill given the pixels with keep > 0.5."""
+    return infill(jax.random.fold_in(key, jnp.iinfo(jnp.int32).max), image, harden(keep))
+
+
+def mask_info(
     classifier: Classifier,
     image: Image,
     target: Target,
     keep: Mask,
-    infill: Infiller,
-) -> tuple[Image, Image, Scalar, Scalar]:
-    """What the classifier sees of a finished explanation.
-
-    Returns the infill given the pixels with keep > 0.5, those pixels mixed with it, and the
-    target's probability on the mixture and on the image.
-    """
-    infill_key = jax.random.fold_in(key, jnp.iinfo(jnp.int32).max)  # no step's key
-    reference = infill(infill_key, image, harden(keep))
-    return reference, *judge(classifier, image, target, keep, reference)
-
-
-def judge(
-    classifier: Classifier, image: Image, target: Target, keep: Mask, reference: Image
-) -> tuple[Image, Scalar, Scalar]:
-    """The pixels with keep > 0.5 on the reference, and p(target) there and on the image."""
+    reference: Image,
+    history: Record,
+) -> MaskInfo:
+    """Judge the finished mask: show the classifier its pixels on the reference."""
     mixture = mix(image, harden(keep), reference)
     shown, original = probability(classifier(jnp.stack([mixture, image])), target)
-    return mixture, shown, original
+    return MaskInfo(
+        objective=history.objective,
+        score=history.score,
+        keep=keep,
+        reference=reference,
+        mixture=mixture,
+        probability=shown,
+        original=original,
+    )
 
 
 def harden(keep: Mask) -> Mask:
