@@ -1,0 +1,21 @@
+"""The metrics by name. One file holds one metric and its kin.
+
+`METRICS[name](key, classifier, image, target, saliency, *, options) -> NamedTuple`, for one image;
+pure, so they jit, and batches are `jax.vmap`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from fidojax.metrics.mixture import mixture
+from fidojax.metrics.objective import expected_objective
+from fidojax.metrics.removal import preservation, removal
+
+METRICS: dict[str, Callable[..., Any]] = {
+    "removal": removal,
+    "preservation": preservation,
+    "expected_objective": expected_objective,
+    "mixture": mixture,
+}
+
+__all__ = ["METRICS", "expected_objective", "mixture", "preservation", "removal"]

@@ -1,0 +1,102 @@
+"""Does the class survive on the pixels that a map keeps, and would any mask of that area do?
+
+FIDO's Figures 2 and 4 show the mixture that the classifier sees of an explanation with the class's
+probability on it. The three controls keep exactly as many pixels, to give that number a measure.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fidojax.counterfactual import mix
+from fidojax.masks import upsample
+from fidojax.methods.readout import check_choice
+from fidojax.metrics.probe import rank
+from fidojax.objective import OBJECTIVES
+from fidojax.score import probability
+from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Saliency, Scalar, Target
+
+
+class Mixture(NamedTuple):
+    """What `mixture` returns for one picture; all values in [0, 1].
+
+    Attributes:
+        probability: p(target) on the map's own mixture.
+        area: share of kept pixels, the same for all four masks.
+        random: p(target) where as many pixels were kept at random, each for itself.
+        coarse: p(target) where smooth blobs of that area were kept: bilinear noise at a quarter of
+            the image's sides, the resolution of FIDO's own map.
+        center: p(target) where the pixels nearest to the centre were kept, a centred box.
+        original: p(target) on the image.
+        image: "h w c", the map's own mixture.
+    """
+
+    probability: Scalar
+    area: Scalar
+    random: Scalar
+    coarse: Scalar
+    center: Scalar
+    original: Scalar
+    image: Image
+
+
+def mixture(
+    key: PRNGKey,
+    classifier: Classifier,
+    image: Image,
+    target: Target,
+    saliency: Saliency,
+    *,
+    infill: Infiller,
+    objective: str = "ssr",
+    threshold: float | Scalar = 0.5,
+) -> Mixture:
+    """The class's probability on the picture with the dropped pixels filled in, beside controls.
+
+    Args:
+        saliency: a map in [0, 1]: keep probability ("ssr") or drop probability ("sdr").
+        infill: fills the dropped pixels; all masks are filled with the same key.
+        threshold: pixels with a keep probability above it are kept.
+
+    Raises:
+        ValueError: the map's shape is not the image's, or an unknown objective.
+
+    Reference: FIDO section 4.2 (the map's own mixture).
+    """
+    check_choice("objective", objective, OBJECTIVES)
+    if saliency.shape != image.shape[:2]:
+        raise ValueError(f"saliency has shape {saliency.shape}, expected {image.shape[:2]}")
+    infill_key, random_key, coarse_key = jax.random.split(key, 3)
+    keep = saliency if objective == "ssr" else 1 - saliency
+    own = keep > threshold
+    count = own.sum()
+    shape = (image.shape[0], image.shape[1])
+    coarse = (-(-shape[0] // 4), -(-shape[1] // 4))
+    orders = [
+        jax.random.uniform(random_key, shape),
+        upsample(jax.random.uniform(coarse_key, coarse), shape),
+        _distance(shape),
+    ]
+    masks = jnp.stack([own, *(rank(order) < count for order in orders)]).astype(image.dtype)
+
+    def see(mask: Mask) -> Image:
+        return mix(image, mask, infill(infill_key, image, mask))
+
+    seen = jax.vmap(see)(masks)
+    shown = probability(classifier(jnp.concatenate([seen, image[None]])), target)
+    return Mixture(
+        probability=shown[0],
+        area=masks[0].mean(),
+        random=shown[1],
+        coarse=shown[2],
+        center=shown[3],
+        original=shown[4],
+        image=seen[0],
+    )
+
+
+def _distance(shape: tuple[int, int]) -> Mask:
+    """Distance from the centre in shares of the sides, in the maximum norm: its balls are boxes."""
+    y, x = (jnp.abs(jnp.arange(n) - (n - 1) / 2) / n for n in shape)
+    return jnp.maximum(y[:, None], x[None, :])
