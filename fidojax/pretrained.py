@@ -1,0 +1,162 @@
+"""Classifiers with weights: the shipped ones, weights on disk, and Keras's through `keras:NAME`.
+
+    cat = load("tiny_imagenet40")
+    logits = cat.classifier(images)  # "n 64 64 3" in [0, 1] -> "n 40"
+
+Weights are .npz files of plain arrays, one per parameter, named by its path in the network with
+"/" between ("conv1/kernel"; kernels HWIO, batch norm folded into the biases). They are stored as
+float16, read without pickle, and computed with in float32.
+"""
+
+import functools
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.tree_util import Partial
+
+from fidojax.networks import MnistAllConv, ResNet
+from fidojax.types import Classifier
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+# The order is that of the data set: a class's place is its logit.
+# fmt: off
+TINY_IMAGENET40 = (
+    "goldfish", "European fire salamander", "bullfrog", "American alligator", "boa constrictor",
+    "trilobite", "tarantula", "ladybug", "monarch", "goose", "koala", "jellyfish", "snail",
+    "American lobster", "black stork", "king penguin", "dugong", "golden retriever",
+    "German shepherd", "Persian cat", "lion", "brown bear", "bison", "chimpanzee",
+    "African elephant", "lesser panda", "school bus", "sports car", "bullet train", "tabby",
+    "teapot", "umbrella", "volleyball", "banana", "lemon", "pizza", "orange", "bell pepper",
+    "mushroom", "espresso",
+)
+# fmt: on
+
+
+class Pretrained(NamedTuple):
+    """A classifier with what one needs to know to use it.
+
+    Attributes:
+        name: what `load` was asked for.
+        classifier: images "n h w c" in [0, 1] -> logits "n k"; its preprocessing is inside.
+        labels: readable class names, one per logit.
+        size: (h, w, c) of the images.
+    """
+
+    name: str
+    classifier: Classifier
+    labels: tuple[str, ...]
+    size: tuple[int, int, int]
+
+
+class Shipped(NamedTuple):
+    """A row of `SHIPPED`: how to build the network that the weights of that name belong to."""
+
+    network: Callable[[], nnx.Module]
+    labels: tuple[str, ...]
+    size: tuple[int, int, int]
+
+
+SHIPPED = {
+    "tiny_imagenet40": Shipped(
+        lambda: ResNet(40, (24, 64, 128, 256), (1, 2, 2, 1), norm=False, rngs=nnx.Rngs(0)),
+        TINY_IMAGENET40,
+        (64, 64, 3),
+    ),
+    "mnist": Shipped(lambda: MnistAllConv(nnx.Rngs(0)), tuple("0123456789"), (28, 28, 1)),
+}
+
+
+def load(name: str = "tiny_imagenet40", weights: str | Path | None = None) -> Pretrained:
+    """A classifier ready to be explained.
+
+    Args:
+        name: a key of `SHIPPED`, or "keras:NAME" for a network of `keras.applications`.
+        weights: a file to read instead of the shipped one; its arrays must have the names and
+            shapes of the network called `name`. It may store any floating type.
+
+    Raises:
+        ValueError: the name is unknown, or the file's arrays do not fit the network.
+        FileNotFoundError: there is no such file.
+    """
+    if name.startswith("keras:"):
+        from fidojax.adapters import load_keras
+
+        return load_keras(name.removeprefix("keras:"), weights)
+    if name not in SHIPPED:
+        raise ValueError(f'name must be "keras:NAME" or one of {", ".join(SHIPPED)}; got {name!r}')
+    shipped = SHIPPED[name]
+    path = WEIGHTS / f"{name}.npz" if weights is None else Path(weights)
+    return Pretrained(name, restore(path, shipped.network), shipped.labels, shipped.size)
+
+
+def save(path: str | Path, network: nnx.Module) -> None:
+    """Writes the parameters as float16; a network with batch norm is folded first (`fold`)."""
+    graph, params, rest = nnx.split(network, nnx.Param, ...)
+    del graph
+    if jax.tree.leaves(rest):
+        raise ValueError("network holds more than parameters: fold its batch norm before saving")
+    named: dict[str, Any] = {
+        _name(key): np.asarray(leaf[...], np.float16) for key, leaf in nnx.to_flat_state(params)
+    }
+    # An open file, since np.savez appends ".npz" to a name that lacks it.
+    with open(path, "wb") as file:
+        np.savez(file, **named)
+
+
+def restore(path: str | Path, network: Callable[[], nnx.Module]) -> Classifier:
+    """The classifier `network()` with the weights of a file that `save` wrote.
+
+    Two calls with the same `network` differ in their arrays only, so a compiled function takes
+    new weights without tracing again. Raises as `load` does.
+    """
+    graph, expected = _skeleton(network)
+    shapes = {_name(key): leaf.shape for key, leaf in nnx.to_flat_state(expected)}
+    arrays = _read(Path(path))
+    if arrays.keys() != shapes.keys():
+        missing = sorted(shapes.keys() - arrays.keys())
+        extra = sorted(arrays.keys() - shapes.keys())
+        raise ValueError(f"weights {path} lack the arrays {missing} and have unknown ones {extra}")
+    for name, array in arrays.items():
+        if array.shape != shapes[name] or not np.issubdtype(array.dtype, np.floating):
+            raise ValueError(
+                f"weights {path}: {name} must be floating with shape {shapes[name]}, "
+                f"got {array.dtype} with shape {array.shape}"
+            )
+        if not np.isfinite(array).all():
+            raise ValueError(f"weights {path}: {name} must be finite")
+    flat = [
+        (key, leaf.replace(jnp.asarray(arrays[_name(key)], jnp.float32)))
+        for key, leaf in nnx.to_flat_state(expected)
+    ]
+    return Partial(_apply, graph, nnx.from_flat_state(flat))
+
+
+def _apply(graph: Any, params: Any, images: Any) -> Any:
+    return nnx.merge(graph, params)(jnp.asarray(images))
+
+
+@functools.cache
+def _skeleton(network: Callable[[], nnx.Module]) -> tuple[Any, Any]:
+    """Structure and shapes, without drawing weights; the same object each time: no retracing."""
+    return nnx.split(nnx.eval_shape(network))
+
+
+def _name(key: tuple) -> str:
+    return "/".join(str(part) for part in key)
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise FileNotFoundError(f"weights {path}: there is no such file, expected an .npz")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, zipfile.BadZipFile, AttributeError, EOFError, TypeError) as error:
+        raise ValueError(f"weights {path}: expected an .npz of plain arrays") from error
