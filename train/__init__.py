@@ -1,0 +1,1 @@
+"""Training programs, one per shipped network: `python -m train.classifier --help`."""

@@ -1,0 +1,181 @@
+"""Trains the classifiers that fidojax ships.
+
+    python -m train.classifier tiny-imagenet40 --data-dir D --out DIR --devices 4
+    python -m train.classifier mnist --data-dir D --out DIR
+    python -m train.classifier smoke --out DIR          # seconds, synthetic pictures
+
+D holds the TFDS data sets as array_record. `--devices` splits a CPU into that many: XLA's weight
+gradients hardly use more than one core each, so data-parallel steps are twice as fast. Kill it at
+any time: the same command continues and ends with the same bits. At its end it writes NAME.npz
+(float16) and its model card NAME.md into DIR.
+"""
+
+import dataclasses
+import shlex
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from flax import nnx
+from jax.sharding import NamedSharding, PartitionSpec
+
+from train import export, pictures
+from train.classifier_step import Run, make_step, network, optimiser
+from train.loop import fit, same_settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings of one run; the defaults are those of tiny_imagenet40."""
+
+    name: str = "tiny_imagenet40"
+    """Data set and name of the files written."""
+    out: Path = Path("runs/tiny_imagenet40")
+    """Folder for checkpoints, metrics.csv and the result."""
+    data_dir: Path | None = None
+    """Folder of TFDS data sets; TFDS's own default if not given."""
+    split: str = "validation"
+    """The split that is measured and never trained on."""
+    seed: int = 0
+    devices: int = 0
+    """Devices to split the CPU into; 0 takes the local devices as they are."""
+
+    widths: tuple[int, ...] = (24, 64, 128, 256)
+    """Channels of the ResNet's stages; empty for the MNIST network."""
+    blocks: tuple[int, ...] = (1, 2, 2, 1)
+
+    epochs: int = 50
+    batch: int = 128
+    optimizer: str = "sgd"
+    """"sgd" (Nesterov, momentum 0.9) or "adamw"."""
+    learning_rate: float = 0.1
+    warmup: float = 0.06
+    """Part of the run in which the learning rate rises; then it falls as a cosine to 0."""
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.1
+    ema: float = 0.998
+    """Decay of the moving average of the weights, which is what gets exported."""
+
+    sizes: tuple[tuple[float, int], ...] = ((0.0, 48), (0.7, 64))
+    """(from this part of the run on, side of the crops in pixels): small crops first save time."""
+    area: tuple[float, float] = (0.2, 1.0)
+    """Area of the random crops, as a fraction of the picture."""
+    ratio: tuple[float, float] = (0.75, 1.3333)
+    flip: bool = True
+    colours: float = 0.35
+    """Strength of the changes of brightness, contrast and saturation; 0 for none."""
+
+
+CONFIGS = {
+    "tiny-imagenet40": ("ResNet, 40 classes, 64 x 64 x 3", Config()),
+    "mnist": (
+        "the small network that VDSM explains, 28 x 28 x 1",
+        Config(
+            name="mnist",
+            out=Path("runs/mnist"),
+            split="test",
+            widths=(),
+            blocks=(),
+            epochs=30,
+            optimizer="adamw",
+            learning_rate=2e-3,
+            weight_decay=1e-2,
+            label_smoothing=0.0,
+            sizes=((0.0, 28),),
+            area=(0.75, 1.25),
+            ratio=(0.85, 1.1765),
+            flip=False,
+            colours=0.0,
+        ),
+    ),
+    "smoke": (
+        "a few steps on synthetic pictures, to see the program run",
+        Config(
+            name="smoke",
+            out=Path("runs/smoke"),
+            widths=(8, 8),
+            blocks=(1, 1),
+            epochs=4,
+            batch=32,
+            learning_rate=0.05,
+            ema=0.9,
+            sizes=((0.0, 16), (0.5, 24)),
+        ),
+    ),
+}
+
+
+def data(config: Config) -> tuple[pictures.Pictures, pictures.Pictures]:
+    """Training pictures and measured pictures."""
+    if config.name == "smoke":
+        return pictures.synthetic(256, 24, 6, seed=1), pictures.synthetic(96, 24, 6, seed=2)
+    train = pictures.read(config.data_dir, config.name, "train")
+    return train, pictures.read(config.data_dir, config.name, config.split)
+
+
+def main(config: Config) -> None:
+    """Trains, measures and writes the weights and their card."""
+    begun = time.time()
+    if config.devices:  # before anything starts the backend
+        jax.config.update("jax_num_cpu_devices", config.devices)
+    if config.batch % jax.local_device_count():
+        raise ValueError(
+            f"--batch {config.batch} must be a multiple of the {jax.local_device_count()} devices"
+        )
+    fixed = {k: v for k, v in dataclasses.asdict(config).items() if k not in ("out", "data_dir")}
+    same_settings(config.out, fixed)
+    train, test = data(config)
+    per_epoch = len(train.labels) // config.batch
+    steps = config.epochs * per_epoch
+
+    mesh = jax.make_mesh((jax.local_device_count(),), ("data",), (jax.sharding.AxisType.Auto,))
+    replicated = NamedSharding(mesh, PartitionSpec())
+    spread = NamedSharding(mesh, PartitionSpec("data"))
+    graph, params, stats = nnx.split(network(config, len(test.names)), nnx.Param, ...)
+    tx = optimiser(config, steps)
+    run = Run(params, stats, tx.init(params), (params, stats))
+    run = jax.device_put(jax.tree.map(jnp.array, run), replicated)  # copies, since steps donate
+    jitted = make_step(config, graph, tx, replicated)
+
+    def step(run: Run, index: int):
+        epoch, place = divmod(index, per_epoch)
+        if place == 0 or epoch not in orders:
+            orders.clear()
+            orders[epoch] = pictures.order(len(train.labels), config.seed, epoch)
+        rows = orders[epoch][place * config.batch : (place + 1) * config.batch]
+        size = [side for start, side in config.sizes if index >= start * steps][-1]
+        images, labels = jax.device_put((train.images[rows], train.labels[rows]), spread)
+        return jitted(run, images, labels, jnp.int32(index), size=size)
+
+    orders: dict[int, np.ndarray] = {}
+    forward = jax.jit(lambda average, images: nnx.merge(graph, *average, copy=True)(images))
+
+    def evaluate(run: Run) -> dict[str, float]:
+        average = jax.device_get(run.average)
+        guess = export.predict(partial(forward, average), test.images).argmax(-1)
+        return {config.split: float(np.mean(guess == test.labels)), "seconds": time.time() - begun}
+
+    print(
+        f"{config.name}: {len(train.labels)} pictures, {steps} steps, {len(mesh.devices)} devices"
+    )
+    run = fit(
+        run,
+        step,
+        steps=steps,
+        directory=config.out,
+        save_every=per_epoch,
+        evaluate=evaluate,
+        title=config.name,
+    )
+    command = "python -m train.classifier " + shlex.join(sys.argv[1:])
+    model = nnx.merge(graph, *jax.device_get(run.average), copy=True)
+    export.write(config, model, test, command)
+
+
+if __name__ == "__main__":
+    main(tyro.extras.overridable_config_cli(CONFIGS))

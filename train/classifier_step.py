@@ -1,0 +1,88 @@
+"""One training step of the classifiers: augment, differentiate, update, average."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax.sharding import NamedSharding
+
+from fidojax.networks import MnistAllConv, ResNet
+from train import augment
+
+
+class Run(NamedTuple):
+    """What is saved; randomness and data order follow from the seed and the step."""
+
+    params: Any
+    stats: Any
+    opt: Any
+    average: Any
+
+
+def network(config: Any, classes: int) -> MnistAllConv | ResNet:
+    """The network to train, its weights drawn from the seed."""
+    rngs = nnx.Rngs(config.seed)
+    if not config.widths:
+        return MnistAllConv(rngs)
+    return ResNet(classes, config.widths, config.blocks, rngs=rngs)
+
+
+def optimiser(config: Any, steps: int) -> optax.GradientTransformation:
+    """Warm-up and cosine; weight decay for kernels only."""
+    rise = max(1, round(config.warmup * steps))
+    rate = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, rise, steps)
+
+    def kernels(params):
+        return jax.tree.map(lambda x: x.ndim > 1, params)
+
+    if config.optimizer == "sgd":
+        decay = optax.add_decayed_weights(config.weight_decay, kernels)
+        return optax.chain(decay, optax.sgd(rate, 0.9, nesterov=True))
+    if config.optimizer == "adamw":
+        return optax.adamw(rate, weight_decay=config.weight_decay, mask=kernels)
+    raise ValueError(f'optimizer must be "sgd" or "adamw", got {config.optimizer!r}')
+
+
+def augmented(config: Any, size: int, key: jax.Array, image: jax.Array) -> jax.Array:
+    """One picture in [0, 1] -> one training picture of `size` x `size`."""
+    key_crop, key_flip, key_colours = jax.random.split(key, 3)
+    image = augment.crop(key_crop, image, size, config.area, config.ratio)
+    if config.flip:
+        image = augment.flip(key_flip, image)
+    return augment.colours(key_colours, image, config.colours) if config.colours else image
+
+
+def make_step(
+    config: Any, graph: Any, tx: optax.GradientTransformation, replicated: NamedSharding
+) -> Callable:
+    """The jitted step `(run, images, labels, index, size) -> (run, metrics)`; `size` is static."""
+    seed = jax.random.key(config.seed + 1)
+
+    def loss_of(params, stats, images, labels, key):
+        model = nnx.merge(graph, params, stats, copy=True)
+        logits = model(images, train=True, key=key)
+        targets = optax.smooth_labels(
+            jax.nn.one_hot(labels, logits.shape[-1]), config.label_smoothing
+        )
+        loss = optax.softmax_cross_entropy(logits, targets).mean()
+        accuracy = jnp.mean(jnp.argmax(logits, -1) == labels)
+        return loss, (accuracy, nnx.state(model, nnx.BatchStat))
+
+    def step(run: Run, images, labels, index, size):
+        key, key_model = jax.random.split(jax.random.fold_in(seed, index))
+        keys = jax.random.split(key, len(images))
+        images = jax.vmap(partial(augmented, config, size))(keys, images.astype(jnp.float32) / 255)
+        (loss, (accuracy, stats)), grads = jax.value_and_grad(loss_of, has_aux=True)(
+            run.params, run.stats, images, labels, key_model
+        )
+        updates, opt = tx.update(grads, run.opt, run.params)
+        params = optax.apply_updates(run.params, updates)
+        keep = jnp.minimum(config.ema, (1.0 + index) / (10.0 + index))
+        average = optax.incremental_update((params, stats), run.average, 1.0 - keep)
+        return Run(params, stats, opt, average), {"loss": loss, "accuracy": accuracy}
+
+    return jax.jit(step, static_argnames="size", out_shardings=replicated, donate_argnums=0)
