@@ -35,8 +35,8 @@ def concrete(noise: Mask, keep: Mask, temperature: float | Scalar) -> Mask:
     return jax.nn.sigmoid((logit + noise) / temperature)
 
 
-def upsample(mask: Mask, shape: tuple[int, ...]) -> Mask:
-    """Bilinear interpolation to the two sides of `shape`, corner pixels on corner pixels (align_corners=True).
+def upsample(mask: Float[Array, "rows columns"], shape: tuple[int, ...]) -> Mask:
+    """Bilinear interpolation to the two sides of `shape`, corners on corners (align_corners=True).
 
     Written as two small matrix products, which are fast on every device and in both directions.
     """

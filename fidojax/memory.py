@@ -78,13 +78,12 @@ def program_bytes(
         jax.tree.map(lambda x: jax.ShapeDtypeStruct((images, *x.shape[1:]), x.dtype), dict(each)),
     )
     known = {"method": method, "static": static}
+    arguments = (classifier, dict(options), batch)
     if run.is_iterative(method):
-        state = jax.eval_shape(
-            lambda c, b, o: run.init(c, b, o, **known), classifier, batch, dict(options)
-        )
-        lowered = run.advance.lower(classifier, batch, dict(options), state, **known, length=1)
+        state = jax.eval_shape(lambda *a: run.init(*a, **known), *arguments)
+        lowered = run.advance.lower(*arguments, state, **known, length=1)
     else:
-        lowered = run.one_shot.lower(classifier, batch, dict(options), **known)
+        lowered = run.one_shot.lower(*arguments, **known)
     analysis = lowered.compile().memory_analysis()
     if analysis is None:
         raise RuntimeError("this backend has no memory analysis: give micro_batch")

@@ -1,7 +1,7 @@
 """Many images at once: one compiled program, fixed memory, all local devices.
 
-`explain_batch` vmaps a method over images, pads the last group, shards the groups over the devices
-and drives iterative methods from the host in compiled chunks of steps. On the CPU a chunk is one
+`explain_batch` vmaps a method over images, pads the last group, deals the groups to the devices and
+drives iterative methods from the host in compiled chunks of steps. On the CPU a chunk is one
 step, since XLA's convolution gradients fall into a slow path inside loops there; elsewhere many.
 
 The key of an image is folded from the seed and its id, so at one micro-batch size its map is the
@@ -11,12 +11,11 @@ same bit for bit in any grouping, order and number of devices.
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int, Key
 
 from fidojax import loop as loops
@@ -58,7 +57,8 @@ def explain_batch(
         micro_batch: images per device and compiled call. When None, the largest power of two that
             the compiled program's memory allows (`fidojax.memory`), at most n.
         devices: all local devices when None.
-        progress: called as `progress(done, total)` in steps of all groups, from the host.
+        progress: called as `progress(done, total)` on the host; a round of groups, one per device,
+            counts as the method's steps.
 
     Returns:
         An Explanation whose leaves are NumPy arrays with a leading axis of n.
@@ -116,24 +116,25 @@ def explain_groups(
         )  # fmt: skip
     if micro_batch < 1:
         raise ValueError(f"micro_batch is {micro_batch}, expected at least 1")
-    mesh = Mesh(np.array(devices), ("image",))
-    split, copied = (
-        NamedSharding(mesh, PartitionSpec("image")),
-        NamedSharding(mesh, PartitionSpec()),
-    )
-    classifier, dynamic = jax.device_put((classifier, dynamic), copied)
+    models = [jax.device_put((classifier, dynamic), device) for device in devices]
     keys = image_keys(seed, ids)
-    size = micro_batch * len(devices)
-    groups = -(-len(images) // size)
-    for group in range(groups):
+    groups = [
         # The last group repeats its final image, so that every group runs the same program.
-        rows = np.minimum(np.arange(group * size, (group + 1) * size), len(images) - 1)
-        part = jax.tree.map(lambda leaf: leaf[rows], (keys, images, targets, each))  # noqa: B023
-        batch = jax.device_put(part, split)
-        tell = progress and partial(_tell_group, progress, group, groups)
-        explanation = _explain_group(method, classifier, batch, static, dynamic, tell)
-        real = min(size, len(images) - group * size)
-        yield jax.tree.map(lambda leaf: np.asarray(leaf)[:real], explanation)  # noqa: B023
+        np.minimum(np.arange(first, first + micro_batch), len(images) - 1)
+        for first in range(0, len(images), micro_batch)
+    ]
+    rounds = [groups[i : i + len(devices)] for i in range(0, len(groups), len(devices))]
+    left = len(images)
+    for number, rows_of_parts in enumerate(rounds):
+        parts = []
+        for rows, model, device in zip(rows_of_parts, models, devices, strict=False):
+            batch = jax.tree.map(lambda leaf: leaf[rows], (keys, images, targets, each))  # noqa: B023
+            parts.append(_Part(*model, jax.device_put(batch, device)))
+        tell = progress and partial(_tell_round, progress, number, len(rounds))
+        for explanation in _explain_parts(method, static, parts, tell):
+            real = min(micro_batch, left)
+            left -= real
+            yield jax.tree.map(lambda leaf: np.asarray(leaf)[:real], explanation)  # noqa: B023
 
 
 def image_keys(seed: int, ids: Sequence[int | str]) -> Key[Array, " n"]:
@@ -190,42 +191,59 @@ def is_iterative(method: Method) -> bool:
 _LOOP_OF = {METHODS[name]: loop for name, loop in LOOPS.items()}
 
 
-def _tell_group(progress: Progress, group: int, groups: int, done: int, steps: int) -> None:
-    progress(group * steps + done, groups * steps)
+def _tell_round(progress: Progress, number: int, rounds: int, done: int, steps: int) -> None:
+    progress(number * steps + done, rounds * steps)
 
 
-def _explain_group(method, classifier, batch, static, dynamic, progress) -> Explanation:
+class _Part(NamedTuple):
+    """One group of images on one device."""
+
+    classifier: Classifier
+    options: dict[str, Any]
+    batch: Any
+
+
+def _explain_parts(method, static, parts: list[_Part], progress) -> list[Explanation]:
+    """One group per device, all devices driven in turn: a call only queues work on its device.
+
+    Every device runs the same single-device program. A program partitioned by the compiler would
+    be compiled once, but into other operations than on one device, with other last bits.
+    """
+    known = {"method": method, "static": static}
     if not is_iterative(method):
-        result = one_shot(classifier, batch, dynamic, method=method, static=static)
+        results = [one_shot(*part, **known) for part in parts]
         if progress:
-            jax.block_until_ready(result)
+            jax.block_until_ready(results)
             progress(1, 1)
-        return result
-    loop = loop_of(method, **dict(static), **dynamic, **jax.tree.map(lambda x: x[0], batch[3]))
-    chunk = 1 if jax.default_backend() == "cpu" else min(CHUNK, loop.steps)
-    state = init(classifier, batch, dynamic, method=method, static=static)
-    history = []
+        return results
+    first = parts[0]
+    each = jax.tree.map(lambda leaf: leaf[0], first.batch[3])
+    steps = loop_of(method, **dict(static), **first.options, **each).steps
+    chunk = 1 if jax.default_backend() == "cpu" else min(CHUNK, steps)
+    states = [init(*part, **known) for part in parts]
+    histories: list[list] = [[] for _ in parts]
     done = 0
-    while done < loop.steps:
-        length = min(chunk, loop.steps - done)
-        state, records = advance(
-            classifier, batch, dynamic, state, method=method, static=static, length=length
-        )
-        history.append(records)
+    while done < steps:
+        length = min(chunk, steps - done)
+        for i, part in enumerate(parts):
+            states[i], records = advance(*part, states[i], **known, length=length)
+            histories[i].append(records)
         done += length
         if progress:
-            # One chunk stays queued, so that waiting here never leaves the device idle.
-            if len(history) > 1:
-                jax.block_until_ready(history[-2])
-            progress(done, loop.steps)
-    return readout(classifier, batch, dynamic, state, history, method=method, static=static)
+            # One chunk stays queued, so that waiting here never leaves a device idle.
+            jax.block_until_ready([history[:-1][-1:] for history in histories])
+            progress(done, steps)
+    return [
+        readout(*part, state, history, **known)
+        for part, state, history in zip(parts, states, histories, strict=True)
+    ]
 
 
 _compiled = partial(jax.jit, static_argnames=("method", "static"))
 
 
 @_compiled
-def one_shot(classifier, batch, options, *, method, static):
+def one_shot(classifier, options, batch, *, method, static):
     """The explanations of a batch by a method that does not iterate."""
 
     def explain(key, image, target, each):
@@ -235,7 +253,7 @@ def one_shot(classifier, batch, options, *, method, static):
 
 
 @_compiled
-def init(classifier, batch, options, *, method, static):
+def init(classifier, options, batch, *, method, static):
     """The states of a batch before the first step."""
 
     def begin(key, image, target, each):
@@ -246,11 +264,10 @@ def init(classifier, batch, options, *, method, static):
 
 
 @partial(jax.jit, static_argnames=("method", "static", "length"), donate_argnames=("state",))
-def advance(classifier, batch, options, state, *, method, static, length):
+def advance(classifier, options, batch, state, *, method, static, length):
     """`length` steps of a batch: the new states, and the records "n length"."""
 
-    def go(key, image, target, each, state):
-        del key
+    def go(image, target, each, state):
         loop = loop_of(method, **dict(static), **options, **each)
         if length == 1:
             state, record = loop.step(classifier, image, target, state)
@@ -259,22 +276,21 @@ def advance(classifier, batch, options, state, *, method, static, length):
             lambda state, _: loop.step(classifier, image, target, state), state, length=length
         )
 
-    keys, images, targets, each = batch
-    return jax.vmap(go)(keys, images, targets, each, state)
+    _, images, targets, each = batch
+    return jax.vmap(go)(images, targets, each, state)
 
 
 @_compiled
-def readout(classifier, batch, options, state, history, *, method, static):
+def readout(classifier, options, batch, state, history, *, method, static):
     """The explanations of a batch from its states and the list of its records."""
     history = jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *history)
 
-    def finish(key, image, target, each, state, history):
-        del key
+    def finish(image, target, each, state, history):
         loop = loop_of(method, **dict(static), **options, **each)
         return loop.readout(classifier, image, target, state, history)
 
-    keys, images, targets, each = batch
-    return jax.vmap(finish)(keys, images, targets, each, state, history)
+    _, images, targets, each = batch
+    return jax.vmap(finish)(images, targets, each, state, history)
 
 
 def _check(images: np.ndarray, targets: np.ndarray, ids: Sequence, each: dict) -> None:

@@ -42,7 +42,7 @@ def meaningful_perturbation_loop(
     steps: int = 300,
     learning_rate: float | Scalar = 0.1,
     scale: int = 8,
-    mask_blur: float = 5.0,
+    mask_blur: int = 5,
     jitter: int = 4,
     init_mask: str = "circle",
     top_classes: int = 0,
@@ -121,7 +121,9 @@ def meaningful_perturbation_loop(
 meaningful_perturbation = loops.method(meaningful_perturbation_loop)
 
 
-def _enlarge(mask: Mask, shape: tuple[int, int], scale: int, sigma: float) -> Mask:
+def _enlarge(
+    mask: Float[Array, "rows columns"], shape: tuple[int, ...], scale: int, sigma: int
+) -> Mask:
     """Nearest-neighbour enlargement, then the blur, whose gradient is the identity."""
     large = jnp.repeat(jnp.repeat(mask, scale, axis=0), scale, axis=1)[: shape[0], : shape[1]]
     if not sigma:
@@ -157,7 +159,7 @@ def _circle(
     reference: Image,
     classes: Float[Array, " k"],
     shape: tuple[int, int],
-) -> Mask:
+) -> Float[Array, "rows columns"]:
     """One minus the smallest blurred disc whose deletion brings the score to 1% of its range."""
     height, width = image.shape[:2]
     y = np.arange(height)[:, None] - (height - 1) / 2

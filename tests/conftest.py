@@ -1,0 +1,42 @@
+"""Fixtures shared by all tests: planted classifiers with known answers, and the reference data."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax.tree_util import Partial
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder with reference data and weights, which is no part of the project."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the reference data in ../shared")
+    return SHARED
+
+
+@pytest.fixture
+def float64():
+    """Double precision inside one test."""
+    with jax.enable_x64(True):
+        yield
+
+
+def linear(weights, images):
+    """Two classes: the weighted sum of the pixels, and its negation."""
+    evidence = jnp.einsum("nhwc,hwc->n", images, weights)
+    return jnp.stack([evidence, -evidence], axis=-1)
+
+
+PLANTED = (slice(2, 6), slice(3, 8))
+"""Rows and columns of the only pixels that the planted classifier looks at."""
+
+
+@pytest.fixture
+def planted():
+    """A 12 x 12 RGB classifier that sees class 0 in the brightness of the planted patch only."""
+    weights = jnp.zeros((12, 12, 3)).at[PLANTED].set(0.05)
+    return Partial(linear, weights)

@@ -1,0 +1,256 @@
+"""The table of methods: one row per method, every property over all rows."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import PLANTED, linear
+from jax.tree_util import Partial
+
+import fidojax
+from fidojax import presets
+from fidojax.methods import LOOPS, METHODS
+from fidojax.methods.fido import sampled_objective
+from infillers import INFILLERS, local, mean, random
+
+QUICK = {"infill": mean(0.0), "steps": 40}
+FIDO = QUICK | {"size": 12, "tv": 0.0, "learning_rate": 0.2, "lam": 0.1}
+BOX = jnp.array([[2 / 12, 3 / 12, 6 / 12, 8 / 12]])
+
+# name of the row: (method, options, does it find the pixels that the classifier looks at?)
+ROWS = {
+    "fido-ssr": ("fido", FIDO, True),
+    "fido-sdr": ("fido", FIDO | {"objective": "sdr"}, True),
+    "fido-fast": ("fido", {"infill": mean(0.0), "size": 12, "lam": 0.1} | presets.fast, True),
+    "fido-random": ("fido", FIDO | {"infill": random()}, True),
+    "bbmp-ssr": ("bbmp", QUICK | {"size": 12, "lam": 0.1, "tv": 0.0}, True),
+    "bbmp-sdr": ("bbmp", QUICK | {"size": 12, "lam": 0.1, "tv": 0.0, "objective": "sdr"}, True),
+    "bbmp-published": (
+        "meaningful_perturbation",
+        QUICK | {"scale": 1, "mask_blur": 0, "jitter": 0, "init_mask": "random", "lam": 0.02},
+        True,
+    ),
+    "bbmp-published-circle": ("meaningful_perturbation", QUICK | {"scale": 3}, False),
+    "max": ("max", {}, False),
+    "center": ("center", {}, False),
+    "box": ("box", {"boxes": BOX}, True),
+}
+TAKES_INFILL = [name for name, (_, options, _) in ROWS.items() if "infill" in options]
+
+
+@pytest.fixture
+def image():
+    return jax.random.uniform(jax.random.key(7), (12, 12, 3), minval=0.6, maxval=1.0)
+
+
+def explain(name, classifier, image, key=0, **more):
+    method, options, _ = ROWS[name]
+    return METHODS[method](jax.random.key(key), classifier, image, 0, **(options | more))
+
+
+def test_every_method_has_a_row():
+    assert {method for method, _, _ in ROWS.values()} == set(METHODS)
+    assert set(LOOPS) <= set(METHODS)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_one_signature(name):
+    parameters = list(inspect.signature(METHODS[name]).parameters.values())
+    assert [p.name for p in parameters[:4]] == ["key", "classifier", "image", "target"]
+    assert all(p.kind is p.KEYWORD_ONLY for p in parameters[4:])
+    required = {p.name for p in parameters[4:] if p.default is p.empty}
+    assert required <= {"infill", "boxes"}
+    assert METHODS[name].__doc__
+    assert "Reference:" in METHODS[name].__doc__
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_map_is_finite_float32_of_the_images_sides(name, planted, image):
+    saliency, _ = explain(name, planted, image)
+    assert saliency.shape == (12, 12)
+    assert saliency.dtype == jnp.float32
+    assert bool(jnp.all(jnp.isfinite(saliency)))
+    assert float(saliency.min()) >= 0
+    assert float(saliency.max()) <= 1
+
+
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row[2]])
+def test_finds_the_planted_pixels(name, planted, image):
+    saliency = np.asarray(explain(name, planted, image).saliency)
+    inside = np.zeros((12, 12), bool)
+    inside[PLANTED] = True
+    assert saliency[inside].min() > saliency[~inside].max()
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_jit_equals_eager_and_vmap_equals_a_loop(name, planted, image):
+    images = jnp.stack([image, image[::-1], image * 0.8])
+    keys = jax.random.split(jax.random.key(3), 3)
+    method, options, _ = ROWS[name]
+
+    def one(key, image):
+        return METHODS[method](key, planted, image, 0, **options).saliency
+
+    batch = jax.vmap(one)(keys, images)
+    for i in range(3):
+        np.testing.assert_allclose(batch[i], jax.jit(one)(keys[i], images[i]), atol=2e-4)
+
+
+@pytest.mark.parametrize("name", ["fido-ssr", "bbmp-sdr", "bbmp-published-circle"])
+def test_same_key_same_map_and_another_key_another(name, planted, image):
+    first, again, other = (explain(name, planted, image, key).saliency for key in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    differs = bool(jnp.any(first != other))
+    assert differs == (name != "bbmp-sdr")  # with this infill BBMP draws nothing
+
+
+@pytest.mark.parametrize("name", TAKES_INFILL)
+@pytest.mark.parametrize("infill", [*INFILLERS])
+def test_every_method_takes_every_infiller(name, infill, planted, image):
+    explanation = explain(name, planted, image, infill=INFILLERS[infill](), steps=3)
+    assert bool(jnp.all(jnp.isfinite(explanation.saliency)))
+    assert explanation.info.reference.shape == image.shape
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_new_weights_do_not_retrace(name, image):
+    traces = 0
+
+    def counted(weights, images):
+        nonlocal traces
+        traces += 1
+        return linear(weights, images)
+
+    compiled = jax.jit(lambda classifier: explain(name, classifier, image).saliency)
+    compiled(Partial(counted, jnp.ones((12, 12, 3))))
+    first = traces
+    for scale in (0.5, 0.1):
+        compiled(Partial(counted, scale * jnp.ones((12, 12, 3))))
+    assert traces == first
+
+
+def test_lambda_sweep_is_one_vmap(planted, image):
+    options = {k: v for k, v in FIDO.items() if k != "lam"}
+
+    def area(lam):
+        return fidojax.fido(
+            jax.random.key(0), planted, image, 0, lam=lam, **options
+        ).info.keep.sum()
+
+    areas = jax.vmap(area)(jnp.array([0.0, 0.05, 0.2, 2.0]))
+    assert np.all(np.diff(np.asarray(areas)) < 0)
+
+
+def test_ensemble_of_classifiers_is_one_vmap(image):
+    left = jnp.zeros((12, 12, 3)).at[:, :4].set(0.3)
+    right = jnp.zeros((12, 12, 3)).at[:, 8:].set(0.3)
+    members = Partial(linear, jnp.stack([left, right]))
+
+    def explain_one(classifier):
+        return fidojax.fido(jax.random.key(0), classifier, image, 0, **FIDO).saliency
+
+    maps = np.asarray(jax.vmap(explain_one)(members))
+    assert maps[0, :, :4].min() > maps[0, :, 4:].max()
+    assert maps[1, :, 8:].min() > maps[1, :, :8].max()
+
+
+def test_the_mixture_is_what_the_classifier_sees(planted, image):
+    saliency, info = explain("fido-ssr", planted, image, infill=local(3))
+    hard = np.asarray(info.keep > 0.5)
+    np.testing.assert_array_equal(np.asarray(info.mixture)[hard], np.asarray(image)[hard])
+    np.testing.assert_array_equal(
+        np.asarray(info.mixture)[~hard], np.asarray(info.reference)[~hard]
+    )
+    seen = jax.nn.softmax(planted(jnp.stack([info.mixture, image])))[:, 0]
+    np.testing.assert_allclose([info.probability, info.original], seen, rtol=1e-6)
+    np.testing.assert_array_equal(saliency, info.keep)
+
+
+def test_sdr_map_is_the_dropped_share(planted, image):
+    saliency, info = explain("fido-sdr", planted, image)
+    np.testing.assert_allclose(saliency, 1 - info.keep, atol=1e-7)
+    assert float(info.probability) < float(info.original)
+
+
+def test_objective_falls(planted, image):
+    for name in ("fido-ssr", "fido-sdr", "bbmp-ssr", "bbmp-sdr", "bbmp-published"):
+        options = {} if name == "bbmp-published" else {"warmup": 0}
+        history = np.asarray(explain(name, planted, image, **options).info.objective)
+        assert history.shape == (40,)
+        assert history[-5:].mean() < history[:5].mean()
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("objective", ["ssr", "sdr"])
+def test_gradient_of_the_sampled_objective_equals_finite_differences(objective):
+    image = jax.random.uniform(jax.random.key(0), (6, 6, 3), jnp.float64)
+    weights = jax.random.normal(jax.random.key(1), (6, 6, 3), jnp.float64)
+    theta = jax.random.normal(jax.random.key(2), (3, 3), jnp.float64)
+    noise = jax.random.logistic(jax.random.key(3), (4, 6, 6), jnp.float64)
+
+    def value(theta):
+        return sampled_objective(
+            theta, noise, jax.random.split(jax.random.key(4), 4), Partial(linear, weights), image, 0,
+            infill=mean(0.3), objective=objective, lam=0.02, tv=0.1, temperature=0.5,
+        )[0]  # fmt: skip
+
+    grad = jax.grad(value)(theta)
+    for i in range(3):
+        for j in range(3):
+            step = jnp.zeros_like(theta).at[i, j].set(1e-6)
+            numeric = (value(theta + step) - value(theta - step)) / 2e-6
+            np.testing.assert_allclose(grad[i, j], numeric, rtol=1e-5, atol=1e-8)
+
+
+def test_no_gradient_through_the_infill(image):
+    """The reference image may depend on the mask; the gradient must not see it."""
+
+    def darker(key, image, mask):
+        return image * mask.mean()
+
+    weights = jnp.ones((12, 12, 3))
+    noise = jax.random.logistic(jax.random.key(0), (2, 12, 12))
+    arguments = (noise, jax.random.split(jax.random.key(1), 2), Partial(linear, weights), image, 0)
+    options = {"objective": "ssr", "lam": 0.0, "tv": 0.0, "temperature": 0.1}
+
+    def grad(infill):
+        def value(theta):
+            return sampled_objective(theta, *arguments, infill=infill, **options)[0]
+
+        return jax.grad(value)(jnp.full((12, 12), 20.0) * jnp.sign(noise[0]))
+
+    np.testing.assert_allclose(grad(darker), jnp.zeros((12, 12)), atol=1e-6)
+
+
+def test_centre_has_half_the_area(planted):
+    saliency = fidojax.center_box(jax.random.key(0), planted, jnp.zeros((224, 224, 3)), 0).saliency
+    rows = np.flatnonzero(np.asarray(saliency).any(axis=1))
+    assert (rows[0], rows[-1]) == (33, 190)  # 158 = 224 / sqrt 2 pixels
+    assert float(saliency.sum()) == 158**2
+
+
+def test_boxes_unite_and_padding_adds_nothing(planted):
+    boxes = jnp.array([[0, 0, 0.5, 0.5], [0.25, 0.25, 1, 0.75], [0, 0, 0, 0]])
+    saliency = fidojax.object_box(
+        jax.random.key(0), planted, jnp.zeros((8, 8, 1)), 0, boxes=boxes
+    ).saliency
+    assert float(saliency.sum()) == 16 + 24 - 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"objective": "both"}, "objective is 'both', expected one of ssr, sdr"),
+        ({"score": "loss"}, "score is 'loss'"),
+        ({"schedule": "step"}, "schedule is 'step'"),
+        ({"samples": 0}, "samples is 0, expected at least 1"),
+        ({"steps": 0}, "steps is 0"),
+        ({"size": -3}, "size is -3"),
+        ({"antithetic": True, "samples": 3}, "expected an even samples, got 3"),
+    ],
+)
+def test_bad_options_are_named(options, message, planted, image):
+    with pytest.raises(ValueError, match=message):
+        explain("fido-ssr", planted, image, **options)
