@@ -18,6 +18,7 @@ import pytest
 pytest.importorskip("orbax.checkpoint")
 
 from train import augment, classifier, export, pictures
+from train.classifier_step import at
 from train.loop import Stopped, fit, same_settings
 
 ROOT = Path(__file__).parents[1]
@@ -143,6 +144,19 @@ def test_flip_and_colours():
     assert not np.allclose(changed, image)
     assert changed.min() >= 0
     assert changed.max() <= 1
+
+
+def test_grey_by_rate():
+    image = jax.random.uniform(jax.random.key(0), (4, 4, 3))
+    np.testing.assert_array_equal(augment.grey(jax.random.key(0), image, 0.0), image)
+    plain = augment.grey(jax.random.key(0), image, 1.0)
+    np.testing.assert_array_equal(plain[..., 0], plain[..., 2])
+    assert plain.std() > 0.05
+
+
+def test_schedules_change_at_their_part():
+    schedule = ((0.0, 48), (0.5, 64))
+    assert [at(schedule, part) for part in (0.0, 0.49, 0.5, 1.0)] == [48, 48, 64, 64]
 
 
 def test_order_depends_on_seed_and_epoch():

@@ -53,3 +53,9 @@ def colours(
     image = contrast * (image - grey.mean()) + grey.mean()
     grey = (image @ jnp.asarray(GREY))[..., None]
     return jnp.clip(saturation * (image - grey) + grey, 0.0, 1.0)
+
+
+def grey(key: Key[Array, ""], image: Float[Array, "h w 3"], rate: float) -> Float[Array, "h w 3"]:
+    """Takes the colours away with probability `rate`."""
+    plain = jnp.broadcast_to((image @ jnp.asarray(GREY))[..., None], image.shape)
+    return jnp.where(jax.random.bernoulli(key, rate), plain, image)

@@ -25,7 +25,7 @@ from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
 from train import export, pictures
-from train.classifier_step import Run, make_step, network, optimiser
+from train.classifier_step import Run, at, make_step, network, optimiser
 from train.loop import fit, same_settings
 
 
@@ -61,7 +61,7 @@ class Config:
     ema: float = 0.998
     """Decay of the moving average of the weights, which is what gets exported."""
 
-    sizes: tuple[tuple[float, int], ...] = ((0.0, 48), (0.7, 64))
+    sizes: tuple[tuple[float, int], ...] = ((0.0, 48), (0.76, 64))
     """(from this part of the run on, side of the crops in pixels): small crops first save time."""
     area: tuple[float, float] = (0.2, 1.0)
     """Area of the random crops, as a fraction of the picture."""
@@ -69,6 +69,9 @@ class Config:
     flip: bool = True
     colours: float = 0.35
     """Strength of the changes of brightness, contrast and saturation; 0 for none."""
+    grey: tuple[tuple[float, float], ...] = ((0.0, 0.0), (0.4, 0.1))
+    """(from this part of the run on, probability that a picture loses its colours): late, since
+    it slows the start; without it the network reads hardly any grey picture."""
 
 
 CONFIGS = {
@@ -91,6 +94,7 @@ CONFIGS = {
             ratio=(0.85, 1.1765),
             flip=False,
             colours=0.0,
+            grey=((0.0, 0.0),),
         ),
     ),
     "smoke": (
@@ -105,6 +109,7 @@ CONFIGS = {
             learning_rate=0.05,
             ema=0.9,
             sizes=((0.0, 16), (0.5, 24)),
+            grey=((0.0, 0.0),),
         ),
     ),
 }
@@ -148,9 +153,9 @@ def main(config: Config) -> None:
             orders.clear()
             orders[epoch] = pictures.order(len(train.labels), config.seed, epoch)
         rows = orders[epoch][place * config.batch : (place + 1) * config.batch]
-        size = [side for start, side in config.sizes if index >= start * steps][-1]
+        size, grey = at(config.sizes, index / steps), at(config.grey, index / steps)
         images, labels = jax.device_put((train.images[rows], train.labels[rows]), spread)
-        return jitted(run, images, labels, jnp.int32(index), size=size)
+        return jitted(run, images, labels, jnp.int32(index), size=size, grey=grey)
 
     orders: dict[int, np.ndarray] = {}
     forward = jax.jit(lambda average, images: nnx.merge(graph, *average, copy=True)(images))

@@ -47,19 +47,26 @@ def optimiser(config: Any, steps: int) -> optax.GradientTransformation:
     raise ValueError(f'optimizer must be "sgd" or "adamw", got {config.optimizer!r}')
 
 
-def augmented(config: Any, size: int, key: jax.Array, image: jax.Array) -> jax.Array:
-    """One picture in [0, 1] -> one training picture of `size` x `size`."""
+def at(schedule: tuple[tuple[float, Any], ...], part: float) -> Any:
+    """The value of the last entry (start, value) that has begun; `part` of the run is done."""
+    return [value for start, value in schedule if part >= start][-1]
+
+
+def augmented(config: Any, size: int, grey: float, key: jax.Array, image: jax.Array) -> jax.Array:
+    """One picture in [0, 1] -> one training picture of `size` x `size`, grey with probability."""
     key_crop, key_flip, key_colours = jax.random.split(key, 3)
     image = augment.crop(key_crop, image, size, config.area, config.ratio)
     if config.flip:
         image = augment.flip(key_flip, image)
-    return augment.colours(key_colours, image, config.colours) if config.colours else image
+    if config.colours:
+        image = augment.colours(key_colours, image, config.colours)
+    return augment.grey(jax.random.fold_in(key, 3), image, grey) if grey else image
 
 
 def make_step(
     config: Any, graph: Any, tx: optax.GradientTransformation, replicated: NamedSharding
 ) -> Callable:
-    """The jitted step `(run, images, labels, index, size) -> (run, metrics)`; `size` is static."""
+    """The jitted step `(run, images, labels, index, size, grey) -> (run, metrics)`."""
     seed = jax.random.key(config.seed + 1)
 
     def loss_of(params, stats, images, labels, key):
@@ -72,10 +79,12 @@ def make_step(
         accuracy = jnp.mean(jnp.argmax(logits, -1) == labels)
         return loss, (accuracy, nnx.state(model, nnx.BatchStat))
 
-    def step(run: Run, images, labels, index, size):
+    def step(run: Run, images, labels, index, size, grey):
         key, key_model = jax.random.split(jax.random.fold_in(seed, index))
         keys = jax.random.split(key, len(images))
-        images = jax.vmap(partial(augmented, config, size))(keys, images.astype(jnp.float32) / 255)
+        images = jax.vmap(partial(augmented, config, size, grey))(
+            keys, images.astype(jnp.float32) / 255
+        )
         (loss, (accuracy, stats)), grads = jax.value_and_grad(loss_of, has_aux=True)(
             run.params, run.stats, images, labels, key_model
         )
@@ -85,4 +94,6 @@ def make_step(
         average = optax.incremental_update((params, stats), run.average, 1.0 - keep)
         return Run(params, stats, opt, average), {"loss": loss, "accuracy": accuracy}
 
-    return jax.jit(step, static_argnames="size", out_shardings=replicated, donate_argnums=0)
+    return jax.jit(
+        step, static_argnames=("size", "grey"), out_shardings=replicated, donate_argnums=0
+    )
