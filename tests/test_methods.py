@@ -29,7 +29,7 @@ ROWS = {
     "bbmp-sdr": ("bbmp", QUICK | {"size": 12, "lam": 0.1, "tv": 0.0, "objective": "sdr"}, True),
     "bbmp-published": (
         "meaningful_perturbation",
-        QUICK | {"scale": 1, "mask_blur": 0, "jitter": 0, "init_mask": "random", "lam": 0.02},
+        QUICK | {"scale": 1, "mask_blur": 0, "jitter": 0, "init_mask": "random", "lam": 2e-3},
         True,
     ),
     "bbmp-published-circle": ("meaningful_perturbation", QUICK | {"scale": 3}, False),
@@ -98,9 +98,11 @@ def test_jit_equals_eager_and_vmap_equals_a_loop(name, planted, image):
         np.testing.assert_allclose(batch[i], jax.jit(one)(keys[i], images[i]), atol=2e-4)
 
 
-@pytest.mark.parametrize("name", ["fido-ssr", "bbmp-sdr", "bbmp-published-circle"])
+@pytest.mark.parametrize("name", ["fido-ssr", "bbmp-sdr", "bbmp-published"])
 def test_same_key_same_map_and_another_key_another(name, planted, image):
-    first, again, other = (explain(name, planted, image, key).saliency for key in (0, 0, 1))
+    first, again, other = (
+        explain(name, planted, image, key, steps=5).saliency for key in (0, 0, 1)
+    )
     np.testing.assert_array_equal(first, again)
     differs = bool(jnp.any(first != other))
     assert differs == (name != "bbmp-sdr")  # with this infill BBMP draws nothing
