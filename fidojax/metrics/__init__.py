@@ -7,9 +7,9 @@ pure, so they jit, and batches are `jax.vmap`.
 from collections.abc import Callable
 from typing import Any
 
-from fidojax.metrics.mixture import mixture
-from fidojax.metrics.objective import expected_objective
-from fidojax.metrics.removal import preservation, removal
+from fidojax.metrics.mixture import Mixture, mixture
+from fidojax.metrics.objective import ExpectedObjective, expected_objective
+from fidojax.metrics.removal import Removal, preservation, removal
 
 METRICS: dict[str, Callable[..., Any]] = {
     "removal": removal,
@@ -18,4 +18,13 @@ METRICS: dict[str, Callable[..., Any]] = {
     "mixture": mixture,
 }
 
-__all__ = ["METRICS", "expected_objective", "mixture", "preservation", "removal"]
+__all__ = [
+    "METRICS",
+    "ExpectedObjective",
+    "Mixture",
+    "Removal",
+    "expected_objective",
+    "mixture",
+    "preservation",
+    "removal",
+]

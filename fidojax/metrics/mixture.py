@@ -76,7 +76,7 @@ def mixture(
     orders = [
         jax.random.uniform(random_key, shape),
         upsample(jax.random.uniform(coarse_key, coarse), shape),
-        _distance(shape),
+        -_distance(shape),
     ]
     masks = jnp.stack([own, *(rank(order) < count for order in orders)]).astype(image.dtype)
 

@@ -49,11 +49,8 @@ def masked_scores(
     return jax.lax.map(scores, indices).reshape(-1)[:count]
 
 
-def rank(values: Mask, *, descending: bool = False) -> Int[Array, "h w"]:
-    """The place of every pixel, 0 for the smallest value (the largest when `descending`).
-
-    Tied pixels stand in row-major order, in both directions.
-    """
-    order = jnp.argsort(values.ravel(), stable=True, descending=descending)
+def rank(values: Mask) -> Int[Array, "h w"]:
+    """The place of every pixel, 0 for the largest value; tied pixels stand in row-major order."""
+    order = jnp.argsort(values.ravel(), stable=True, descending=True)
     place = jnp.zeros_like(order).at[order].set(jnp.arange(order.size, dtype=order.dtype))
     return place.reshape(values.shape)

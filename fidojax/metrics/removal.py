@@ -3,6 +3,10 @@
 VDSM, "Interpreting Neural Network Classifications with Variational Dropout Saliency Maps" (2017),
 section 4, as its authors' code computes it. An infiller fills what is gone and sees the pixels that
 remain. A pixel is a place of the picture: its colours go together.
+
+There is one ranking, from the most to the least salient pixel with tied pixels in row-major order (a
+stable sort). Removal takes pixels from its front, Preservation from its back. Maps with many ties,
+such as BBMP's, which is clipped to [0, 1], are judged by that rule, too.
 """
 
 from typing import NamedTuple
@@ -46,7 +50,7 @@ def removal(
     """Remove the most salient pixels first; the statistic is the largest fall of the score.
 
     max over n >= 1 of s(x) - s(x_n): large where the map names the pixels that the decision needs.
-    Tied pixels go in row-major order (a stable sort), so a constant map removes row by row.
+    Tied pixels go in row-major order, so a constant map removes row by row from the top.
 
     Args:
         stride: pixels per step; the last step removes what is left.
@@ -58,7 +62,7 @@ def removal(
 
     Reference: VDSM section 4.1.
     """
-    order = rank(saliency, descending=True)
+    order = rank(saliency)
     curve, removed = _curve(
         key,
         classifier,
@@ -89,11 +93,12 @@ def preservation(
     """Remove the least salient pixels first; the statistic is the largest rise of the score.
 
     max over n >= 0 of s(x_n) - s(x), so at least 0: large where the map keeps what supports the
-    class and lets go of what speaks against it. Ties, options and errors are those of `removal`.
+    class and lets go of what speaks against it. Tied pixels go in reverse row-major order: the
+    order is that of `removal` backwards. Options and errors are those of `removal`.
 
     Reference: VDSM section 4.1.
     """
-    order = rank(saliency)
+    order = saliency.size - 1 - rank(saliency)
     curve, removed = _curve(
         key,
         classifier,

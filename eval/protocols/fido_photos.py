@@ -1,0 +1,262 @@
+"""FIDO on real photos: does the class survive on the pixels that the map keeps, and only there?
+
+    python -m eval.run fido-photos ../shared/data/imagenet_samples --out runs/photos \
+        --weights ../shared/models/mobilenetv2_imagenet.npz
+
+The numbers behind FIDO's Figures 2 and 4: for each infiller the probability of the class on the
+mixture of picture and infill at the map's own keep > 0.5, and the same for random and centred
+masks of exactly that area.
+
+A map takes hundreds of classifier gradients, so every map is stored as it is finished, picture by
+picture over all infillers in a shuffled order: a stopped run is a balanced sample, and goes on when
+started again, also with a larger --limit.
+"""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import rich
+from rich.console import Console
+
+from eval.report import Box, Triptych, markdown_table, progress_bars, terminal_table, triptychs
+from eval.store import Store, digest, environment, write_csv, write_text
+from fidojax import explain_batch, image_keys, pretrained
+from fidojax.data import IMAGENET_CROP, BadPicture, pictures
+from fidojax.metrics import mixture
+from fidojax.presets import PRESETS
+from fidojax.pretrained import Pretrained
+from fidojax.run import Progress
+from fidojax.types import Classifier, Infiller
+from infillers import INFILLERS
+
+HEADS = {
+    "area": "kept area", "probability": "p on its mixture", "random": "p, random pixels",
+    "coarse": "p, random blobs", "center": "p, centred box", "original": "p on the picture",
+}  # fmt: skip
+"""The numbers of each map, fields of `fidojax.metrics.Mixture`, with their names in tables."""
+COLUMNS = tuple(HEADS)
+SHOWN = 12
+"""Pictures in a gallery."""
+
+
+def fido_photos(
+    folder: Path,
+    /,
+    out: Path,
+    classifier: str = "keras:MobileNetV2",
+    weights: Path | None = None,
+    infill: tuple[str, ...] = ("mean", "blur", "random", "local"),
+    objective: str = "ssr",
+    preset: str = "paper",
+    steps: int | None = None,
+    samples: int | None = None,
+    limit: int = 50,
+    crop: float = IMAGENET_CROP,
+    seed: int = 0,
+) -> None:
+    """FIDO Figures 2 and 4 in numbers: the class on the map's own pixels, beside control masks.
+
+    Args:
+        folder: pictures whose file names begin with the index of their class.
+        out: folder of the results; a stopped run goes on from there.
+        classifier: a name for `fidojax.pretrained.load`.
+        weights: a file with weights for it.
+        infill: names of infillers.
+        objective: ssr or sdr.
+        preset: a name in `fidojax.presets.PRESETS`.
+        steps: optimiser steps instead of the preset's.
+        samples: masks per step instead of the preset's.
+        limit: so many pictures that are classified right.
+        crop: share of the shorter side that the centre crop keeps.
+        seed: seeds the order of the pictures and the masks.
+    """
+    console = rich.get_console()
+    model = pretrained.load(classifier, weights)
+    given = {"steps": steps, "samples": samples}
+    if preset not in PRESETS:
+        raise ValueError(f"preset is {preset!r}, expected one of {', '.join(PRESETS)}")
+    options = PRESETS[preset] | {k: v for k, v in given.items() if v is not None}
+    options["objective"] = objective
+    fills = {name: _infiller(name) for name in infill}
+    store = Store(
+        out,
+        {
+            "protocol": "fido-photos",
+            "folder": folder.resolve().name,
+            "classifier": f"{classifier} {digest(model.classifier)}",
+            "options": {"preset": preset, **options},
+            "crop": crop,
+            "seed": seed,
+        },
+    )
+    paths = [path for path in sorted(folder.iterdir()) if re.match(r"\d+", path.name)]
+    if not paths:
+        raise ValueError(f"{folder} has no file whose name begins with a class index")
+    order = np.random.default_rng(seed).permutation(len(paths))
+    console.print(
+        f"FIDO on up to {limit} pictures of {folder} with {', '.join(fills)} infill; "
+        f"finished maps in {out} are kept"
+    )
+    done: list[str] = []
+    with progress_bars(console) as bars:
+        total = bars.add_task("all maps", total=limit * len(fills))
+        for name, image, label in _right([paths[i] for i in order], model, store, crop, console):
+            for fill, infiller in fills.items():
+                if not store.has(part := f"{name}.{fill}"):
+                    tell = bars.task(part, keep=False)
+                    arrays, numbers = _explain(
+                        name, image, label, model.classifier, infiller, options, seed, tell
+                    )
+                    store.save(part, arrays, **numbers)
+                    console.print(_line(part, numbers), markup=False, soft_wrap=True)
+                bars.advance(total)
+            done.append(name)
+            _tables(store, done, list(fills))
+            if len(done) == limit:
+                break
+    if not done:
+        raise ValueError(f"{classifier} classifies no picture of {folder} as its file name says")
+    for fill in fills:
+        _gallery(store, done[:SHOWN], fill, model.labels)
+    console.print(terminal_table(_tables(store, done, list(fills)), "Medians"))
+    console.print(f"Results in {out}")
+
+
+def _infiller(name: str) -> Infiller:
+    if name not in INFILLERS:
+        raise ValueError(f"infill is {name!r}, expected some of {', '.join(INFILLERS)}")
+    return INFILLERS[name]()
+
+
+def _right(
+    paths: list[Path], model: Pretrained, store: Store, crop: float, console: Console
+) -> Iterator[tuple[str, np.ndarray, int]]:
+    """Name, image and class of each picture that is classified as its file name says."""
+    for path in paths:
+        if not store.has(path.name):
+            (picture,) = pictures([path], model.size, crop=crop)
+            if isinstance(picture, BadPicture):  # the others are still explained
+                console.print(f"left out {picture}", markup=False, soft_wrap=True)
+                continue
+            label = int(re.match(r"\d+", path.name)[0])  # type: ignore[index]
+            logits = np.asarray(_logits(model.classifier, picture.image[None])[0])
+            if label >= len(logits):
+                raise ValueError(f"{path.name}: the classifier has {len(logits)} classes")
+            store.save(
+                path.name, {"image": picture.image, "logits": logits},
+                label=label, prediction=int(logits.argmax()),
+            )  # fmt: skip
+        arrays, record = store.load(path.name)
+        if record["label"] == record["prediction"]:
+            yield path.name, arrays["image"], record["label"]
+
+
+def _explain(
+    name: str,
+    image: np.ndarray,
+    label: int,
+    classifier: Classifier,
+    infiller: Infiller,
+    options: dict[str, Any],
+    seed: int,
+    progress: Progress,
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """One map and its numbers."""
+    began = time.monotonic()
+    explanation = explain_batch(
+        "fido", classifier, image[None], [label], options=options | {"infill": infiller},
+        seed=seed, ids=[name], micro_batch=1, devices=jax.local_devices()[:1], progress=progress,
+    )  # fmt: skip
+    saliency, info = explanation.saliency[0], explanation.info
+    # Another key than the method's own, so that a random infill is drawn afresh.
+    (key,) = image_keys(seed + 1, [name])
+    seen = _mixture(options["objective"], key, classifier, image, label, saliency, infiller)
+    arrays = {
+        "saliency": saliency,
+        "keep": info.keep[0],
+        "objective": info.objective[0],
+        "mixture": np.asarray(seen.image),
+    }
+    numbers = {column: float(getattr(seen, column)) for column in COLUMNS}
+    return arrays, numbers | {"seconds": round(time.monotonic() - began, 1)}
+
+
+@jax.jit
+def _logits(classifier, images):
+    return classifier(images)
+
+
+@partial(jax.jit, static_argnums=0)
+def _mixture(objective, key, classifier, image, target, saliency, infill):
+    return mixture(key, classifier, image, target, saliency, infill=infill, objective=objective)
+
+
+def _line(part: str, numbers: dict[str, float]) -> str:
+    texts = [f"{column} {numbers[column]:.3f}" for column in COLUMNS]
+    return f"{part}: {', '.join(texts)}, {numbers['seconds']:.0f} s"
+
+
+def _tables(store: Store, names: list[str], fills: list[str]) -> list[dict[str, str]]:
+    """Writes the numbers of the finished pictures; returns the medians as text."""
+    rows = []
+    for name in names:
+        for fill in fills:
+            numbers = store.record(f"{name}.{fill}")
+            numbers = {key: numbers[key] for key in (*COLUMNS, "seconds")}
+            rows.append({"picture": name, "infill": fill, **numbers})
+    write_csv(store.out / "table.csv", rows)
+    boxes = {
+        fill: {
+            column: Box.of(np.array([row[column] for row in rows if row["infill"] == fill]))
+            for column in COLUMNS
+        }
+        for fill in fills
+    }
+    results = {
+        "settings": store.settings,
+        "environment": environment(),
+        "pictures": len(names),
+        "boxes": {
+            fill: {column: box._asdict() for column, box in own.items()}
+            for fill, own in boxes.items()
+        },
+    }
+    write_text(store.out / "results.json", json.dumps(results, indent=2) + "\n")
+    count = {"pictures": str(len(names))}
+
+    def text(show: Callable[[Box], str]) -> list[dict[str, str]]:
+        return [
+            {"infill": fill} | count | {HEADS[column]: show(box) for column, box in own.items()}
+            for fill, own in boxes.items()
+        ]
+
+    write_text(store.out / "table.md", markdown_table(text(lambda box: box.text(3))))
+    return text(lambda box: f"{box.median:.3f}")
+
+
+def _gallery(store: Store, names: list[str], fill: str, labels: Sequence[str]) -> None:
+    """Picture, map and mixture of the first pictures, in gallery_FILL.png."""
+    rows = []
+    for name in names:
+        picture, record = store.load(name)
+        arrays, numbers = store.load(f"{name}.{fill}")
+        rows.append(
+            Triptych(
+                picture["image"],
+                arrays["saliency"],
+                arrays["mixture"],
+                (
+                    f"{labels[record['label']]} {numbers['original']:.2f}",
+                    f"{fill} infill",
+                    f"{100 * numbers['area']:.0f}% kept: {numbers['probability']:.2f}",
+                ),
+            )
+        )
+    triptychs(store.out / f"gallery_{fill}.png", rows)

@@ -1,0 +1,147 @@
+"""Tables and figures of stored results."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+matplotlib.use("Agg")
+
+
+class Bars(Progress):
+    """Progress with time left, fed by the `progress` callbacks of `fidojax.explain_batch`."""
+
+    def task(self, name: str, *, keep: bool = True) -> Callable[[int, int], None]:
+        """A new bar, to be called as (done, total); it vanishes at the end unless `keep`."""
+        task = self.add_task(name, total=None)
+
+        def tell(done: int, total: int) -> None:
+            self.update(task, completed=done, total=total, visible=keep or done < total)
+
+        return tell
+
+
+def progress_bars(console: Console) -> Bars:
+    """Bars with share, time passed and time left."""
+    return Bars(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+class Box(NamedTuple):
+    """Median and quartiles of one number per picture."""
+
+    median: float
+    q1: float
+    q3: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "Box":
+        """The box of a sample, quartiles by linear interpolation; NaN where any value is."""
+        q1, median, q3 = np.quantile(np.asarray(values, np.float64), (0.25, 0.5, 0.75))
+        return cls(float(median), float(q1), float(q3))
+
+    def text(self, digits: int = 1) -> str:
+        """Median (first–third quartile)."""
+        median, q1, q3 = (f"{value:.{digits}f}" for value in self)
+        return f"{median} ({q1}–{q3})"  # noqa: RUF001
+
+
+def terminal_table(rows: Sequence[Mapping[str, str]], title: str = "") -> Table:
+    """Rows of text under their common keys; all columns but the first stand to the right."""
+    table = Table(title=title)
+    for i, name in enumerate(rows[0]):
+        table.add_column(name, justify="right" if i else "left")
+    for row in rows:
+        table.add_row(*row.values())
+    return table
+
+
+def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """The same rows as a Markdown table."""
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def box_plots(
+    path: Path,
+    panels: Mapping[str, Mapping[str, np.ndarray]],
+    published: Mapping[str, Mapping[str, Box]],
+    ylabel: str,
+) -> None:
+    """One panel of box plots per metric, with the published box as a grey bar beside each.
+
+    Boxes are quartiles, whiskers 1.5 times their distance.
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(5.5 * len(panels), 4.2), layout="constrained", squeeze=False
+    )
+    for axis, (title, samples) in zip(axes[0], panels.items(), strict=True):
+        axis.boxplot(
+            [np.asarray(values) for values in samples.values()],
+            widths=0.4,
+            medianprops={"color": "C3"},
+            flierprops={"marker": ".", "markersize": 4, "markeredgecolor": "0.5"},
+        )
+        for at, name in enumerate(samples, start=1):
+            if box := published[title].get(name):
+                x = at + 0.34
+                axis.plot([x, x], [box.q1, box.q3], color="0.6", lw=6, solid_capstyle="butt")
+                axis.plot(x, box.median, marker="_", color="black", ms=12, mew=1.5)
+        axis.set_xticks(range(1, len(samples) + 1), list(samples), rotation=20, ha="right")
+        axis.set_title(title)
+        axis.grid(axis="y", alpha=0.3)
+    axes[0][0].set_ylabel(ylabel)
+    axes[0][-1].plot([], [], color="0.6", lw=6, label="authors' quartiles and median")
+    axes[0][-1].legend(loc="upper right", frameon=False)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+class Triptych(NamedTuple):
+    """An explained picture: itself, its map in [0, 1], the mixture, and a caption for each."""
+
+    image: np.ndarray
+    saliency: np.ndarray
+    mixture: np.ndarray
+    captions: tuple[str, str, str]
+
+
+def triptychs(path: Path, rows: Sequence[Triptych], columns: int = 2) -> None:
+    """A compact gallery, so many triptychs beside each other."""
+    import matplotlib.pyplot as plt
+
+    lines = -(-len(rows) // columns)
+    figure, axes = plt.subplots(
+        lines,
+        3 * columns,
+        figsize=(6.3 * columns, 2.3 * lines),
+        layout="constrained",
+        squeeze=False,
+    )
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for i, row in enumerate(rows):
+        line, column = divmod(i, columns)
+        for panel, title in enumerate(row.captions):
+            axis = axes[line, 3 * column + panel]
+            axis.set_title(title, fontsize=9)
+            if panel == 1:
+                axis.imshow(row.saliency, cmap="plasma", vmin=0, vmax=1)
+            else:
+                axis.imshow(np.clip((row.image, row.mixture)[panel // 2].squeeze(), 0, 1), "gray")
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

@@ -1,0 +1,118 @@
+"""Results on disk, one file per finished part: a kill loses the part under way and nothing else."""
+
+import csv
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import fidojax
+
+
+class Store:
+    """A folder of finished parts (NAME.npz) under one set of settings.
+
+    A file stands under its name only when it is complete: it is written beside it and renamed.
+    """
+
+    def __init__(self, out: str | Path, settings: Mapping[str, Any]) -> None:
+        """Opens or continues the folder.
+
+        Args:
+            settings: everything that decides the results, as JSON values.
+
+        Raises:
+            ValueError: the folder holds results of other settings.
+        """
+        self.out = Path(out)
+        (self.out / "parts").mkdir(parents=True, exist_ok=True)
+        path = self.out / "settings.json"
+        settings = json.loads(json.dumps(settings))
+        if path.exists():
+            before = json.loads(path.read_text("utf-8"))
+            other = [k for k in {**before, **settings} if before.get(k) != settings.get(k)]
+            if other:
+                raise ValueError(
+                    f"{self.out} holds results of other settings ("
+                    + ", ".join(f"{k}: {before.get(k)!r}, now {settings.get(k)!r}" for k in other)
+                    + "); choose another --out"
+                )
+        else:
+            write_text(path, json.dumps(settings, indent=2) + "\n")
+        self.settings = settings
+
+    def has(self, name: str) -> bool:
+        """Whether the part is finished."""
+        return self._path(name).exists()
+
+    def save(self, name: str, arrays: Mapping[str, np.ndarray], **record: Any) -> None:
+        """Stores a finished part with its record (JSON values) and the versions that made it."""
+        record = {**record, "environment": environment()}
+        path = self._path(name)
+        partial = path.with_name(path.name + ".partial")
+        with open(partial, "wb") as file:
+            contents = {"record": np.array(json.dumps(record)), **arrays}
+            np.savez_compressed(file, **contents)  # type: ignore[arg-type]
+        os.replace(partial, path)
+
+    def load(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The arrays and the record of a finished part."""
+        with np.load(self._path(name), allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+        return arrays, json.loads(str(arrays.pop("record")))
+
+    def record(self, name: str) -> dict[str, Any]:
+        """The record of a finished part alone."""
+        with np.load(self._path(name), allow_pickle=False) as file:
+            return json.loads(str(file["record"]))
+
+    def _path(self, name: str) -> Path:
+        return self.out / "parts" / f"{name}.npz"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes the whole file or leaves the old one."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, "utf-8")
+    os.replace(partial, path)
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes rows of the same columns."""
+    partial = path.with_name(path.name + ".partial")
+    with open(partial, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(partial, path)
+
+
+def digest(tree: Any) -> str:
+    """A fingerprint of a pytree's arrays, which tells a changed input from the same one."""
+    sha = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        array = np.ascontiguousarray(leaf)
+        sha.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    return sha.hexdigest()[:16]
+
+
+def environment() -> dict[str, Any]:
+    """Versions and kind of machine, for the record."""
+    versions = {name: metadata.version(name) for name in ("jax", "jaxlib", "optax", "numpy")}
+    device = jax.devices()[0]
+    return {
+        "fidojax": fidojax.__version__,
+        "python": platform.python_version(),
+        **versions,
+        "platform": device.platform,
+        "device": device.device_kind,
+        "devices": jax.device_count(),
+        "cores": os.cpu_count(),
+    }
