@@ -18,11 +18,11 @@ import pytest
 pytest.importorskip("orbax.checkpoint")
 
 from train import augment, classifier, export, pictures
-from train.classifier_step import at
+from train.classifier_step import Phase, at
 from train.loop import Stopped, fit, same_settings
 
 ROOT = Path(__file__).parents[1]
-SMOKE = dataclasses.replace(classifier.CONFIGS["smoke"][1], sizes=((0.0, 16),))
+SMOKE = dataclasses.replace(classifier.CONFIGS["smoke"][1], phases=(Phase(0.0, 16), Phase(0.5, 16)))
 
 
 def rows(directory: Path) -> list[dict[str, str]]:
@@ -37,7 +37,16 @@ def arrays(directory: Path) -> dict[str, np.ndarray]:
 
 def test_killed_run_resumes_to_the_same_bits(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    command = [sys.executable, "-m", "train.classifier", "smoke", "--sizes", "0.0", "16"]
+    command = [
+        sys.executable,
+        "-m",
+        "train.classifier",
+        "smoke",
+        "--phases.1.size",
+        "16",
+        "--phases.1.grey",
+        "0",
+    ]
     command += ["--out", str(killed)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     checkpoints = killed / "checkpoints"
@@ -154,9 +163,9 @@ def test_grey_by_rate():
     assert plain.std() > 0.05
 
 
-def test_schedules_change_at_their_part():
-    schedule = ((0.0, 48), (0.5, 64))
-    assert [at(schedule, part) for part in (0.0, 0.49, 0.5, 1.0)] == [48, 48, 64, 64]
+def test_phases_change_at_their_part():
+    phases = (Phase(0.0, 48), Phase(0.5, 64))
+    assert [at(phases, part).size for part in (0.0, 0.49, 0.5, 1.0)] == [48, 48, 64, 64]
 
 
 def test_order_depends_on_seed_and_epoch():

@@ -25,7 +25,7 @@ from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
 from train import export, pictures
-from train.classifier_step import Run, at, make_step, network, optimiser
+from train.classifier_step import Phase, Run, at, make_step, network, optimiser
 from train.loop import fit, same_settings
 
 
@@ -61,17 +61,18 @@ class Config:
     ema: float = 0.998
     """Decay of the moving average of the weights, which is what gets exported."""
 
-    sizes: tuple[tuple[float, int], ...] = ((0.0, 48), (0.76, 64))
-    """(from this part of the run on, side of the crops in pixels): small crops first save time."""
-    area: tuple[float, float] = (0.2, 1.0)
-    """Area of the random crops, as a fraction of the picture."""
+    phases: tuple[Phase, ...] = (
+        Phase(0.0, size=48),
+        Phase(0.4, size=48, grey=0.1),
+        Phase(0.58, size=48, area=(0.08, 1.0), grey=0.2),
+        Phase(0.76, size=64, area=(0.08, 1.0), grey=0.2),
+    )
+    """Small crops first, which saves time; grey pictures and close-ups later, since they slow the
+    start and without them the network reads little but colour and whole objects."""
     ratio: tuple[float, float] = (0.75, 1.3333)
     flip: bool = True
     colours: float = 0.35
     """Strength of the changes of brightness, contrast and saturation; 0 for none."""
-    grey: tuple[tuple[float, float], ...] = ((0.0, 0.0), (0.4, 0.1))
-    """(from this part of the run on, probability that a picture loses its colours): late, since
-    it slows the start; without it the network reads hardly any grey picture."""
 
 
 CONFIGS = {
@@ -89,12 +90,10 @@ CONFIGS = {
             learning_rate=2e-3,
             weight_decay=1e-2,
             label_smoothing=0.0,
-            sizes=((0.0, 28),),
-            area=(0.75, 1.25),
+            phases=(Phase(0.0, size=28, area=(0.75, 1.25)),),
             ratio=(0.85, 1.1765),
             flip=False,
             colours=0.0,
-            grey=((0.0, 0.0),),
         ),
     ),
     "smoke": (
@@ -108,8 +107,7 @@ CONFIGS = {
             batch=32,
             learning_rate=0.05,
             ema=0.9,
-            sizes=((0.0, 16), (0.5, 24)),
-            grey=((0.0, 0.0),),
+            phases=(Phase(0.0, size=16), Phase(0.5, size=24, grey=0.1)),
         ),
     ),
 }
@@ -153,9 +151,9 @@ def main(config: Config) -> None:
             orders.clear()
             orders[epoch] = pictures.order(len(train.labels), config.seed, epoch)
         rows = orders[epoch][place * config.batch : (place + 1) * config.batch]
-        size, grey = at(config.sizes, index / steps), at(config.grey, index / steps)
+        phase = at(config.phases, index / steps)
         images, labels = jax.device_put((train.images[rows], train.labels[rows]), spread)
-        return jitted(run, images, labels, jnp.int32(index), size=size, grey=grey)
+        return jitted(run, images, labels, jnp.int32(index), phase)
 
     orders: dict[int, np.ndarray] = {}
     forward = jax.jit(lambda average, images: nnx.merge(graph, *average, copy=True)(images))

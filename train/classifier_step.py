@@ -14,6 +14,19 @@ from fidojax.networks import MnistAllConv, ResNet
 from train import augment
 
 
+class Phase(NamedTuple):
+    """How pictures are augmented from the part `start` of the run on."""
+
+    start: float
+    """0 for the whole run, 0.5 for its second half."""
+    size: int
+    """Side of the crops in pixels."""
+    area: tuple[float, float] = (0.2, 1.0)
+    """Range of the crops' area, as a fraction of the picture; above 1 the border is black."""
+    grey: float = 0.0
+    """Probability that a picture loses its colours."""
+
+
 class Run(NamedTuple):
     """What is saved; randomness and data order follow from the seed and the step."""
 
@@ -47,26 +60,26 @@ def optimiser(config: Any, steps: int) -> optax.GradientTransformation:
     raise ValueError(f'optimizer must be "sgd" or "adamw", got {config.optimizer!r}')
 
 
-def at(schedule: tuple[tuple[float, Any], ...], part: float) -> Any:
-    """The value of the last entry (start, value) that has begun; `part` of the run is done."""
-    return [value for start, value in schedule if part >= start][-1]
+def at(phases: tuple[Phase, ...], part: float) -> Phase:
+    """The phase when `part` of the run is done; without its start, which compiles to nothing."""
+    return [phase for phase in phases if part >= phase.start][-1]._replace(start=0.0)
 
 
-def augmented(config: Any, size: int, grey: float, key: jax.Array, image: jax.Array) -> jax.Array:
-    """One picture in [0, 1] -> one training picture of `size` x `size`, grey with probability."""
+def augmented(config: Any, phase: Phase, key: jax.Array, image: jax.Array) -> jax.Array:
+    """One picture in [0, 1] -> one training picture of the phase's size."""
     key_crop, key_flip, key_colours = jax.random.split(key, 3)
-    image = augment.crop(key_crop, image, size, config.area, config.ratio)
+    image = augment.crop(key_crop, image, phase.size, phase.area, config.ratio)
     if config.flip:
         image = augment.flip(key_flip, image)
     if config.colours:
         image = augment.colours(key_colours, image, config.colours)
-    return augment.grey(jax.random.fold_in(key, 3), image, grey) if grey else image
+    return augment.grey(jax.random.fold_in(key, 3), image, phase.grey) if phase.grey else image
 
 
 def make_step(
     config: Any, graph: Any, tx: optax.GradientTransformation, replicated: NamedSharding
 ) -> Callable:
-    """The jitted step `(run, images, labels, index, size, grey) -> (run, metrics)`."""
+    """The jitted `(run, images, labels, index, phase) -> (run, metrics)`; `phase` is static."""
     seed = jax.random.key(config.seed + 1)
 
     def loss_of(params, stats, images, labels, key):
@@ -79,12 +92,10 @@ def make_step(
         accuracy = jnp.mean(jnp.argmax(logits, -1) == labels)
         return loss, (accuracy, nnx.state(model, nnx.BatchStat))
 
-    def step(run: Run, images, labels, index, size, grey):
+    def step(run: Run, images, labels, index, phase: Phase):
         key, key_model = jax.random.split(jax.random.fold_in(seed, index))
         keys = jax.random.split(key, len(images))
-        images = jax.vmap(partial(augmented, config, size, grey))(
-            keys, images.astype(jnp.float32) / 255
-        )
+        images = jax.vmap(partial(augmented, config, phase))(keys, images.astype(jnp.float32) / 255)
         (loss, (accuracy, stats)), grads = jax.value_and_grad(loss_of, has_aux=True)(
             run.params, run.stats, images, labels, key_model
         )
@@ -94,6 +105,4 @@ def make_step(
         average = optax.incremental_update((params, stats), run.average, 1.0 - keep)
         return Run(params, stats, opt, average), {"loss": loss, "accuracy": accuracy}
 
-    return jax.jit(
-        step, static_argnames=("size", "grey"), out_shardings=replicated, donate_argnums=0
-    )
+    return jax.jit(step, static_argnums=4, out_shardings=replicated, donate_argnums=0)
