@@ -18,8 +18,7 @@ from train.pictures import Pictures
 
 DATA = {
     "mnist": (
-        "MNIST 3.0.1 (TFDS): 60,000 training and 10,000 test digits of LeCun, Cortes and Burges "
-        "(licence as stated by TFDS: CC BY-SA 3.0)"
+        "MNIST 3.0.1 (TFDS): 60,000 training and 10,000 test digits, by LeCun, Cortes and Burges"
     ),
     "tiny_imagenet40": (
         "40 classes of Tiny ImageNet, 64 x 64 pixels: 19,900 training and 989 validation pictures. "
@@ -51,7 +50,7 @@ def write(config: Any, model: MnistAllConv | ResNet, test: Pictures, command: st
         f"{type(model).__name__}, {weights(plain):,} weights, {kib:,.0f} KiB as float16.",
         f"Images in [0, 1], {size}, channels last; logits of {len(test.names)} classes.",
         "",
-        f"* Accuracy (top-1, {config.split} split, {len(test.labels)} pictures): {stored:.2%} "
+        f"* Accuracy (top-1, {config.split} split, {len(test.labels):,} pictures): {stored:.2%} "
         f"as stored (float16), {trained:.2%} before folding and rounding.",
         f"* Command: `{without_places(command)}`",
         f"* Seed {config.seed}, {config.epochs} epochs, batch {config.batch}; "
