@@ -16,7 +16,7 @@ class Picture:
         label: index of the true class in the data set that the picture comes from, if known.
         boxes: "b 4" object boxes in pixels of `image`, half-open (top, left, bottom, right);
             None where the source has none.
-        source: where it comes from, for people: a path or `tfds:NAME/SPLIT`.
+        source: where it comes from, for people: a path or `tfds:NAME/SPLIT example ROW`.
         label_name: the data set's name of `label`.
     """
 

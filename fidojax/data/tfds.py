@@ -84,19 +84,19 @@ class TfdsSet:
     def read(self, size: tuple[int, int, int], crop: float) -> Iterator[Picture | BadPicture]:
         """Decode and fit one example at a time."""
         names = self._label_names()
-        place = f"tfds:{self.name}/{self.split}"
         for row in self.rows:
+            place = f"tfds:{self.name}/{self.split} example {row}"
             try:
                 example = self.examples[row]
             except Exception as error:  # TFDS raises many types on a damaged record
                 reason = f"the record is damaged ({type(error).__name__})"
-                yield BadPicture(f"{place} example {row}", reason)
+                yield BadPicture(place, reason)
                 continue
             try:
                 # Not turned by EXIF: boxes and training pipelines are in the stored orientation.
                 picture = decode(io.BytesIO(example["image"]), upright=False)
             except UnreadableError as error:
-                yield BadPicture(f"{place} example {row}", str(error))
+                yield BadPicture(place, str(error))
                 continue
             image, placement = fit(picture, size, crop)
             label = None if names is None else int(example["label"])

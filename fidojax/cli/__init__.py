@@ -1,0 +1,65 @@
+"""The command line: `fidojax explain`, `fidojax list`, `fidojax cite`.
+
+Exit codes: 0 all is well, 1 some pictures failed, 2 the command cannot be carried out (one
+sentence on standard error), 130 interrupted. Results go to standard output, progress and problems
+to standard error. Heavy imports happen in the commands, so that help and errors come at once.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import tyro
+
+from fidojax.cli.options import Cite, Explain, List, UsageError
+
+Command = (
+    Annotated[Explain, tyro.conf.subcommand("explain")]
+    | Annotated[List, tyro.conf.subcommand("list")]
+    | Annotated[Cite, tyro.conf.subcommand("cite")]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; `arguments` default to the process's own. Returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments in (["--version"], ["-V"]):
+        from fidojax import __version__
+
+        print(f"fidojax {__version__}")
+        return 0
+    try:
+        command = tyro.cli(
+            Command,  # type: ignore[arg-type]
+            prog="fidojax",
+            description="Explain image classifiers: which pixels does the decision rest on?",
+            args=arguments or ["--help"],
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone),
+        )
+    except SystemExit as stop:  # tyro has printed help, or what is wrong
+        return int(stop.code or 0)
+    try:
+        return _run(command)
+    except UsageError as error:
+        print(f"fidojax: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(command: Explain | List | Cite) -> int:
+    match command:
+        case Explain():
+            from fidojax.cli.explain import explain
+
+            return explain(command)
+        case List():
+            from fidojax.cli.listing import show_list
+
+            return show_list()
+        case Cite():
+            from fidojax.cite import cite
+
+            try:
+                print(cite(*command.names))
+            except ValueError as error:
+                raise UsageError(str(error)) from None
+            return 0

@@ -1,0 +1,260 @@
+"""From what the user asked for to what will be done: every name and number is checked here."""
+
+import ast
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from fidojax import __version__
+from fidojax.cli.options import Explain, UsageError
+from fidojax.data import IMAGENET_CROP
+from fidojax.methods import LOOPS, METHODS
+from fidojax.names import check_name, suggest
+from fidojax.presets import PRESETS
+from fidojax.pretrained import Pretrained, load
+from infillers import INFILLERS
+
+# Options of the command line that go to the method under the same name.
+_METHOD_OPTIONS = (
+    "objective", "steps", "samples", "lam", "tv", "size", "learning_rate", "score",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checked request.
+
+    Attributes:
+        method: name in METHODS.
+        preset: name in PRESETS, or None for the method's own defaults.
+        options: the method's options by name, all but `infill` and `boxes`, defaults included.
+        infill: as given on the command line, with its default filled in; None where the method
+            takes none.
+        pretrained: the classifier.
+        target: index of the class for all pictures, "prediction" or "label".
+        crop: see `fidojax.data.pictures`.
+        seed: of the run.
+        settings: all that the maps depend on, as JSON.
+    """
+
+    method: str
+    preset: str | None
+    options: Mapping[str, Any]
+    infill: str | None
+    pretrained: Pretrained
+    target: int | str
+    crop: float
+    seed: int
+    settings: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """Eight hexadecimal digits that stand for the settings."""
+        text = json.dumps(self.settings, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    @property
+    def call_options(self) -> dict[str, Any]:
+        """What `explain_batch` takes as options."""
+        if self.infill is None:
+            return dict(self.options)
+        return {"infill": make_infill(self.infill), **self.options}
+
+    @property
+    def steps(self) -> int:
+        """Steps of the method; 1 for one that does not iterate."""
+        return LOOPS[self.method](**self.call_options).steps if self.method in LOOPS else 1
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the classifier per picture, forward and backward."""
+        if self.method not in LOOPS:
+            return 0
+        loop = LOOPS[self.method](**self.call_options)
+        return loop.steps * loop.evaluations
+
+
+def prepare(asked: Explain) -> Job:
+    """Check a request and load its classifier.
+
+    Raises:
+        UsageError: something in it does not exist or does not fit.
+    """
+    for name in ("batch_size", "limit"):
+        value = getattr(asked, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name.replace('_', '-')} is {value}, expected at least 1")
+    if asked.crop is not None and not 0 < asked.crop <= 1:
+        raise UsageError(f"--crop is {asked.crop}, expected a share above 0 and up to 1")
+    try:
+        check_name("--method", asked.method, METHODS)
+        preset, options = _method_options(asked)
+        infill = _infill_name(asked)
+        pretrained = _load(asked)
+        target = _target(asked.target, pretrained.labels)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    keras = asked.classifier.startswith("keras:")
+    crop = (IMAGENET_CROP if keras else 1.0) if asked.crop is None else asked.crop
+    settings = {
+        "method": asked.method,
+        "preset": preset,
+        "infill": infill,
+        "options": options,
+        "classifier": asked.classifier,
+        "weights_sha256": _fingerprint(pretrained.classifier),
+        "target": target,
+        "crop": crop,
+        "seed": asked.seed,
+        "fidojax": __version__,
+    }
+    job = Job(asked.method, preset, options, infill, pretrained, target, crop, asked.seed, settings)
+    if asked.method in LOOPS:
+        try:
+            LOOPS[asked.method](**job.call_options)  # checks the options' values
+        except (ValueError, TypeError) as error:
+            raise UsageError(str(error)) from None
+    return job
+
+
+def make_infill(spec: str) -> Any:
+    """The infiller of `NAME` or `NAME:OPTION=VALUE,...`, such as `mean:color=(0.5,0.5,0.5)`.
+
+    Raises:
+        ValueError: there is no such infiller, or it has no such option.
+    """
+    name, _, text = spec.partition(":")
+    check_name("--infill", name, INFILLERS)
+    try:
+        call = ast.parse(f"f({text})", mode="eval").body
+        assert isinstance(call, ast.Call)
+        options = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+        if call.args or None in options:
+            raise SyntaxError
+    except (SyntaxError, ValueError, AssertionError):
+        raise ValueError(f"--infill: expected {name}:OPTION=VALUE, got {spec!r}") from None
+    known = inspect.signature(INFILLERS[name]).parameters
+    for option in options:
+        check_name(f"--infill {name}", option, known)
+    try:
+        return INFILLERS[name](**options)
+    except TypeError:
+        raise ValueError(f"--infill: {text} does not suit {name}{_signature(name)}") from None
+
+
+def _signature(infiller: str) -> str:
+    return str(inspect.signature(INFILLERS[infiller])).partition(" ->")[0]
+
+
+def _method_options(asked: Explain) -> tuple[str | None, dict[str, Any]]:
+    """The preset's name, and all options of the method but what is made per run or picture."""
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(METHODS[asked.method]).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    preset = asked.preset or ("fast" if asked.method == "fido" else None)
+    chosen: dict[str, Any] = {}
+    if preset is not None:
+        check_name("--preset", preset, PRESETS)
+        foreign = sorted(PRESETS[preset].keys() - parameters.keys())
+        if foreign:
+            raise ValueError(
+                f"--preset: {preset} is not for the method {asked.method}, which has no option "
+                f"{' or '.join(foreign)}"
+            )
+        chosen |= PRESETS[preset]
+    known = [name for name in parameters if name not in ("infill", "boxes", "start")]
+    given = {name: getattr(asked, name) for name in _METHOD_OPTIONS}
+    for name, value in given.items():
+        if value is not None:
+            flag = f"--{name.replace('_', '-')}"
+            if name not in known:
+                raise ValueError(f"{flag}: the method {asked.method} has no such option")
+            chosen[name] = value
+    for entry in asked.set:
+        name, equals, text = entry.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals:
+            raise ValueError(f"--set: expected NAME=VALUE, got {entry!r}")
+        check_name(f"--set for {asked.method}", name, known)
+        chosen[name] = _value(text)
+    defaults = {name: parameters[name].default for name in known}
+    return preset, {**defaults, **{name: chosen[name] for name in known if name in chosen}}
+
+
+def _value(text: str) -> Any:
+    """A Python literal, or else the word itself."""
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError):
+        return {"true": True, "false": False, "none": None}.get(text.strip().lower(), text.strip())
+
+
+def _infill_name(asked: Explain) -> str | None:
+    takes_infill = "infill" in inspect.signature(METHODS[asked.method]).parameters
+    if not takes_infill:
+        if asked.infill is not None:
+            raise ValueError(f"--infill: the method {asked.method} fills nothing in")
+        return None
+    # Dropped pixels of a digit become background; ImageNet's mean colour would be ink.
+    spec = asked.infill or ("mean:color=0.0" if asked.classifier == "mnist" else "mean")
+    make_infill(spec)
+    return spec
+
+
+def _load(asked: Explain) -> Pretrained:
+    from fidojax.pretrained import SHIPPED
+
+    if not asked.classifier.startswith("keras:") and asked.classifier not in SHIPPED:
+        clause = suggest(asked.classifier, SHIPPED)
+        raise ValueError(
+            f"--classifier: there is no {asked.classifier!r}; {clause} (or keras:NAME)"
+        )
+    try:
+        return load(asked.classifier, asked.weights)
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"--classifier {asked.classifier}: {reason}") from error
+
+
+def _target(asked: str | None, labels: tuple[str, ...]) -> int | str:
+    if asked is None or asked == "prediction":
+        return "prediction"
+    if asked == "label":
+        return "label"
+    return class_index(asked, labels)
+
+
+def class_index(name: str, labels: tuple[str, ...]) -> int:
+    """The class of a name (upper or lower case, spaces or underscores) or of an index.
+
+    Raises:
+        ValueError: there is no such class, or there are several.
+    """
+    wanted = name.strip().replace("_", " ").lower()
+    found = [i for i, label in enumerate(labels) if label.replace("_", " ").lower() == wanted]
+    if len(found) == 1:
+        return found[0]
+    if len(found) > 1:
+        places = " and ".join(map(str, found))
+        raise ValueError(f"--target: the classes {places} are both called {name!r}; give the index")
+    if wanted.lstrip("-").isdigit():
+        if not 0 <= int(wanted) < len(labels):
+            raise ValueError(f"--target: {name} is not in 0 to {len(labels) - 1}")
+        return int(wanted)
+    raise ValueError(f"--target: no class is called {name!r}; {suggest(wanted, labels)}")
+
+
+def _fingerprint(classifier: Any) -> str:
+    """Hash of the weights, so that results are never taken for those of other weights."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(classifier):
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,79 @@
+"""`fidojax list`: what there is, with one line and the paper of each."""
+
+import inspect
+import re
+import shutil
+
+from rich.console import Console
+from rich.table import Table
+
+from fidojax.cite import BIBTEX, USES
+from fidojax.methods import METHODS
+from fidojax.presets import PRESETS
+from fidojax.pretrained import SHIPPED
+from infillers import INFILLERS
+
+
+def show_list() -> int:
+    """Print the tables; returns the exit code."""
+    width = None if Console().is_terminal else max(100, shutil.get_terminal_size().columns)
+    console = Console(width=width, highlight=False)
+    for title, rows in (
+        ("Methods (--method)", {name: _first_line(method) for name, method in METHODS.items()}),
+        ("Presets (--preset)", {name: _preset(options) for name, options in PRESETS.items()}),
+        ("Infillers (--infill)", {name: _infiller(name) for name in INFILLERS}),
+        ("Classifiers (--classifier)", _classifiers()),
+    ):
+        table = Table(title=title, title_justify="left", title_style="bold", box=None, expand=True)
+        table.add_column(style="cyan", no_wrap=True, min_width=24)
+        table.add_column(ratio=1)
+        table.add_column(style="dim", min_width=38)
+        for name, line in rows.items():
+            table.add_row(name, line, _paper(name))
+        table.show_header = False
+        console.print(table)
+        console.print()
+    console.print("fidojax cite NAME prints BibTeX.")
+    return 0
+
+
+def _first_line(thing: object) -> str:
+    return (inspect.getdoc(thing) or "").partition("\n\n")[0].replace("\n", " ").rstrip(".")
+
+
+def _infiller(name: str) -> str:
+    options = inspect.signature(INFILLERS[name]).parameters
+    given = ", ".join(f"{option}={options[option].default}" for option in options)
+    return f"{_first_line(INFILLERS[name])} ({given})" if given else _first_line(INFILLERS[name])
+
+
+def _preset(options: dict[str, object]) -> str:
+    if not options:
+        return "every option at its published default"
+    return ", ".join(f"{name}={value}" for name, value in options.items())
+
+
+def _classifiers() -> dict[str, str]:
+    rows = {}
+    for name, shipped in SHIPPED.items():
+        height, width, _ = shipped.size
+        rows[name] = f"{height} x {width}, {len(shipped.labels)} classes, shipped"
+    rows["keras:NAME"] = (
+        "a network of keras.applications, such as keras:MobileNetV2 or keras:ResNet50; weights "
+        "from --weights FILE, else fetched by Keras"
+    )
+    return rows
+
+
+def _paper(name: str) -> str:
+    """The first paper to cite for a name: "Chang et al. 2019, arXiv 1807.08024"."""
+    if name not in USES:
+        return ""
+    entry = BIBTEX[USES[name][0]]
+    field = {
+        key: value for key, value in re.findall(r"(\w+)\s*=\s*\{(.+?)\}(?:,\n|\n\})", entry, re.S)
+    }
+    names = [author.partition(",")[0].strip() for author in field["author"].split(" and ")]
+    who = f"{names[0]} et al." if len(names) > 2 else " & ".join(names)
+    where = f", arXiv {field['eprint']}" if "eprint" in field else ""
+    return f"{who} {field['year']}{where}"

@@ -1,0 +1,85 @@
+"""Progress with the time left: a bar on a terminal, now and then a line in a log."""
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+LINE_EVERY = 15.0
+"""Seconds between lines where there is no terminal."""
+
+
+class Meter:
+    """Counts pictures, fractions of them included; a context manager.
+
+    Args:
+        console: where to show it.
+        total: how many pictures there are.
+    """
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console, self._total = console, total
+        self._done = 0.0
+        self._start = self._told = time.monotonic()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[count]} pictures"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+            speed_estimate_period=600,
+        )
+        self._task = self._bar.add_task("compiling", total=total, count=f"0/{total}")
+
+    def __enter__(self) -> "Meter":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def show(self, done: float, doing: str = "explaining") -> None:
+        """So many pictures are done, and this is going on. The count never goes back."""
+        done = self._done = max(done, self._done)
+        self._bar.update(
+            self._task, completed=done, description=doing, count=f"{int(done)}/{self._total}"
+        )
+        now = time.monotonic()
+        if not self._console.is_terminal and now - self._told >= LINE_EVERY and done > 0:
+            self._told = now
+            left = (now - self._start) * (self._total - done) / done
+            self.say(f"{done / self._total:.0%} of {self._total} pictures, {span(left)} left")
+
+    def say(self, line: str) -> None:
+        """A line above the bar."""
+        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def span(seconds: float) -> str:
+    """Seconds as people say them: 8 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,87 @@
+"""What the commands take, as dataclasses from which tyro makes the command line."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
+
+
+def _shown(metavar: str | None, default: str) -> Any:
+    """How an option whose default is made later appears in the help."""
+    return arg(metavar=metavar, help_behavior_hint=f"(default: {default})" if default else "")
+
+
+class UsageError(Exception):
+    """The command cannot be carried out as given; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Explain:
+    """Find the pixels that a classifier's decision rests on, and show them.
+
+    Without arguments, two photos that come with scikit-image are explained with the shipped
+    network, offline. Pictures that were explained before with the same settings are skipped, so
+    an interrupted run goes on where it was.
+    """
+
+    paths: Positional[Annotated[tuple[str, ...], _shown("[PATH ...]", "")]] = ()
+    """Pictures, folders, tfds:NAME[/CONFIG][/SPLIT][[START:STOP]] or skimage:NAME."""
+    out: Annotated[str, arg(metavar="FOLDER")] = "explanations"
+    """Where the results go."""
+    method: Annotated[str, arg(metavar="NAME")] = "fido"
+    """Method; `fidojax list` shows all, and all presets, infillers and classifiers."""
+    preset: Annotated[str | None, _shown("NAME", "for fido: fast")] = None
+    """Schedule and constants; `--preset paper` is the published one of every method."""
+    infill: Annotated[str | None, _shown("NAME[:OPTION=VALUE]", "mean; for mnist black")] = None
+    """What fills dropped pixels, such as blur or blur:sigma=5."""
+    objective: Annotated[str | None, _shown("ssr|sdr", "ssr")] = None
+    """ssr: smallest region that supports the class; sdr: smallest whose loss destroys it."""
+    target: Annotated[str | None, _shown("CLASS", "the prediction")] = None
+    """Class to explain: a name, an index, or "label" for a data set's own label."""
+    classifier: Annotated[str, arg(metavar="NAME")] = "tiny_imagenet40"
+    """Shipped classifier, or keras:NAME for a network of keras.applications."""
+    weights: Annotated[str | None, _shown("FILE", "the classifier's own")] = None
+    """File with other weights."""
+    steps: Annotated[int | None, _shown("N", "of the preset")] = None
+    """Optimiser steps."""
+    samples: Annotated[int | None, _shown("N", "of the preset")] = None
+    """Masks per step, each one evaluation of the classifier."""
+    lam: Annotated[float | None, _shown("X", "of the preset")] = None
+    """Weight of the region's size, a sum over pixels."""
+    tv: Annotated[float | None, _shown("X", "of the preset")] = None
+    """Weight of the map's total variation, a sum over pixels."""
+    size: Annotated[int | None, _shown("N", "of the preset")] = None
+    """Side of the optimised map before it is upsampled."""
+    learning_rate: Annotated[float | None, _shown("X", "of the preset")] = None
+    """Step size at the start."""
+    score: Annotated[str | None, _shown("NAME", "log_odds")] = None
+    """Evidence for the class: log_odds, log_probability, logit or probability."""
+    set: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="OPTION=VALUE")] = ()
+    """Any other option of the method."""
+    seed: Annotated[int, arg(metavar="N")] = 0
+    """A picture's map depends on the seed and on the picture's name, not on its neighbours."""
+    batch_size: Annotated[int | None, _shown("N", "as memory allows")] = None
+    """Pictures per device and compiled call."""
+    crop: Annotated[float | None, _shown("SHARE", "0.875 for keras, else 1")] = None
+    """Share of the shorter side that the centre crop keeps."""
+    limit: Annotated[int | None, _shown("N", "all")] = None
+    """At most so many pictures."""
+    data_dir: Annotated[str | None, _shown("FOLDER", "~/tensorflow_datasets")] = None
+    """Where TFDS sets lie prepared."""
+    figures: bool = True
+    """Draw a figure for each picture."""
+    force: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
+    """Explain pictures again that were explained before."""
+
+
+@dataclass(frozen=True)
+class List:
+    """Show methods, presets, infillers and classifiers."""
+
+
+@dataclass(frozen=True)
+class Cite:
+    """Print BibTeX of methods, infillers, classifiers or papers; without names, all of it."""
+
+    names: Positional[Annotated[tuple[str, ...], _shown("[NAME ...]", "")]] = ()
+    """Names as in `fidojax list`."""

@@ -1,0 +1,179 @@
+"""What one explained picture is written down as: its record, its captions, its line."""
+
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from fidojax import __version__
+from fidojax.cli.job import Job, class_index
+from fidojax.cli.records import EXPLAINED, FAILED, as_number
+from fidojax.data import Picture
+from fidojax.methods import LOOPS
+from fidojax.types import Explanation
+from fidojax.viz import Exhibit
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A picture's result.
+
+    Attributes:
+        record: for JSON.
+        problem: why there is no explanation, or None.
+        prediction, target: captions, class and probability.
+        verdict: caption of the mixture.
+        line: for the terminal.
+    """
+
+    record: dict[str, Any]
+    problem: str | None
+    prediction: str
+    target: str
+    verdict: str
+    line: str
+
+
+def target_of(job: Job, picture: Picture, probabilities: np.ndarray) -> int:
+    """The class to explain for a picture.
+
+    Raises:
+        ValueError: it has no label, or none of the classifier's classes; or the classifier's
+            output is not finite.
+    """
+    if not np.isfinite(probabilities).all():
+        raise ValueError("the classifier's output for it is not finite")
+    if isinstance(job.target, int):
+        return job.target
+    if job.target == "prediction":
+        return int(probabilities.argmax())
+    if picture.label is None:
+        raise ValueError("it has no label to explain (--target label)")
+    # Data sets write "n02123045 tabby" or "n02123045" for what a classifier calls "tabby".
+    name = re.sub(r"^n\d{8} ?", "", picture.label_name or "")
+    try:
+        return class_index(name, job.pretrained.labels) if name else picture.label
+    except ValueError:
+        raise ValueError(f"{job.pretrained.name} has no class for its label {name!r}") from None
+
+
+def outcome(
+    job: Job,
+    picture: Picture,
+    target: int,
+    probabilities: np.ndarray,
+    explanation: Explanation,
+    *,
+    seconds: float,
+    micro_batch: int,
+    devices: Sequence[Any],
+) -> Outcome:
+    """Put a finished explanation into words and numbers."""
+    info = explanation.info
+    labels = job.pretrained.labels
+    keep = getattr(info, "keep", None)
+    kept = None if keep is None else float(np.mean(keep > 0.5))
+    on_mixture = getattr(info, "probability", None)
+    objective = getattr(info, "objective", None)
+    watched = [explanation.saliency, *(x for x in (on_mixture, objective) if x is not None)]
+    finite = all(np.isfinite(values).all() for values in watched)
+    problem = None if finite else "the explanation is not finite, so there is no map"
+    top = [int(row) for row in np.argsort(-probabilities)[:5]]
+    record = {
+        "status": EXPLAINED if finite else FAILED,
+        "reason": problem,
+        "id": picture.id,
+        "source": picture.source,
+        "prediction": _class(top[0], labels, probabilities),
+        "top": [_class(row, labels, probabilities) for row in top],
+        "target": _class(target, labels, probabilities),
+        "label": None
+        if picture.label is None
+        else {"index": picture.label, "name": picture.label_name},
+        "probability": {
+            "image": as_number(probabilities[target]),
+            "mixture": None if on_mixture is None else as_number(on_mixture),
+        },
+        "kept_area": kept,
+        "objective": None
+        if objective is None
+        else {
+            "start": as_number(objective[0]),
+            "end": as_number(objective[-1]),
+            "history": [as_number(value) for value in objective],
+        },
+        "seconds": round(seconds, 3),
+        "evaluations": job.evaluations,
+        "micro_batch": micro_batch,
+        "devices": {"platform": devices[0].platform, "kind": devices[0].device_kind,
+                    "count": len(devices)},
+        "settings_digest": job.digest,
+        "settings": dict(job.settings),
+        "versions": versions(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+    prediction = f"{labels[top[0]]} {percent(probabilities[top[0]])}"
+    why = f"{labels[target]} {percent(probabilities[target])}"
+    verdict = ""
+    if kept is not None and on_mixture is not None:
+        share = f"{percent(1 - kept)} filled in" if _deletes(job) else f"{percent(kept)} kept"
+        verdict = f"{share}: {labels[target]} {percent(on_mixture)}"
+    about = prediction if target == top[0] else f"{prediction}, {why}"
+    line = f"{picture.id}: {about}; {verdict}" if verdict else f"{picture.id}: {about}"
+    return Outcome(record, problem, prediction, why, verdict, line)
+
+
+def exhibit(result: Outcome, job: Job, picture: Picture, explanation: Explanation) -> Exhibit:
+    """The explanation with its captions, for a figure."""
+    mixture = getattr(explanation.info, "mixture", None)
+    name, share = result.record["target"]["name"], result.record["target"]["probability"]
+    predicted = result.record["target"] == result.record["prediction"]
+    return Exhibit(
+        image=picture.image,
+        saliency=np.asarray(explanation.saliency, np.float32),
+        title=picture.id,
+        prediction=f"prediction: {result.prediction}",
+        meaning=_meaning(job),
+        target=f"why {name}?" if predicted else f"why {name} ({percent(share)})?",
+        mixture=None if mixture is None else np.asarray(mixture, np.float32),
+        verdict=result.verdict,
+        limits=(0.0, 1.0),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of everything that the numbers depend on."""
+    names = ("jax", "jaxlib", "numpy", "flax", "optax")
+    found = {name: version(name) for name in names}
+    return {"fidojax": __version__, "python": platform.python_version(), **found}
+
+
+def percent(share: Any) -> str:
+    """A share in [0, 1] for people; never 100 % or 0 % for what is not."""
+    value = 100 * float(share)
+    if 0 < value < 0.05:
+        return "< 0.1 %"
+    if 99.95 <= value < 100:
+        return "> 99.9 %"
+    return f"{value:.1f} %" if 0 < value < 100 else f"{value:.0f} %"
+
+
+def _class(index: int, labels: tuple[str, ...], probabilities: np.ndarray) -> dict[str, Any]:
+    return {"index": index, "name": labels[index], "probability": as_number(probabilities[index])}
+
+
+def _deletes(job: Job) -> bool:
+    """Whether the map shows what is to be dropped, not what is to be kept."""
+    return job.options.get("objective", "sdr" if job.method in LOOPS else "") == "sdr"
+
+
+def _meaning(job: Job) -> str:
+    if job.method not in LOOPS:
+        return "1 inside, 0 outside"
+    unit = "probability" if job.method == "fido" else "mask"
+    return f"drop {unit}" if _deletes(job) else f"keep {unit}"

@@ -1,0 +1,230 @@
+"""index.html: all results of a folder on one page that needs nothing but the folder."""
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from string import Template
+from typing import Any
+from urllib.parse import quote
+
+from fidojax.cli.outcome import percent
+from fidojax.cli.records import EXPLAINED
+
+_COLUMNS = (
+    ("picture", "text"),
+    ("prediction", "text"),
+    ("p(prediction)", "number"),
+    ("explained class", "text"),
+    ("p(class) on the image", "number"),
+    ("p(class) on the mixture", "number"),
+    ("kept area", "number"),
+    ("objective", "number"),
+    ("seconds", "number"),
+)
+
+
+def page(runs: Mapping[str, Mapping[str, Any]], records: Sequence[Mapping[str, Any]]) -> str:
+    """The HTML of a folder of results.
+
+    Args:
+        runs: by settings digest, what `Results.store_run` stored.
+        records: of all pictures.
+    """
+    explained = [record for record in records if record["status"] == EXPLAINED]
+    # The settings that were used last come first.
+    order = sorted(runs, key=lambda digest: runs[digest].get("updated", ""), reverse=True)
+    sections = [
+        _section(runs[digest], [r for r in explained if r["settings_digest"] == digest])
+        for digest in order
+    ]
+    failures = sum(len(run["failures"]) for run in runs.values())
+    summary = f"{len(explained)} explanation{'' if len(explained) == 1 else 's'}"
+    if len(order) > 1:
+        summary += f" with {len(order)} different settings"
+    if failures:
+        summary += f", {failures} failed"
+    return _PAGE.substitute(summary=summary, sections="\n".join(sections))
+
+
+def _section(run: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> str:
+    settings = run["settings"]
+    title = " · ".join(
+        str(part)
+        for part in (
+            settings["method"],
+            settings["options"].get("objective"),
+            settings["infill"] and f"infill {settings['infill']}",
+            settings["preset"] and f"preset {settings['preset']}",
+            settings["classifier"],
+            settings["target"] != "prediction" and f"target {settings['target']}",
+        )
+        if part
+    )
+    failures = "".join(
+        f"<li><code>{_text(bad['source'])}</code>: {_text(bad['reason'])}</li>"
+        for bad in run["failures"]
+    )
+    return _SECTION.substitute(
+        title=_text(title),
+        settings=_settings(run),
+        failures=f'<div class="failed"><h3>Failed</h3><ul>{failures}</ul></div>'
+        if failures
+        else "",
+        table=_table(records) if records else "<p>No explanations.</p>",
+        cards="\n".join(map(_card, records)),
+    )
+
+
+def _settings(run: Mapping[str, Any]) -> str:
+    settings = {**run["settings"], **run["settings"]["options"]}
+    versions = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
+    rows = {name: value for name, value in settings.items() if name not in ("options", "fidojax")}
+    rows |= {"versions": versions, "last run": run["updated"]}
+    return "".join(
+        f"<dt>{_text(name)}</dt><dd>{_text(_plain(value))}</dd>" for name, value in rows.items()
+    )
+
+
+def _table(records: Sequence[Mapping[str, Any]]) -> str:
+    head = "".join(f'<th class="{kind}">{name}</th>' for name, kind in _COLUMNS)
+    return (
+        f"<table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(_row(record) for record in records)}</tbody></table>"
+    )
+
+
+def _row(record: Mapping[str, Any]) -> str:
+    objective = record["objective"] and record["objective"]["end"]
+    numbers = (
+        (record["prediction"]["probability"], percent),
+        (record["probability"]["image"], percent),
+        (record["probability"]["mixture"], percent),
+        (record["kept_area"], percent),
+        (objective, "{:.2f}".format),
+        (record["seconds"], "{:.1f}".format),
+    )
+    shown = [
+        f'<td class="number" data-value="{"" if value is None else value}">'
+        f"{'&mdash;' if value is None else _text(form(value))}</td>"
+        for value, form in numbers
+    ]
+    name = f'<td><a href="#{_anchor(record)}">{_text(record["id"])}</a></td>'
+    prediction = f"<td>{_text(record['prediction']['name'])}</td>"
+    target = f"<td>{_text(record['target']['name'])}</td>"
+    return f"<tr>{''.join([name, prediction, shown[0], target, *shown[1:]])}</tr>"
+
+
+def _card(record: Mapping[str, Any]) -> str:
+    files = record["files"]
+    links = [f'<a href="{quote(files["map"])}">map</a>', f'<a href="{_json(record)}">record</a>']
+    label = record["label"]
+    truth = f" · label: {_text(label['name'] or label['index'])}" if label else ""
+    drawn = ""
+    if "figure" in files:
+        source = quote(files["figure"])
+        alt = f"Image, saliency map, overlay and mixture of {record['id']}"
+        drawn = f'<a href="{source}"><img src="{source}" alt="{_text(alt)}" loading="lazy"></a>'
+    return (
+        f'<figure id="{_anchor(record)}">{drawn}<figcaption><b>{_text(record["id"])}</b> · '
+        f"{_text(record['source'])}{truth} · {' · '.join(links)}</figcaption></figure>"
+    )
+
+
+def _anchor(record: Mapping[str, Any]) -> str:
+    return _text(record["files"]["map"].removeprefix("maps/").removesuffix(".npy"))
+
+
+def _json(record: Mapping[str, Any]) -> str:
+    return quote(record["files"]["map"].replace("maps/", "records/").replace(".npy", ".json"))
+
+
+def _text(value: Any) -> str:
+    return html.escape(str(value))
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+_SECTION = Template("""\
+<section>
+<h2>$title</h2>
+<details><summary>Settings</summary><dl>$settings</dl></details>
+$failures
+<div class="wide">$table</div>
+$cards
+</section>""")
+
+_PAGE = Template("""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>fidojax: $summary</title>
+<style>
+:root { --ink: #1d2430; --soft: #667085; --line: #e4e7ec; --accent: #5b1fa6; }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 1240px; padding: 2rem 1.25rem 4rem; color: var(--ink);
+       background: #fff; font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
+h1 { font-size: 1.5rem; margin: 0; }
+h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; padding-top: 1rem;
+     border-top: 1px solid var(--line); }
+h3 { font-size: 1rem; margin: 0 0 .25rem; }
+p.summary { color: var(--soft); margin: .25rem 0 0; }
+a { color: var(--accent); text-decoration: none; } a:hover { text-decoration: underline; }
+details { margin: .5rem 0 1rem; color: var(--soft); } summary { cursor: pointer; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1.25rem; margin: .5rem 0;
+     font-size: .87rem; } dd { margin: 0; color: var(--ink); overflow-wrap: anywhere; }
+.failed { border-left: 3px solid #c4320a; background: #fff6f2; padding: .6rem 1rem;
+          margin: 1rem 0; } .failed ul { margin: 0; padding-left: 1.1rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .87rem; min-width: 100%; margin-bottom: 1.5rem;
+        font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .7rem; text-align: left; border-bottom: 1px solid var(--line);
+         white-space: nowrap; }
+td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 8rem; }
+th { cursor: pointer; color: var(--soft); font-weight: 600; user-select: none;
+     white-space: normal; vertical-align: bottom; }
+th:hover { color: var(--ink); } th.number, td.number { text-align: right; }
+th[data-order=up]::after { content: " ▲"; } th[data-order=down]::after { content: " ▼"; }
+tbody tr:hover { background: #faf8fd; }
+figure { margin: 0 0 1.75rem; scroll-margin-top: 1rem; }
+figure:target { outline: 2px solid var(--accent); outline-offset: 8px; }
+figure img { width: 100%; height: auto; display: block; }
+figcaption { color: var(--soft); font-size: .85rem; overflow-wrap: anywhere;
+             margin: .3rem .6rem 0; }
+figcaption b { color: var(--ink); }
+</style>
+</head>
+<body>
+<h1>fidojax explanations</h1>
+<p class="summary">$summary. A click on a column's head sorts by it.</p>
+$sections
+<script>
+for (const table of document.querySelectorAll("table")) {
+  const heads = [...table.querySelectorAll("th")];
+  heads.forEach((head, column) => head.addEventListener("click", () => {
+    const up = head.dataset.order !== "up";
+    heads.forEach((other) => delete other.dataset.order);
+    head.dataset.order = up ? "up" : "down";
+    const number = head.classList.contains("number");
+    const value = (row) => {
+      const cell = row.cells[column];
+      if (!number) return cell.textContent;
+      return cell.dataset.value === "" ? Infinity : Number(cell.dataset.value);
+    };
+    const body = table.tBodies[0];
+    const rows = [...body.rows].sort((a, b) => {
+      const x = value(a), y = value(b);
+      if (number) return x < y ? -1 : x > y ? 1 : 0;
+      return x.localeCompare(y, undefined, { numeric: true });
+    });
+    if (!up) rows.reverse();
+    body.append(...rows);
+  }));
+}
+</script>
+</body>
+</html>
+""")

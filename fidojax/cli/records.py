@@ -1,0 +1,128 @@
+"""The results on disk: per picture a map, a figure and a record; per run what failed.
+
+    OUT/index.html               made from all the others, see `fidojax.cli.page`
+    OUT/figures/NAME.png
+    OUT/maps/NAME.npy            float32 "h w"
+    OUT/records/NAME.json        written last: where it stands, the picture is finished
+    OUT/runs/SETTINGS.json       one per different settings, with the pictures that failed
+
+NAME ends with a hash of the settings and of the picture's values, so nothing is ever overwritten
+by anything else than itself, and a finished picture is recognised by its name alone. Every file is
+written beside its place and renamed, so a killed process leaves whole files only.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+EXPLAINED, FAILED = "explained", "failed"
+
+
+class Results:
+    """The folder of results of `fidojax explain`."""
+
+    def __init__(self, folder: str | Path) -> None:
+        """Make the folder and its subfolders.
+
+        Raises:
+            OSError: that is not possible.
+        """
+        self.folder = Path(folder)
+        for name in ("figures", "maps", "records", "runs"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+
+    def is_finished(self, name: str) -> bool:
+        """Whether the picture of that name was explained, and its map is there."""
+        record = _read(self.folder / "records" / f"{name}.json")
+        if not record or record.get("status") != EXPLAINED:
+            return False
+        return all((self.folder / file).exists() for file in record["files"].values())
+
+    def store(
+        self,
+        name: str,
+        record: Mapping[str, Any],
+        saliency: Float[np.ndarray, "h w"] | None = None,
+        save_figure: Callable[[Any], None] | None = None,
+    ) -> None:
+        """Write a picture's files, its record last.
+
+        Args:
+            record: what goes into the JSON; `files` is added.
+            saliency: the map, if the picture was explained.
+            save_figure: writes a PNG into an open file.
+        """
+        files = {}
+        if saliency is not None:
+            files["map"] = f"maps/{name}.npy"
+            values = np.asarray(saliency, np.float32)
+            _write(self.folder / files["map"], lambda file: np.save(file, values))
+        if save_figure is not None:
+            files["figure"] = f"figures/{name}.png"
+            _write(self.folder / files["figure"], save_figure)
+        _write_json(self.folder / "records" / f"{name}.json", {**record, "files": files})
+
+    def store_run(self, digest: str, run: Mapping[str, Any]) -> None:
+        """Write what a run with these settings was, and what failed in it."""
+        _write_json(self.folder / "runs" / f"{digest}.json", run)
+
+    def write_page(self, html: str) -> None:
+        """Write index.html."""
+        _write(self.folder / "index.html", lambda file: file.write(html.encode()))
+
+    def runs(self) -> dict[str, dict[str, Any]]:
+        """What `store_run` stored, by digest."""
+        found = sorted((self.folder / "runs").glob("*.json"))
+        return {path.stem: run for path in found if (run := _read(path))}
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """All records of pictures, in alphabetical order of their names."""
+        for path in sorted((self.folder / "records").glob("*.json")):
+            if record := _read(path):
+                yield record
+
+
+def result_name(
+    picture_id: str, image: Float[np.ndarray, "h w c"], method: str, settings_digest: str
+) -> str:
+    """The name of a picture's files: readable, and unique for its values and the settings."""
+    digest = hashlib.sha256(settings_digest.encode())
+    digest.update(f"{picture_id}\0{image.shape}".encode())
+    digest.update(np.ascontiguousarray(image, np.float32).tobytes())
+    readable = re.sub(r"[^A-Za-z0-9.-]+", "_", Path(picture_id).with_suffix("").as_posix())
+    return f"{readable.strip('._')[-80:] or 'picture'}.{method}-{digest.hexdigest()[:8]}"
+
+
+def as_number(value: Any) -> float | None:
+    """A float for JSON; None where it is not finite, since JSON has no such numbers."""
+    number = float(value)
+    return number if np.isfinite(number) else None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    _write(path, lambda file: file.write(text.encode()))
+
+
+def _write(path: Path, write: Callable[[Any], Any]) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(beside, "wb") as file:
+            write(file)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,23 @@
+"""What to say about a name that does not exist: the nearest ones that do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def check_name(what: str, name: str, known: Iterable[str]) -> None:
+    """Raise ValueError, with suggestions, unless `name` is one of the known ones."""
+    known = list(known)
+    if name not in known:
+        raise ValueError(f"{what}: there is no {name!r}; {suggest(name, known)}")
+
+
+def suggest(name: str, known: Iterable[str], most: int = 3) -> str:
+    """The known names that look like `name`, or else a list of them, as a clause."""
+    known = list(known)
+    lowered = {word.lower(): word for word in reversed(known)}
+    near = difflib.get_close_matches(name.lower(), lowered, most, 0.6)
+    if not near:  # part of a longer name
+        near = [low for low in lowered if len(name) > 2 and name.lower() in low][:most]
+    if near:
+        return f"did you mean {' or '.join(lowered[word] for word in near)}?"
+    return f"it is one of {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"

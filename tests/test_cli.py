@@ -1,0 +1,491 @@
+"""The command line as a user meets it, with a classifier that looks at the average colour."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import PIL.Image
+import pytest
+from jax.tree_util import Partial
+
+from fidojax import cite
+from fidojax.cli import job as jobs
+from fidojax.cli import main
+from fidojax.cli.options import Explain
+from fidojax.pretrained import Pretrained
+
+ROOT = Path(__file__).parents[1]
+LABELS = ("red fox", "green lizard", "blue jay", "crane", "crane")
+QUICK = ("--batch-size", "2", "--no-figures", "--method", "max")
+"""Enough for tests of files and words: the method that says that all is important."""
+FIDO = ("--batch-size", "2", "--steps", "3", "--samples", "2")
+
+
+def average_colour(scale, images):
+    """Three classes by colour, and two that are never likely."""
+    colour = scale * images.mean(axis=(1, 2))
+    return jnp.concatenate([colour, jnp.full((len(images), 2), -20.0)], axis=1)
+
+
+@pytest.fixture(autouse=True)
+def colours(monkeypatch):
+    """`load` gives the colour classifier under every shipped name; returns what it was asked."""
+    asked = []
+
+    def load(name, weights):
+        asked.append((name, weights))
+        if weights == "missing.npz":
+            raise FileNotFoundError("weights missing.npz: there is no such file")
+        scale = jnp.float32(np.nan if weights == "broken.npz" else 10.0)
+        return Pretrained(name, Partial(average_colour, scale), LABELS, (16, 16, 3))
+
+    monkeypatch.setattr(jobs, "load", load)
+    return asked
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Three pictures, one of them in a subfolder."""
+    (tmp_path / "photos" / "more").mkdir(parents=True)
+    for name, colour in {"fox.png": "red", "jay.jpg": "blue", "more/lizard.png": "green"}.items():
+        PIL.Image.new("RGB", (24, 20), colour).save(tmp_path / "photos" / name)
+    return tmp_path / "photos"
+
+
+class Ran:
+    """What a command left behind."""
+
+    def __init__(self, code: int, out: str, err: str, results: Path) -> None:
+        self.code, self.out, self.err, self.results = code, out, err, results
+
+    @property
+    def records(self) -> dict[str, dict]:
+        found = [json.loads(p.read_text()) for p in (self.results / "records").glob("*.json")]
+        return {record["id"]: record for record in found}
+
+
+@pytest.fixture
+def run(tmp_path, capfd):
+    """Run `fidojax explain` into one folder of results."""
+
+    def explain(*words, how: Sequence[str] = QUICK, out: Path | str = tmp_path / "out") -> Ran:
+        arguments = ["explain", "--out", str(out), *how, *map(str, words)]
+        capfd.readouterr()
+        code = main(arguments)
+        printed = capfd.readouterr()
+        assert "Traceback" not in printed.out + printed.err
+        return Ran(code, printed.out, printed.err, Path(out))
+
+    return explain
+
+
+def test_a_folder_becomes_figures_maps_records_and_a_page(run, folder):
+    ran = run(folder, how=FIDO)
+    assert ran.code == 0
+    assert ran.records.keys() == {"fox.png", "jay.jpg", "more/lizard.png"}
+    record = ran.records["fox.png"]
+    saliency = np.load(ran.results / record["files"]["map"])
+    assert (saliency.shape, saliency.dtype) == ((16, 16), np.float32)
+    assert 0 <= saliency.min() <= saliency.max() <= 1
+    with PIL.Image.open(ran.results / record["files"]["figure"]) as figure:
+        assert figure.width > 1000
+    page = (ran.results / "index.html").read_text()
+    for found in ran.records.values():
+        assert found["id"] in page
+        assert found["files"]["figure"] in page
+    assert "http" not in page.replace("http-equiv", "")  # nothing from elsewhere
+    assert not [path for path in ran.results.rglob("*") if path.name.startswith(".")]
+
+
+def test_a_record_tells_all(run, folder):
+    words = ("--seed", "3", "--lam", "0.5", "--infill", "blur:sigma=2")
+    record = run(folder, *words, how=FIDO).records["fox.png"]
+    assert record["prediction"]["name"] == "red fox"
+    assert record["target"] == record["prediction"]
+    assert record["prediction"]["probability"] == pytest.approx(np.exp(10) / (np.exp(10) + 2), 1e-3)
+    assert record["probability"]["image"] == record["target"]["probability"]
+    assert 0 <= record["probability"]["mixture"] <= 1
+    assert 0 <= record["kept_area"] <= 1
+    assert len(record["objective"]["history"]) == 3
+    assert record["objective"]["end"] == record["objective"]["history"][-1]
+    assert record["seconds"] > 0
+    assert (record["evaluations"], record["micro_batch"]) == (6, 2)
+    assert record["devices"]["platform"] == "cpu"
+    assert record["source"] == str(folder / "fox.png")
+    settings = record["settings"]
+    assert (settings["method"], settings["preset"], settings["seed"]) == ("fido", "fast", 3)
+    assert (settings["infill"], settings["options"]["lam"]) == ("blur:sigma=2", 0.5)
+    assert settings["options"]["temperature"] == 0.7  # the preset's
+    assert {"fidojax", "jax", "numpy", "python"} <= record["versions"].keys()
+
+
+def test_before_and_after_the_work_it_says_what(run, folder):
+    ran = run(folder, how=FIDO)
+    first = ran.out.splitlines()[0]
+    for words in ("3 pictures", "fido", "preset fast", "objective ssr", "infill mean", "6 class"):
+        assert words in first
+    second = ran.out.splitlines()[1]
+    assert "tiny_imagenet40 (16 x 16, 5 classes)" in second
+    assert "cpu" in second
+    assert "3 pictures explained in" in ran.out
+    assert str(ran.results / "index.html") in ran.out.splitlines()[-1]
+    assert "fox.png: red fox > 99.9 %" in ran.err
+
+
+def test_the_papers_preset_is_one_word_away():
+    fast, paper, bbmp = (
+        jobs.prepare(Explain(method=method, preset=preset))
+        for method, preset in (("fido", None), ("fido", "paper"), ("bbmp", None))
+    )
+    assert (fast.preset, paper.preset, bbmp.preset) == ("fast", "paper", None)
+    assert (paper.options["temperature"], paper.options["learning_rate"]) == (0.1, 0.05)
+    assert (paper.evaluations, fast.evaluations <= 240) == (2400, True)
+    assert len({fast.digest, paper.digest, bbmp.digest}) == 3
+
+
+def test_without_arguments_the_photos_of_scikit_image_are_explained(run):
+    ran = run()
+    assert ran.code == 0
+    assert ran.records.keys() == {"chelsea", "coffee"}
+
+
+def test_bad_files_are_reported_and_the_others_explained(run, folder):
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "notes.txt").write_text("words")
+    ran = run(folder, "nowhere.png")
+    assert ran.code == 1
+    assert len(ran.records) == 3
+    assert f"failed: {folder}/empty.png: the file is empty" in ran.out
+    assert "notes.txt: not a picture" in ran.out
+    assert "failed: nowhere.png: there is no such file or folder" in ran.out
+    page = (ran.results / "index.html").read_text()
+    assert "the file is empty" in page
+    (folder / "empty.png").unlink()
+    (folder / "notes.txt").unlink()
+    PIL.Image.new("RGB", (16, 16)).save(folder / "empty.png")
+    assert run(folder).code == 0
+    page = (ran.results / "index.html").read_text()
+    assert "the file is empty" not in page  # that picture is fine now
+    assert "notes.txt" in page  # this one was not tried again
+
+
+def test_a_second_run_skips_what_is_there(run, folder):
+    first = run(folder / "fox.png")
+    path = first.results / first.records["fox.png"]["files"]["map"]
+    written = path.stat().st_mtime_ns
+    second = run(folder)
+    assert "2 pictures explained" in second.out
+    assert "1 already there" in second.out
+    assert path.stat().st_mtime_ns == written
+    third = run(folder)
+    assert third.code == 0
+    assert "--force explains them again" in third.out
+    assert run(folder / "fox.png", "--force").code == 0
+    assert path.stat().st_mtime_ns > written
+
+
+def test_other_settings_and_other_pixels_are_not_taken_for_done(run, folder):
+    run(folder / "fox.png")
+    assert "1 picture explained" in run(folder / "fox.png", "--seed", "1").out
+    PIL.Image.new("RGB", (24, 20), (250, 5, 5)).save(folder / "fox.png")
+    ran = run(folder / "fox.png")
+    assert "1 picture explained" in ran.out
+    assert len(list((ran.results / "maps").iterdir())) == 3  # and nothing was overwritten
+
+
+def test_a_record_without_its_map_is_made_again(run, folder):
+    first = run(folder / "fox.png")
+    (first.results / first.records["fox.png"]["files"]["map"]).unlink()
+    assert "1 picture explained" in run(folder / "fox.png").out
+
+
+def test_results_inside_the_folder_are_not_explained_themselves(run, folder):
+    assert run(folder, out=folder / "out").code == 0
+    assert "3 already there" in run(folder, out=folder / "out").out
+
+
+def test_a_map_does_not_depend_on_the_neighbours(run, folder, tmp_path):
+    def saliency(ran):
+        return np.load(ran.results / ran.records["jay.jpg"]["files"]["map"])
+
+    together = saliency(run(folder, how=FIDO, out=tmp_path / "a"))
+    alone = saliency(run(folder / "jay.jpg", how=FIDO, out=tmp_path / "b"))
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_ctrl_c_keeps_what_is_finished(run, folder, monkeypatch):
+    from fidojax.cli import explain as program
+
+    calls = []
+
+    def interrupted(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(*arguments, **options)
+
+    original = program.explain_batch
+    monkeypatch.setattr(program, "explain_batch", interrupted)
+    ran = run(folder)
+    assert ran.code == 130
+    assert "2 pictures explained" in ran.err
+    assert len(ran.records) == 2
+    assert "fox.png" in (ran.results / "index.html").read_text()
+    monkeypatch.setattr(program, "explain_batch", original)
+    assert "1 picture explained" in run(folder).out
+
+
+SLOW = """
+import sys, time
+import jax.numpy as jnp
+from jax.tree_util import Partial
+sys.path.insert(0, "tests")
+from test_cli import LABELS, average_colour
+from fidojax.cli import explain, job, main
+from fidojax.pretrained import Pretrained
+job.load = lambda name, weights: Pretrained(
+    name, Partial(average_colour, jnp.float32(10.0)), LABELS, (16, 16, 3)
+)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_run_leaves_whole_results_and_goes_on(run, tmp_path, how):
+    photos, out = tmp_path / "many", tmp_path / "out"
+    photos.mkdir()
+    for i in range(40):
+        PIL.Image.new("RGB", (16, 16), (i, 0, 255)).save(photos / f"{i:02}.png")
+    arguments = ["explain", str(photos), "--out", str(out), *QUICK]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW, *arguments, "--figures"],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        deadline = time.monotonic() + 120
+        while len(list(out.glob("records/*.json"))) < 3:
+            assert process.poll() is None, process.communicate()[1].decode()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(how)
+        process.communicate()
+    finished = list(out.glob("records/*.json"))
+    assert 3 <= len(finished) < 40
+    assert process.returncode == (130 if how == signal.SIGTERM else -9)
+    for path in finished:
+        record = json.loads(path.read_text())
+        np.load(out / record["files"]["map"])
+        with PIL.Image.open(out / record["files"]["figure"]) as figure:
+            figure.load()
+    ran = run(photos)
+    assert f"{len(finished)} already there" in ran.out
+    assert len(ran.records) == 40
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--method", "fidoo"], "--method: there is no 'fidoo'; did you mean fido?"),
+        (["--infill", "blurr"], "--infill: there is no 'blurr'; did you mean blur?"),
+        (["--infill", "blur:sigmas=3"], "there is no 'sigmas'; did you mean sigma?"),
+        (["--infill", "blur:3"], "--infill: expected blur:OPTION=VALUE"),
+        (["--infill", "blur:sigma=-1"], "sigma is -1"),
+        (["--preset", "papers"], "did you mean paper?"),
+        (["--preset", "vdsm", "--method", "bbmp"], "vdsm is not for the method bbmp"),
+        (["--objective", "srs"], "objective is 'srs', expected one of ssr, sdr"),
+        (["--score", "odds"], "score is 'odds'"),
+        (["--target", "blue jya"], "no class is called 'blue jya'; did you mean blue jay?"),
+        (["--target", "5"], "--target: 5 is not in 0 to 4"),
+        (["--target", "crane"], "the classes 3 and 4 are both called 'crane'; give the index"),
+        (["--classifier", "minst"], "--classifier: there is no 'minst'; did you mean mnist?"),
+        (["--weights", "missing.npz"], "there is no such file"),
+        (["--method", "max", "--infill", "blur"], "the method max fills nothing in"),
+        (["--method", "max", "--steps", "2"], "--steps: the method max has no such option"),
+        (["--set", "averag=0.1"], "there is no 'averag'; did you mean average?"),
+        (["--set", "average"], "--set: expected NAME=VALUE"),
+        (["--set", "antithetic=true", "--samples", "3"], "even samples, got 3"),
+        (["--crop", "2"], "--crop is 2.0, expected"),
+        (["--limit", "0"], "--limit is 0, expected at least 1"),
+        (["nowhere.png"], "nowhere.png: there is no such file or folder"),
+        (["tfds:mnist", "--data-dir", "nowhere"], "lies prepared in nowhere"),
+    ],
+)
+def test_usage_errors_are_one_sentence(run, words, sentence):
+    ran = run(*words, how=())
+    assert ran.code == 2
+    assert ran.out == ""
+    assert sentence in ran.err
+    assert ran.err.startswith("fidojax: ")
+    assert ran.err.count("\n") == 1
+    assert not ran.results.exists()
+
+
+def test_an_output_folder_that_cannot_be_is_a_usage_error(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    ran = run(out=tmp_path / "file" / "out", how=())
+    assert ran.code == 2
+    assert "--out" in ran.err
+
+
+@pytest.mark.parametrize("words", [["--stepz", "3"], ["--steps", "many"]])
+def test_misspelt_options_are_refused(run, words):
+    assert run(*words, how=()).code == 2
+
+
+@pytest.mark.parametrize(
+    ("target", "index"), [("blue jay", 2), ("Blue_Jay", 2), ("2", 2), ("prediction", 0)]
+)
+def test_targets_are_names_or_indices(run, folder, target, index):
+    ran = run(folder / "fox.png", "--target", target)
+    assert ran.records["fox.png"]["target"]["index"] == index
+    assert ran.records["fox.png"]["prediction"]["index"] == 0
+
+
+def test_labels_need_a_data_set_that_has_them(run, folder):
+    ran = run(folder / "fox.png", "--target", "label")
+    assert ran.code == 1
+    assert "it has no label to explain" in ran.out
+
+
+def test_results_that_are_not_finite_are_failures_without_a_figure(run, folder, monkeypatch):
+    from fidojax.cli import explain as program
+
+    def spoiled(*arguments, **options):
+        explanation = original(*arguments, **options)
+        saliency = explanation.saliency.copy()
+        saliency[0, 3, 3] = np.nan
+        return explanation._replace(saliency=saliency)
+
+    original = program.explain_batch
+    monkeypatch.setattr(program, "explain_batch", spoiled)
+    ran = run(folder / "fox.png", folder / "jay.jpg")
+    assert ran.code == 1
+    assert f"{folder}/fox.png: the explanation is not finite" in ran.out
+    assert ran.records["fox.png"]["status"] == "failed"
+    assert ran.records["fox.png"]["files"] == {}
+    assert len(list((ran.results / "maps").iterdir())) == 1
+    monkeypatch.setattr(program, "explain_batch", original)
+    assert run(folder).records["fox.png"]["status"] == "explained"
+
+
+def test_a_classifier_that_gives_nan_fails_every_picture(run, folder):
+    ran = run(folder, "--weights", "broken.npz")
+    assert ran.code == 1
+    assert ran.out.count("the classifier's output for it is not finite") == 3
+
+
+@pytest.mark.parametrize(
+    ("method", "objective", "word"),
+    [("fido", "ssr", "kept"), ("fido", "sdr", "filled in"), ("bbmp", "ssr", "kept"),
+     ("meaningful_perturbation", None, "filled in"), ("center", None, ""), ("max", None, "")],
+)  # fmt: skip
+def test_every_method_goes_through(run, folder, method, objective, word):
+    words = ["--objective", objective] if objective else []
+    steps = [] if method in ("center", "max") else ["--steps", "2"]
+    ran = run(folder / "fox.png", "--method", method, *words, *steps, how=())
+    assert ran.code == 0, ran.err
+    assert word in ran.err
+    assert (ran.results / ran.records["fox.png"]["files"]["figure"]).exists()
+
+
+def test_limit_and_no_figures(run, folder):
+    ran = run(folder, "--limit", "2", how=QUICK)
+    assert len(ran.records) == 2
+    assert not list((ran.results / "figures").iterdir())
+    assert "<img" not in (ran.results / "index.html").read_text()
+
+
+def test_names_from_files_cannot_leave_the_page_or_the_folder(run, tmp_path):
+    photos = tmp_path / "photos" / "a & b"
+    photos.mkdir(parents=True)
+    name = "<script>alert(1)<.png"
+    PIL.Image.new("RGB", (16, 16), "red").save(photos / name)
+    PIL.Image.new("RGB", (16, 16), "red").save(photos / ("ü" * 100 + ".png"))
+    ran = run(tmp_path / "photos")
+    assert ran.code == 0
+    page = (ran.results / "index.html").read_text()
+    assert "<script>alert" not in page
+    assert "a &amp; b/&lt;script&gt;alert(1)&lt;.png" in page
+    assert len(list((ran.results / "maps").iterdir())) == 2
+
+
+def test_settings_of_two_runs_stand_on_one_page(run, folder):
+    run(folder / "fox.png")
+    ran = run(folder / "fox.png", "--target", "1")
+    page = (ran.results / "index.html").read_text()
+    assert page.count("<section>") == 2
+    assert "2 explanations with 2 different settings" in page
+    assert page.index("target 1") < page.rindex("<h2>")  # the last one first
+
+
+def test_black_fills_in_for_digits(colours):
+    job = jobs.prepare(Explain(classifier="mnist", weights="my.npz"))
+    assert job.settings["infill"] == "mean:color=0.0"
+    assert colours == [("mnist", "my.npz")]
+
+
+def test_list_shows_every_name(capsys):
+    from fidojax.methods import METHODS
+    from fidojax.presets import PRESETS
+    from fidojax.pretrained import SHIPPED
+    from infillers import INFILLERS
+
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    for name in (*METHODS, *INFILLERS, *PRESETS, *SHIPPED, "keras:NAME"):
+        assert name in out
+    assert "arXiv 1807.08024" in out
+
+
+def test_everything_listed_can_be_cited():
+    from fidojax.methods import METHODS
+    from fidojax.pretrained import SHIPPED
+    from infillers import INFILLERS
+
+    for name in (*METHODS, *INFILLERS, *SHIPPED):
+        assert cite.cite(name).startswith("@")
+    assert all(key in cite.BIBTEX for keys in cite.USES.values() for key in keys)
+
+
+def test_cite_prints_each_entry_once(capsys):
+    assert main(["cite", "fido", "blur"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("chang2019fido") == 1
+    assert "fong2017bbmp" in out
+    assert main(["cite"]) == 0
+    everything = capsys.readouterr().out
+    assert everything.count("@") == len(cite.BIBTEX)
+    assert everything.count("{") == everything.count("}")
+    assert main(["cite", "fiddo"]) == 2
+    assert "did you mean fido?" in capsys.readouterr().err
+
+
+def test_version_and_help(capsys):
+    from fidojax import __version__
+
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"fidojax {__version__}\n"
+    assert main([]) == 0
+    assert "explain" in capsys.readouterr().out
+    assert main(["explain", "--help"]) == 0
+    assert "--learning-rate" in capsys.readouterr().out
+
+
+def test_help_needs_neither_keras_nor_matplotlib():
+    check = (
+        "import sys; from fidojax.cli import main; main(['explain', '--help']); "
+        "heavy = {'keras', 'matplotlib', 'skimage', 'tensorflow_datasets', 'PIL'}; "
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
