@@ -1,0 +1,228 @@
+"""The CPU rewrite: the same values and gradients as XLA's own operations, in float64."""
+
+import itertools
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax import lax
+from jax.tree_util import Partial
+
+from fidojax import cpu, cpu_ops
+from fidojax.adapters import from_nnx
+from fidojax.networks import MnistAllConv, ResNet
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+DRAW = np.random.default_rng(0)
+NHWC = ("NHWC", "HWIO", "NHWC")
+
+
+def normal(*shape):
+    return jnp.asarray(DRAW.normal(size=shape))
+
+
+def stock_conv(x, kernel, strides, pads, groups=1):
+    return lax.conv_general_dilated(
+        x, kernel, strides, pads, dimension_numbers=NHWC, feature_group_count=groups
+    )
+
+
+def agree(ours, stock, *arguments, atol=1e-12):
+    """Values and gradients to every argument, through a random direction of the output."""
+    expected, pull_back = jax.vjp(stock, *arguments)
+    value, our_pull_back = jax.vjp(ours, *arguments)
+    np.testing.assert_allclose(value, expected, rtol=atol, atol=atol)
+    g = normal(*expected.shape).astype(expected.dtype)
+    for one, other in zip(our_pull_back(g), pull_back(g), strict=True):
+        np.testing.assert_allclose(one, other, rtol=10 * atol, atol=10 * atol)
+
+
+# Strides above the kernel, remainders, padding on one side, kernels above the input.
+SIZES, KERNELS = (2, 5, 6), (1, 2, 3, 5)
+PADS = ((0, 0), (1, 1), (0, 2), (3, 1))
+GRID = [
+    (n, k, s, p)
+    for n, k, s, p in itertools.product(SIZES, KERNELS, (1, 2, 3), PADS)
+    if n + sum(p) >= k
+]
+
+
+@pytest.mark.parametrize(("n", "k", "s", "p"), GRID[::8])
+def test_convolutions(float64, n, k, s, p):
+    # The other axis differs in everything, so that a swap of the two would show.
+    size, window, strides, pads = (n, 7), (k, 3), (s, 2), (p, (1, 0))
+    agree(
+        lambda x, w: cpu_ops.conv(x, w, strides, pads),
+        lambda x, w: stock_conv(x, w, strides, pads),
+        normal(2, *size, 3),
+        normal(*window, 3, 4),
+    )
+
+
+@pytest.mark.parametrize(("n", "k", "s", "p"), GRID[4::8])
+def test_depthwise_convolutions(float64, n, k, s, p):
+    size, window, strides, pads = (7, n), (3, k), (2, s), ((0, 1), p)
+    agree(
+        lambda x, w: cpu_ops.depthwise(x, w, strides, pads),
+        lambda x, w: stock_conv(x, w[:, :, None], strides, pads, groups=3),
+        normal(2, *size, 3),
+        normal(*window, 3),
+    )
+
+
+@pytest.mark.parametrize(("window", "stride", "pad"), [(2, 2, 0), (3, 2, 1), (3, 1, 1), (2, 3, 1)])
+def test_max_pools_with_ties(float64, window, stride, pad):
+    sizes, strides, pads = (
+        (1, window, 2, 1),
+        (1, stride, 1, 1),
+        ((0, 0), (pad, pad), (0, 1), (0, 0)),
+    )
+    x = jnp.asarray(DRAW.integers(0, 3, (2, 7, 6, 3)), jnp.float64)  # many equal neighbours
+    agree(
+        lambda x: cpu_ops.max_pool(x, sizes[1:3], strides[1:3], pads[1:3]),
+        lambda x: lax.reduce_window(x, -jnp.inf, lax.max, sizes, strides, pads),
+        x,
+    )
+
+
+def mobile(weights, images):
+    """Every operation that is rewritten, and some beside it."""
+    x = stock_conv(2 * images - 1, weights["stem"], (2, 2), "SAME")
+    x = jax.nn.relu(jax.jit(lambda x: x + weights["bias"])(x))
+    x = jax.jit(lambda x: stock_conv(x, weights["depth"], (2, 2), "SAME", groups=6))(x)
+    x = jax.nn.relu6(stock_conv(x, weights["point"], (1, 1), "VALID"))
+    x = lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "SAME")
+    x = lax.conv_general_dilated(  # channels first, kernel larger than the input
+        x.transpose(0, 3, 1, 2), weights["last"], (1, 1), "SAME"
+    )
+    return x.mean((2, 3))
+
+
+def weights_of_mobile(dtype=jnp.float64):
+    shapes = {
+        "stem": (3, 3, 3, 6),
+        "bias": (6,),
+        "depth": (3, 3, 1, 6),
+        "point": (1, 1, 6, 8),
+        "last": (4, 8, 5, 5),
+    }
+    return {name: normal(*shape).astype(dtype) for name, shape in shapes.items()}
+
+
+def resnet():
+    return ResNet(5, (4, 8), (1, 1), rngs=nnx.Rngs(0))
+
+
+def mnist():
+    return MnistAllConv(nnx.Rngs(0))
+
+
+@pytest.mark.parametrize("which", ["function", "resnet", "mnist", "keras"])
+def test_networks_keep_their_logits_and_gradients(float64, which):
+    if which == "function":
+        classifier, shape = Partial(mobile, weights_of_mobile()), (16, 16, 3)
+    elif which == "keras":
+        keras = pytest.importorskip("keras", reason="needs the extra [keras]")
+        from fidojax.adapters import from_keras
+
+        layers = keras.layers
+        model = keras.Sequential(
+            [
+                keras.Input((16, 16, 3)),
+                layers.ZeroPadding2D(1),
+                layers.DepthwiseConv2D(3, 2),
+                layers.BatchNormalization(),
+                layers.ReLU(6.0),
+                layers.Conv2D(4, 3, 2, padding="same"),
+                layers.MaxPooling2D(2),
+                layers.Flatten(),
+                layers.Dense(3),
+            ]
+        )
+        classifier, shape = from_keras(model), (16, 16, 3)
+    else:
+        build, shape = {"resnet": (resnet, (16, 16, 3)), "mnist": (mnist, (28, 28, 1))}[which]
+        classifier = from_nnx(nnx.jit(build)())
+    classifier = jax.tree.map(lambda x: x.astype(jnp.float64), classifier)
+    images = jnp.asarray(DRAW.random((3, *shape)))
+    tolerance = 1e-5 if which == "keras" else 1e-12  # Keras computes in float32
+    agree(jax.jit(cpu.fast(classifier)), jax.jit(classifier), images, atol=tolerance)
+
+
+def gradient(classifier, images):
+    return jax.grad(lambda x: jnp.sum(classifier(x)[:, 1]))(images)
+
+
+def test_transformations_go_through(float64):
+    classifier = cpu.fast(Partial(mobile, weights_of_mobile()))
+    images = jnp.asarray(DRAW.random((2, 3, 16, 16, 3)))
+    one_by_one = jnp.stack([gradient(classifier, x) for x in images])
+    over_images = jax.jit(jax.vmap(gradient, (None, 0)))(classifier, images)
+    np.testing.assert_allclose(over_images, one_by_one, atol=1e-12)
+    _, in_loop = jax.jit(lambda c: lax.scan(lambda _, x: (0, gradient(c, x)), 0, images))(
+        classifier
+    )
+    np.testing.assert_allclose(in_loop, one_by_one, atol=1e-12)
+    members = [cpu.fast(Partial(mobile, weights_of_mobile())) for _ in range(2)]
+    ensemble = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
+    together = jax.vmap(gradient, (0, None))(ensemble, images[0])
+    for ours, member in zip(together, members, strict=True):
+        np.testing.assert_allclose(ours, gradient(member, images[0]), atol=1e-12)
+
+
+def test_weights_have_gradients_too(float64):
+    weights = weights_of_mobile()
+    images = jnp.asarray(DRAW.random((2, 16, 16, 3)))
+
+    def loss(weights, classifier_of):
+        return jnp.sum(classifier_of(Partial(mobile, weights))(images)[:, 0] ** 2)
+
+    ours, stock = (jax.grad(loss)(weights, wrap) for wrap in (cpu.fast, lambda c: c))
+    for name, value in stock.items():
+        np.testing.assert_allclose(ours[name], value, rtol=1e-10, atol=1e-10)
+
+
+def test_new_weights_do_not_retrace():
+    traces = []
+
+    @jax.jit
+    def traced(classifier, images):
+        traces.append(1)
+        return gradient(classifier, images)
+
+    images = jnp.asarray(DRAW.random((2, 16, 16, 3)), jnp.float32)
+    results = [
+        traced(cpu.fast(Partial(mobile, weights_of_mobile(jnp.float32))), images) for _ in range(2)
+    ]
+    assert len(traces) == 1
+    assert not np.allclose(*results)
+    classifier = cpu.fast(Partial(mobile, weights_of_mobile(jnp.float32)))
+    assert jax.tree.structure(cpu.fast(classifier)) == jax.tree.structure(classifier)
+
+
+def slow_operations(classifier):
+    """Which of them the compiled gradient has, inside a loop."""
+    images = jnp.zeros((2, 2, 16, 16, 3), jnp.float32)
+    loop = jax.jit(lambda c, xs: lax.map(lambda x: gradient(c, x), xs))
+    text = loop.lower(classifier, images).compile().as_text() or ""
+    marks = {
+        "grouped": "feature_group_count=",
+        "dilated": "lhs_dilate=",
+        "permuted": "01oi->",
+        "pool": "select_and_scatter",
+    }
+    return {name for name, mark in marks.items() if mark in text}
+
+
+def test_the_slow_operations_are_gone_on_the_cpu_only(monkeypatch):
+    stock = Partial(mobile, weights_of_mobile(jnp.float32))
+    everything = {"grouped", "dilated", "permuted", "pool"}
+    assert slow_operations(stock) == everything
+    assert slow_operations(cpu.fast(stock)) == set()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    jax.clear_caches()
+    assert slow_operations(cpu.fast(stock)) == everything
