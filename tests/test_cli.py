@@ -136,7 +136,7 @@ def test_before_and_after_the_work_it_says_what(run, folder):
     assert "cpu" in second
     assert "3 pictures explained in" in ran.out
     assert str(ran.results / "index.html") in ran.out.splitlines()[-1]
-    assert "fox.png: red fox > 99.9 %" in ran.err
+    assert "fox.png: red fox (> 99.9 %)" in ran.err
 
 
 def test_the_papers_preset_is_one_word_away():
@@ -384,7 +384,7 @@ def test_a_classifier_that_gives_nan_fails_every_picture(run, folder):
 @pytest.mark.parametrize(
     ("method", "objective", "word"),
     [("fido", "ssr", "kept"), ("fido", "sdr", "filled in"), ("bbmp", "ssr", "kept"),
-     ("meaningful_perturbation", None, "filled in"), ("center", None, ""), ("max", None, "")],
+     ("meaningful_perturbation", None, "filled in"), ("max", None, "")],
 )  # fmt: skip
 def test_every_method_goes_through(run, folder, method, objective, word):
     words = ["--objective", objective] if objective else []
@@ -419,16 +419,20 @@ def test_names_from_files_cannot_leave_the_page_or_the_folder(run, tmp_path):
 def test_settings_of_two_runs_stand_on_one_page(run, folder):
     run(folder / "fox.png")
     ran = run(folder / "fox.png", "--target", "1")
+    run(folder / "fox.png", "--target", "1", "--seed", "7")
     page = (ran.results / "index.html").read_text()
-    assert page.count("<section>") == 2
-    assert "2 explanations with 2 different settings" in page
+    assert page.count("<section>") == 3
+    assert page.count("target 1 · seed 7") == 1  # what tells apart two that look the same
+    assert "3 explanations with 3 different settings" in page
     assert page.index("target 1") < page.rindex("<h2>")  # the last one first
 
 
-def test_black_fills_in_for_digits(colours):
+def test_digits_are_filled_in_black_and_seen_sharp(colours):
     job = jobs.prepare(Explain(classifier="mnist", weights="my.npz"))
     assert job.settings["infill"] == "mean:color=0.0"
-    assert colours == [("mnist", "my.npz")]
+    assert job.options["size"] == 16  # the picture's own, since it is small
+    assert jobs.prepare(Explain(size=4)).options["size"] == 4
+    assert colours[:1] == [("mnist", "my.npz")]
 
 
 def test_list_shows_every_name(capsys):

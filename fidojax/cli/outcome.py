@@ -117,12 +117,12 @@ def outcome(
         "versions": versions(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
-    prediction = f"{labels[top[0]]} {percent(probabilities[top[0]])}"
-    why = f"{labels[target]} {percent(probabilities[target])}"
+    prediction = f"{labels[top[0]]} ({percent(probabilities[top[0]])})"
+    why = f"{labels[target]} ({percent(probabilities[target])})"
     verdict = ""
     if kept is not None and on_mixture is not None:
         share = f"{percent(1 - kept)} filled in" if _deletes(job) else f"{percent(kept)} kept"
-        verdict = f"{share}: {labels[target]} {percent(on_mixture)}"
+        verdict = f"{share}: {labels[target]} ({percent(on_mixture)})"
     about = prediction if target == top[0] else f"{prediction}, {why}"
     line = f"{picture.id}: {about}; {verdict}" if verdict else f"{picture.id}: {about}"
     return Outcome(record, problem, prediction, why, verdict, line)

@@ -33,9 +33,10 @@ def page(runs: Mapping[str, Mapping[str, Any]], records: Sequence[Mapping[str, A
     explained = [record for record in records if record["status"] == EXPLAINED]
     # The settings that were used last come first.
     order = sorted(runs, key=lambda digest: runs[digest].get("updated", ""), reverse=True)
+    titles = _titles([runs[digest]["settings"] for digest in order])
     sections = [
-        _section(runs[digest], [r for r in explained if r["settings_digest"] == digest])
-        for digest in order
+        _section(title, runs[digest], [r for r in explained if r["settings_digest"] == digest])
+        for title, digest in zip(titles, order, strict=True)
     ]
     failures = sum(len(run["failures"]) for run in runs.values())
     summary = f"{len(explained)} explanation{'' if len(explained) == 1 else 's'}"
@@ -46,20 +47,35 @@ def page(runs: Mapping[str, Mapping[str, Any]], records: Sequence[Mapping[str, A
     return _PAGE.substitute(summary=summary, sections="\n".join(sections))
 
 
-def _section(run: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> str:
-    settings = run["settings"]
-    title = " · ".join(
-        str(part)
-        for part in (
-            settings["method"],
-            settings["options"].get("objective"),
-            settings["infill"] and f"infill {settings['infill']}",
-            settings["preset"] and f"preset {settings['preset']}",
-            settings["classifier"],
-            settings["target"] != "prediction" and f"target {settings['target']}",
-        )
-        if part
+def _titles(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A heading for each settings, with the details that tell apart those that look the same."""
+    plain = [_title(one) for one in settings]
+    titles = []
+    for title, one in zip(plain, map(_flat, settings), strict=True):
+        alike = [_flat(s) for t, s in zip(plain, settings, strict=True) if t == title]
+        telling = [name for name in one if any(other.get(name) != one[name] for other in alike)]
+        titles.append(" · ".join([title, *(f"{name} {_plain(one[name])}" for name in telling)]))
+    return titles
+
+
+def _title(settings: Mapping[str, Any]) -> str:
+    parts = (
+        settings["method"],
+        settings["options"].get("objective"),
+        settings["infill"] and f"infill {settings['infill']}",
+        settings["preset"] and f"preset {settings['preset']}",
+        settings["classifier"],
+        settings["target"] != "prediction" and f"target {settings['target']}",
     )
+    return " · ".join(str(part) for part in parts if part)
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with the method's options among them."""
+    return {**{k: v for k, v in settings.items() if k != "options"}, **settings["options"]}
+
+
+def _section(title: str, run: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> str:
     failures = "".join(
         f"<li><code>{_text(bad['source'])}</code>: {_text(bad['reason'])}</li>"
         for bad in run["failures"]
@@ -76,9 +92,8 @@ def _section(run: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> st
 
 
 def _settings(run: Mapping[str, Any]) -> str:
-    settings = {**run["settings"], **run["settings"]["options"]}
     versions = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
-    rows = {name: value for name, value in settings.items() if name not in ("options", "fidojax")}
+    rows = {name: value for name, value in _flat(run["settings"]).items() if name != "fidojax"}
     rows |= {"versions": versions, "last run": run["updated"]}
     return "".join(
         f"<dt>{_text(name)}</dt><dd>{_text(_plain(value))}</dd>" for name, value in rows.items()
