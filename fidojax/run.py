@@ -20,6 +20,7 @@ from jaxtyping import Array, Int, Key
 
 from fidojax import loop as loops
 from fidojax.methods import LOOPS, METHODS
+from fidojax.names import check_name
 from fidojax.types import Classifier, Device, Explanation, Images, Method
 
 CHUNK = 50
@@ -157,8 +158,7 @@ def method_by_name(method: str | Method) -> Method:
     """The function of that name; functions pass through. ValueError names the known ones."""
     if callable(method):
         return method
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}, expected one of {', '.join(METHODS)}")
+    check_name("method", method, METHODS)
     return METHODS[method]
 
 

@@ -201,7 +201,7 @@ def test_eight_devices_give_the_same_bits_as_one():
         ({"targets": [0]}, r"expected \(2,\)"),
         ({"ids": [1]}, "ids are 1, expected one for each of 2 images"),
         ({"each": {"boxes": np.zeros((3, 1, 4))}}, "boxes has 3 rows"),
-        ({"method": "fydo"}, "method is 'fydo', expected one of fido"),
+        ({"method": "fydo"}, "method: there is no 'fydo'; did you mean fido"),
         ({"micro_batch": 0}, "micro_batch is 0"),
     ],
 )

@@ -14,6 +14,7 @@ from fidojax import loop as loops
 from fidojax.counterfactual import mix
 from fidojax.masks import upsample
 from fidojax.methods import readout
+from fidojax.names import check_name
 from fidojax.objective import OBJECTIVES, minimised, saliency
 from fidojax.score import SCORES
 from fidojax.types import (
@@ -61,8 +62,8 @@ def bbmp_loop(
 
     Reference: FIDO section 3.2, Algorithm 1.
     """
-    readout.check_choice("objective", objective, OBJECTIVES)
-    readout.check_choice("score", score, tuple(SCORES))
+    check_name("objective", objective, OBJECTIVES)
+    check_name("score", score, SCORES)
     readout.check_count(steps=steps)
     adam = optax.adam(optax.linear_schedule(learning_rate, 0.0, steps))  # type: ignore[arg-type]
 

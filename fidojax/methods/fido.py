@@ -25,6 +25,7 @@ from fidojax import loop as loops
 from fidojax.counterfactual import mix
 from fidojax.masks import concrete, upsample
 from fidojax.methods import readout
+from fidojax.names import check_name
 from fidojax.objective import OBJECTIVES, minimised, saliency
 from fidojax.score import SCORES
 from fidojax.types import (
@@ -92,9 +93,9 @@ def fido_loop(
 
     Reference: FIDO section 3, Algorithm 2.
     """
-    readout.check_choice("objective", objective, OBJECTIVES)
-    readout.check_choice("schedule", schedule, SCHEDULES)
-    readout.check_choice("score", score, tuple(SCORES))
+    check_name("objective", objective, OBJECTIVES)
+    check_name("schedule", schedule, SCHEDULES)
+    check_name("score", score, SCORES)
     readout.check_count(steps=steps, samples=samples)
     if antithetic and samples % 2:
         raise ValueError(f"antithetic masks come in pairs: expected an even samples, got {samples}")

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from fidojax import loop as loops
 from fidojax.counterfactual import mix
 from fidojax.methods import readout
+from fidojax.names import check_name
 from fidojax.smoothing import gaussian_blur
 from fidojax.types import (
     Classifier,
@@ -73,7 +74,7 @@ def meaningful_perturbation_loop(
 
     Reference: Fong & Vedaldi 2017, section 4.
     """
-    readout.check_choice("init_mask", init_mask, ("circle", "random"))
+    check_name("init_mask", init_mask, ("circle", "random"))
     readout.check_count(steps=steps, scale=scale)
     adam = optax.adam(learning_rate)  # type: ignore[arg-type]
 

@@ -34,12 +34,6 @@ class MaskInfo(NamedTuple):
     original: Scalar
 
 
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raise ValueError unless `value` is one of the `choices` of the option `name`."""
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(choices)}")
-
-
 def check_count(**counts: int) -> None:
     """Raise ValueError unless every named option is at least 1."""
     for name, value in counts.items():
