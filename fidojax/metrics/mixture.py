@@ -11,8 +11,8 @@ import jax.numpy as jnp
 
 from fidojax.counterfactual import mix
 from fidojax.masks import upsample
-from fidojax.methods.readout import check_choice
 from fidojax.metrics.probe import rank
+from fidojax.names import check_name
 from fidojax.objective import OBJECTIVES
 from fidojax.score import probability
 from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Saliency, Scalar, Target
@@ -64,7 +64,7 @@ def mixture(
 
     Reference: FIDO section 4.2 (the map's own mixture).
     """
-    check_choice("objective", objective, OBJECTIVES)
+    check_name("objective", objective, OBJECTIVES)
     if saliency.shape != image.shape[:2]:
         raise ValueError(f"saliency has shape {saliency.shape}, expected {image.shape[:2]}")
     infill_key, random_key, coarse_key = jax.random.split(key, 3)

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from fidojax.masks import bernoulli
-from fidojax.methods.readout import check_choice
 from fidojax.metrics.probe import masked_scores
+from fidojax.names import check_name
 from fidojax.objective import OBJECTIVES, minimised
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar, Target
 
@@ -58,7 +58,7 @@ def expected_objective(
 
     Reference: FIDO equations 4 and 5.
     """
-    check_choice("objective", objective, OBJECTIVES)
+    check_name("objective", objective, OBJECTIVES)
     if saliency.shape != image.shape[:2]:
         raise ValueError(f"saliency has shape {saliency.shape}, expected {image.shape[:2]}")
     keep = saliency if objective == "ssr" else 1 - saliency

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from fidojax.counterfactual import mix
-from fidojax.methods.readout import check_choice, check_count
+from fidojax.methods.readout import check_count
+from fidojax.names import check_name
 from fidojax.score import SCORES
 from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Target
 
@@ -32,7 +33,7 @@ def masked_scores(
     Raises:
         ValueError: the score is unknown, or a count is below 1.
     """
-    check_choice("score", score, tuple(SCORES))
+    check_name("score", score, SCORES)
     check_count(count=count, chunk=chunk)
     chunk = min(chunk, count)
 
