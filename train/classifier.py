@@ -66,9 +66,11 @@ class Config:
         Phase(0.4, size=48, grey=0.1),
         Phase(0.58, size=48, area=(0.08, 1.0), grey=0.2),
         Phase(0.76, size=64, area=(0.08, 1.0), grey=0.2),
+        Phase(0.86, size=64, area=(0.25, 1.0), grey=0.1),
     )
     """Small crops first, which saves time; grey pictures and close-ups later, since they slow the
-    start and without them the network reads little but colour and whole objects."""
+    start and without them the network reads little but colour and whole objects; at the end
+    milder ones, nearer to the pictures that are measured."""
     ratio: tuple[float, float] = (0.75, 1.3333)
     flip: bool = True
     colours: float = 0.35
