@@ -91,9 +91,12 @@ def test_asked_to_stop_it_saves_and_continues(tmp_path):
     with pytest.raises(Stopped, match="after step 4"):
         fit(START, stopping, directory=tmp_path / "a", **settings)
     assert signal.getsignal(signal.SIGTERM) is before
+    with (tmp_path / "a" / "metrics.csv").open("a") as file:
+        file.write("6,0.5\n")  # as if killed between the row of step 6 and its checkpoint
     seen = []
     end = fit(START, lambda s, i: seen.append(i) or toy(s, i), directory=tmp_path / "a", **settings)
     assert seen == [5, 6, 7, 8, 9]
+    assert [row["step"] for row in rows(tmp_path / "a")] == ["3", "5", "6", "9", "10"]
     assert end["sum"] == fit(START, toy, directory=tmp_path / "b", **settings)["sum"]
 
 
