@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import matplotlib
 import numpy as np
+from matplotlib.lines import Line2D
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -105,8 +106,8 @@ def box_plots(
         axis.set_title(title)
         axis.grid(axis="y", alpha=0.3)
     axes[0][0].set_ylabel(ylabel)
-    axes[0][-1].plot([], [], color="0.6", lw=6, label="authors' quartiles and median")
-    axes[0][-1].legend(loc="upper right", frameon=False)
+    authors = Line2D([], [], color="0.6", lw=6, label="authors' quartiles and median")
+    figure.legend(handles=[authors], loc="outside upper right", frameon=False)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 

@@ -261,7 +261,7 @@ def test_options_are_checked(curved, image, saliency):
         call(chunk=0)
     with pytest.raises(ValueError, match="stride is 0"):
         call(stride=0)
-    with pytest.raises(ValueError, match="score is 'odds', expected one of log_odds"):
+    with pytest.raises(ValueError, match="score: there is no 'odds'; did you mean log_odds"):
         call(score="odds")
 
 

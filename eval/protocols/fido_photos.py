@@ -28,6 +28,7 @@ from rich.console import Console
 from eval.report import Box, Triptych, markdown_table, progress_bars, terminal_table, triptychs
 from eval.store import Store, digest, environment, write_csv, write_text
 from fidojax import explain_batch, image_keys, pretrained
+from fidojax.cpu import fast
 from fidojax.data import IMAGENET_CROP, BadPicture, pictures
 from fidojax.metrics import mixture
 from fidojax.presets import PRESETS
@@ -79,6 +80,7 @@ def fido_photos(
     """
     console = rich.get_console()
     model = pretrained.load(classifier, weights)
+    model = model._replace(classifier=fast(model.classifier))
     given = {"steps": steps, "samples": samples}
     if preset not in PRESETS:
         raise ValueError(f"preset is {preset!r}, expected one of {', '.join(PRESETS)}")

@@ -4,9 +4,9 @@ VDSM, "Interpreting Neural Network Classifications with Variational Dropout Sali
 section 4, as its authors' code computes it. An infiller fills what is gone and sees the pixels that
 remain. A pixel is a place of the picture: its colours go together.
 
-There is one ranking, from the most to the least salient pixel with tied pixels in row-major order (a
-stable sort). Removal takes pixels from its front, Preservation from its back. Maps with many ties,
-such as BBMP's, which is clipped to [0, 1], are judged by that rule, too.
+There is one ranking, from the most to the least salient pixel, tied pixels in row-major order (a
+stable sort). Removal takes pixels from its front, Preservation from its back. Where a map has many
+ties, as BBMP's clipped mask has, the statistic depends on that rule (docs/results).
 """
 
 from typing import NamedTuple
