@@ -1,5 +1,7 @@
 """The command line as a user meets it, with a classifier that looks at the average colour."""
 
+import contextlib
+import errno
 import json
 import os
 import signal
@@ -9,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import PIL.Image
@@ -18,6 +21,7 @@ from jax.tree_util import Partial
 from fidojax import cite
 from fidojax.cli import job as jobs
 from fidojax.cli import main
+from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.options import Explain
 from fidojax.pretrained import Pretrained
 
@@ -240,6 +244,41 @@ def test_ctrl_c_keeps_what_is_finished(run, folder, monkeypatch):
     assert "fox.png" in (ran.results / "index.html").read_text()
     monkeypatch.setattr(program, "explain_batch", original)
     assert "1 picture explained" in run(folder).out
+
+
+def test_an_interrupt_that_python_swallows_is_not_lost():
+    before = signal.getsignal(signal.SIGINT)
+    with Interrupt() as interrupt:
+        interrupt.check()
+        with contextlib.suppress(KeyboardInterrupt):  # as Python does in a destructor
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.check()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_out_of_memory_says_what_to_do(run, folder, monkeypatch):
+    from fidojax.cli import explain as program
+
+    def full(*arguments, **options):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    monkeypatch.setattr(program, "explain_batch", full)
+    ran = run(folder, "--batch-size", "4")
+    assert ran.code == 2
+    assert "out of memory at 4 pictures at a time" in ran.err
+    assert "--batch-size 2" in ran.err
+
+
+def test_a_full_disk_is_one_sentence(run, folder, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    ran = run(folder)
+    assert ran.code == 2
+    assert ran.err.endswith("No space left on device\n")
+    assert not [path for path in ran.results.rglob(".*")]  # no half-written file
 
 
 SLOW = """

@@ -1,9 +1,7 @@
 """`fidojax explain`: read pictures, explain them in batches, store each as soon as it is done."""
 
 import itertools
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -14,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
+from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.job import Job, prepare
 from fidojax.cli.meter import Meter, span
 from fidojax.cli.options import Explain, UsageError
@@ -28,8 +27,8 @@ from fidojax.types import Explanation
 from fidojax.viz import figure
 
 DEFAULT_PICTURES = ("skimage:chelsea", "skimage:coffee")
-CPU_EVALUATIONS = 16
-"""Evaluations of the classifier in one compiled step on CPUs."""
+CPU_PIXELS = 16 * 64 * 64
+"""Pixels that the classifier looks at in one compiled step on CPUs."""
 PAGE_EVERY = 30.0
 """Seconds between writings of index.html during a run."""
 
@@ -42,18 +41,25 @@ def explain(asked: Explain) -> int:
     """
     run = _Run(asked)
     print(run.announcement(), flush=True)
-    previous = _interrupt_on_term()
     try:
-        run.go()
+        with Interrupt() as interrupt:
+            run.go(interrupt)
     except KeyboardInterrupt:
         run.finish()
         print(
             f"\nInterrupted: {run.summary()} The same command goes on from here.", file=sys.stderr
         )
         return 130
-    finally:
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        run.finish()
+        raise UsageError(
+            f"out of memory at {run.micro_batch} pictures at a time; what is finished is kept, "
+            f"go on with --batch-size {max(1, run.micro_batch // 2)}"
+        ) from None
+    except OSError as error:  # reading is guarded elsewhere
+        raise UsageError(f"--out {asked.out}: {error.strerror or error}") from None
     run.finish()
     print(run.report())
     return 1 if run.failures else 0
@@ -90,7 +96,9 @@ class _Run:
             return min(most, 64)
         if self.devices[0].platform == "cpu":
             # A few images keep all cores busy; more would only make the first result late.
-            return min(most, max(1, CPU_EVALUATIONS * self.job.steps // self.job.evaluations))
+            height, width, _ = self.job.pretrained.size
+            pixels = height * width * self.job.evaluations // self.job.steps
+            return min(most, max(1, CPU_PIXELS // pixels))
         static, dynamic = split_options(self.job.call_options)
         found = find_micro_batch(
             METHODS[self.job.method], self.job.pretrained.classifier, self.job.pretrained.size,
@@ -115,10 +123,10 @@ class _Run:
             f"results go to {self.results.folder}/"
         )
 
-    def go(self) -> None:
+    def go(self, interrupt: Interrupt) -> None:
         """Read, explain and store picture after picture."""
         size = self.micro_batch * len(self.devices)
-        with Meter(self.console, self.total) as meter:
+        with Meter(self.console, self.total, interrupt.check) as meter:
             for batch in _batches(self._todo(meter), size):
                 self._explain(batch, meter)
                 if time.monotonic() - self.page_written > PAGE_EVERY:
@@ -137,7 +145,7 @@ class _Run:
             name = result_name(item.id, item.image, self.job.method, self.job.digest)
             if not self.asked.force and self.results.is_finished(name):
                 self.skipped += 1
-                meter.show(self._done)
+                meter.show(self._done, self._done)
                 continue
             yield item, name
 
@@ -147,7 +155,7 @@ class _Run:
 
     def _fail(self, bad: BadPicture, meter: Meter) -> None:
         self.failures.append(bad)
-        meter.show(self._done)
+        meter.show(self._done, self._done)
 
     def _explain(self, batch: list[tuple[Picture, str]], meter: Meter) -> None:
         start = time.monotonic()
@@ -175,7 +183,7 @@ class _Run:
             seed=job.seed,
             ids=[picture.id for picture in items],
             micro_batch=self.micro_batch,
-            progress=lambda done, steps: meter.show(before + len(items) * done / steps),
+            progress=lambda done, steps: meter.show(before + len(items) * done / steps, before),
         )
         seconds = (time.monotonic() - start) / len(items)
         for row, picture in enumerate(items):
@@ -201,7 +209,7 @@ class _Run:
             None if drawn is None else lambda file: drawn.savefig(file, dpi=120, format="png"),
         )
         self.explained += 1
-        meter.show(self._done)
+        meter.show(self._done, self._done)
         if self.total <= 50:
             meter.say(result.line)
 
@@ -282,14 +290,3 @@ def _boxes(items: list[Picture]) -> dict[str, np.ndarray]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _interrupt_on_term() -> Any:
-    """Let a polite kill end a run as Ctrl-C does; returns the handler to restore."""
-    if threading.current_thread() is not threading.main_thread():
-        return None
-
-    def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    return signal.signal(signal.SIGTERM, stop)

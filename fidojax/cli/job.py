@@ -13,6 +13,7 @@ import numpy as np
 
 from fidojax import __version__
 from fidojax.cli.options import Explain, UsageError
+from fidojax.cpu import fast
 from fidojax.data import IMAGENET_CROP
 from fidojax.methods import LOOPS, METHODS
 from fidojax.names import check_name, suggest
@@ -36,7 +37,7 @@ class Job:
         options: the method's options by name, all but `infill` and `boxes`, defaults included.
         infill: as given on the command line, with its default filled in; None where the method
             takes none.
-        pretrained: the classifier.
+        pretrained: the classifier, in its form for this machine's CPU where it runs there.
         target: index of the class for all pictures, "prediction" or "label".
         crop: see `fidojax.data.pictures`.
         seed: of the run.
@@ -233,10 +234,11 @@ def _load(asked: Explain) -> Pretrained:
             f"--classifier: there is no {asked.classifier!r}; {clause} (or keras:NAME)"
         )
     try:
-        return load(asked.classifier, asked.weights)
+        pretrained = load(asked.classifier, asked.weights)
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"--classifier {asked.classifier}: {reason}") from error
+    return pretrained._replace(classifier=fast(pretrained.classifier))
 
 
 def _target(asked: str | None, labels: tuple[str, ...]) -> int | str:

@@ -1,6 +1,7 @@
 """Progress with the time left: a bar on a terminal, now and then a line in a log."""
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
@@ -23,9 +24,11 @@ class Meter:
     Args:
         console: where to show it.
         total: how many pictures there are.
+        check: called whenever there is progress; may raise.
     """
 
-    def __init__(self, console: Console, total: int) -> None:
+    def __init__(self, console: Console, total: int, check: Callable[[], None]) -> None:
+        self._check = check
         self._console, self._total = console, total
         self._done = 0.0
         self._start = self._told = time.monotonic()
@@ -56,11 +59,18 @@ class Meter:
     ) -> None:
         self._bar.stop()
 
-    def show(self, done: float, doing: str = "explaining") -> None:
-        """So many pictures are done, and this is going on. The count never goes back."""
+    def show(self, done: float, finished: int) -> None:
+        """The work of so many pictures is done, and so many are finished.
+
+        The work never goes back.
+        """
+        self._check()
         done = self._done = max(done, self._done)
         self._bar.update(
-            self._task, completed=done, description=doing, count=f"{int(done)}/{self._total}"
+            self._task,
+            completed=done,
+            description="explaining",
+            count=f"{finished}/{self._total}",
         )
         now = time.monotonic()
         if not self._console.is_terminal and now - self._told >= LINE_EVERY and done > 0:
