@@ -297,7 +297,9 @@ def load_keras(name: str, weights: str | os.PathLike[str] | None = None) -> "Pre
         keras.applications, getattr(keras.applications, name).__module__.rsplit(".", 1)[1]
     )
     classifier = from_keras(model, preprocess=Partial(_to_family, _Static(family.preprocess_input)))
-    return Pretrained(f"keras:{name}", classifier, imagenet_labels(), model.input_shape[1:])
+    height, width, channels = model.input_shape[1:]
+    size = (height or 224, width or 224, channels)  # some networks take any size
+    return Pretrained(f"keras:{name}", classifier, imagenet_labels(), size)
 
 
 def imagenet_labels() -> tuple[str, ...]:

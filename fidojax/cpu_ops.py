@@ -7,6 +7,7 @@ differs in the operations that it is made of. Images are "n h w c", kernels "kh 
 
 import functools
 import itertools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,30 +30,34 @@ def _pad(x: Array, pads: Pads, value: float = 0.0) -> Array:
     )
 
 
-def _plain_conv(x: Array, kernel: Array, strides: Strides, pads: Pads) -> Array:
+def _plain_conv(x: Array, kernel: Array, strides: Strides, pads: Pads, dilation: Strides) -> Array:
     if any(n < k for n, k in zip(x.shape[1:3], kernel.shape, strict=False)):
         # XLA takes a slow path where the kernel exceeds the unpadded input; the barrier keeps it
         # from moving the padding back into the convolution.
-        x, pads = lax.optimization_barrier(_pad(x, pads)), ((0, 0), (0, 0))
-    return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=_NHWC)
+        rows, columns = ((*pad, gap - 1) for pad, gap in zip(pads, dilation, strict=True))
+        x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), rows, columns, (0, 0, 0)))
+        x, pads, dilation = lax.optimization_barrier(x), ((0, 0), (0, 0)), (1, 1)
+    return lax.conv_general_dilated(
+        x, kernel, strides, pads, lhs_dilation=dilation, dimension_numbers=_NHWC
+    )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def conv(
     x: Float[Array, "n h w i"], kernel: Float[Array, "kh kw i o"], strides: Strides, pads: Pads
 ) -> Float[Array, "n h2 w2 o"]:
-    """A convolution whose gradient to the input is a convolution of the same plain form.
+    """A convolution that stays fast inside loops, where XLA takes JAX's gradient of it apart badly.
 
-    JAX's own gradient dilates by the stride, so that most products are with zeros, and its kernel
-    is permuted, which inside loops XLA computes by a naive path. Here the input pixels of each
-    remainder modulo the stride are the output channels of one convolution without dilation.
+    Kernels of one pixel become matrix products.
     """
     if kernel.shape[:2] == (1, 1) and pads == ((0, 0), (0, 0)):
-        # One matrix product, which XLA does faster than the same as a convolution.
-        return lax.dot_general(
-            x[:, :: strides[0], :: strides[1]], kernel[0, 0], (((3,), (0,)), ((), ()))
-        )
-    return _plain_conv(x, kernel, strides, pads)
+        return lax.dot_general(x[:, :: strides[0], :: strides[1]], kernel[0, 0], _over(3, 0))
+    return _plain_conv(x, kernel, strides, pads, (1, 1))
+
+
+def _over(left: int, right: int):
+    """Dimension numbers of a matrix product over these axes."""
+    return ((left,), (right,)), ((), ())
 
 
 def _conv_forward(x, kernel, strides, pads):
@@ -62,7 +67,8 @@ def _conv_forward(x, kernel, strides, pads):
 def _conv_backward(strides, pads, residuals, g):
     x, kernel = residuals
     dx = conv_input_gradient(g, kernel, x.shape, strides, pads)
-    (dkernel,) = jax.vjp(lambda kernel: _plain_conv(x, kernel, strides, pads), kernel)[1](g)
+    stock = functools.partial(_plain_conv, strides=strides, pads=pads, dilation=(1, 1))
+    (dkernel,) = jax.vjp(lambda kernel: stock(x, kernel), kernel)[1](g)
     return dx, dkernel
 
 
@@ -76,44 +82,59 @@ def conv_input_gradient(
     strides: Strides,
     pads: Pads,
 ) -> Float[Array, "n h w i"]:
-    """The gradient of `conv` to its input of that shape, from the gradient to its output.
-
-    Along one axis y[o] = sum_k kernel[k] x[o s + k - p], so with pixel t + p = a s + r, 0 <= r < s,
-    dx[t] = sum_m kernel[r + m s] g[a - m]: for each remainder r a stride 1 convolution over a.
-    """
-    (sh, sw), (n, h, w, c_in), c_out = strides, shape, kernel.shape[3]
-    if kernel.shape[:2] == (1, 1) and strides == (1, 1) and pads == ((0, 0), (0, 0)):
-        return lax.dot_general(g, kernel[0, 0], (((3,), (1,)), ((), ())))
-    axes = [
-        _phases(*a) for a in zip((h, w), kernel.shape, strides, pads, g.shape[1:], strict=False)
+    """The gradient of `conv` to its input of that shape, from the gradient to its output."""
+    (kh, kw), (sh, sw) = kernel.shape[:2], strides
+    if (kh, kw) == (1, 1) and pads == ((0, 0), (0, 0)):
+        return _fit(lax.dot_general(g, kernel[0, 0], _over(3, 1)), shape, strides, (0, 0))
+    if strides != (1, 1) and (kh % sh, kw % sw) == (0, 0):
+        return _gradient_by_blocks(g, kernel, shape, strides, pads)
+    # The textbook form, its kernel laid out as for a forward convolution: JAX's own names the axes
+    # of the kernel in another order instead, which inside loops costs XLA its fast path.
+    around = [
+        (k - 1 - low, n - (out - 1) * s + low - 1)
+        for k, (low, _), n, out, s in zip(
+            (kh, kw), pads, shape[1:3], g.shape[1:3], strides, strict=True
+        )
     ]
-    (mh, rows, row), (mw, columns, column) = axes
-    taps = lax.pad(
-        kernel,
-        jnp.zeros((), kernel.dtype),
-        (
-            (0, mh * sh - kernel.shape[0], 0),
-            (0, mw * sw - kernel.shape[1], 0),
-            (0, 0, 0),
-            (0, 0, 0),
-        ),
+    flipped = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+    return _plain_conv(g, flipped, (1, 1), (around[0], around[1]), strides)
+
+
+def _gradient_by_blocks(g, kernel, shape, strides, pads):
+    """Where the stride divides the kernel: each output's whole patch by one matrix product.
+
+    The patches, cut into blocks of the stride, then add up. No product is with a zero.
+    """
+    (kh, kw, c_in, c_out), (sh, sw) = kernel.shape, strides
+    mh, mw = kh // sh, kw // sw
+    blocks = kernel.reshape(mh, sh, mw, sw, c_in, c_out).transpose(0, 2, 1, 3, 4, 5)
+    patches = lax.dot_general(g, blocks.reshape(-1, c_out), _over(3, 1))
+    n, h, w, _ = g.shape
+    patches = lax.optimization_barrier(patches.reshape(n, h, w, mh, mw, -1))
+    total = functools.reduce(
+        jnp.add,
+        [
+            _pad(patches[:, :, :, i, j], ((i, mh - 1 - i), (j, mw - 1 - j)))
+            for i, j in itertools.product(range(mh), range(mw))
+        ],
     )
-    # "mh sh mw sw i o" -> flipped "mh mw o (sh sw i)"
-    taps = taps.reshape(mh, sh, mw, sw, c_in, c_out).transpose(0, 2, 5, 1, 3, 4)
-    taps = jnp.flip(taps, (0, 1)).reshape(mh, mw, c_out, sh * sw * c_in)
-    phases = _plain_conv(g, taps, (1, 1), (rows, columns))
-    _, height, width, _ = phases.shape
-    if sh * sw > 1:
-        phases = phases.reshape(n, height, width, sh, sw, c_in).transpose(0, 1, 3, 2, 4, 5)
-        phases = phases.reshape(n, height * sh, width * sw, c_in)
-    return phases[:, row : row + h, column : column + w]
+    return _fit(_unblock(total, strides), shape, (1, 1), (pads[0][0], pads[1][0]))
 
 
-def _phases(size: int, k: int, stride: int, pad: tuple[int, int], out: int):
-    """For one axis: taps per remainder, padding of g, and where pixel 0 is in the phases' row."""
-    taps = -(-k // stride)
-    first, last = pad[0] // stride, (size - 1 + pad[0]) // stride
-    return taps, (taps - 1 - first, last + 1 - out), pad[0] - first * stride
+def _unblock(x: Array, block: Strides) -> Array:
+    """ "n h w (bh bw c)", or with the last axis split, -> "n (h bh) (w bw) c"."""
+    n, h, w = x.shape[:3]
+    x = x.reshape(n, h, w, *block, -1).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(n, h * block[0], w * block[1], -1)
+
+
+def _fit(x: Array, shape: tuple[int, ...], spread: Strides, start: tuple[int, int]) -> Array:
+    """Rows and columns from `start` on, `spread` apart, cropped or zero-padded to a shape."""
+    edges = [
+        (-low, size + low - ((n - 1) * gap + 1), gap - 1)
+        for low, size, n, gap in zip(start, shape[1:3], x.shape[1:3], spread, strict=True)
+    ]
+    return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -167,28 +188,55 @@ def _grouped_conv(x, kernel, strides, pads):
 
 
 def _depthwise_input_gradient(g, kernel, shape, strides, pads):
-    (sh, sw), (n, h, w, c) = strides, shape
-    axes = [
-        _phases(*a) for a in zip((h, w), kernel.shape, strides, pads, g.shape[1:], strict=False)
+    """Shifted products for each remainder of the pixel modulo the stride.
+
+    Along one axis y[o] = sum_k kernel[k] x[o s + k - p], so with pixel t + p = a s + r, 0 <= r < s,
+    dx[t] = sum_m kernel[r + m s] g[a - m].
+    """
+    (kh, kw), (sh, sw) = kernel.shape[:2], strides
+    rows, columns = (
+        _remainders(*axis)
+        for axis in zip(shape[1:3], kernel.shape, strides, pads, g.shape[1:3], strict=False)
+    )
+    g = lax.optimization_barrier(_pad(g, (rows.pad, columns.pad)))
+    zeros = jnp.zeros((g.shape[0], rows.count, columns.count, g.shape[3]), g.dtype)
+    # Tap k of remainder k % s meets g shifted by k // s.
+    parts = [
+        functools.reduce(
+            jnp.add,
+            [
+                lax.slice_in_dim(
+                    lax.slice_in_dim(
+                        g, rows.last - i // sh, rows.last - i // sh + rows.count, axis=1
+                    ),
+                    columns.last - j // sw,
+                    columns.last - j // sw + columns.count,
+                    axis=2,
+                )
+                * kernel[i, j]
+                for i, j in itertools.product(range(r, kh, sh), range(q, kw, sw))
+            ],
+            zeros,
+        )
+        for r, q in itertools.product(range(sh), range(sw))
     ]
-    (mh, (top, bottom), row), (mw, (left, right), column) = axes
-    g = lax.optimization_barrier(_pad(g, ((top, bottom), (left, right))))
-    height, width = g.shape[1] - mh + 1, g.shape[2] - mw + 1
+    dx = parts[0] if len(parts) == 1 else _unblock(jnp.stack(parts, 3), strides)
+    return _fit(dx, shape, (1, 1), (rows.first, columns.first))
 
-    def phase(r, q):
-        return sum(
-            g[:, i : i + height, j : j + width]
-            * kernel[r + (mh - 1 - i) * sh, q + (mw - 1 - j) * sw]
-            for i, j in itertools.product(range(mh), range(mw))
-            if r + (mh - 1 - i) * sh < kernel.shape[0] and q + (mw - 1 - j) * sw < kernel.shape[1]
-        ) + jnp.zeros((n, height, width, c), g.dtype)
 
-    if sh * sw == 1:
-        dx = phase(0, 0)
-    else:
-        dx = jnp.stack([jnp.stack([phase(r, q) for q in range(sw)], 3) for r in range(sh)], 2)
-        dx = dx.reshape(n, height * sh, width * sw, c)
-    return dx[:, row : row + h, column : column + w]
+class _Remainders(NamedTuple):
+    """One axis: padding of g, the largest shift, values per remainder, where pixel 0 is."""
+
+    pad: tuple[int, int]
+    last: int
+    count: int
+    first: int
+
+
+def _remainders(size: int, k: int, stride: int, pad: tuple[int, int], out: int) -> _Remainders:
+    last = (k - 1) // stride
+    begin, end = pad[0] // stride, (size - 1 + pad[0]) // stride + 1
+    return _Remainders((last - begin, end - out), last, end - begin, pad[0] - begin * stride)
 
 
 def max_pool(
