@@ -21,8 +21,11 @@ from jax.tree_util import Partial
 from fidojax import cite
 from fidojax.cli import job as jobs
 from fidojax.cli import main
+from fidojax.cli.batch import boxes_of
 from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.options import Explain
+from fidojax.cli.target import target_of
+from fidojax.data import Picture
 from fidojax.pretrained import Pretrained
 
 ROOT = Path(__file__).parents[1]
@@ -391,6 +394,30 @@ def test_labels_need_a_data_set_that_has_them(run, folder):
     ran = run(folder / "fox.png", "--target", "label")
     assert ran.code == 1
     assert "it has no label to explain" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("label", "name", "index"),
+    [(7, "n01855672 blue jay", 2), (7, "Red_Fox", 0), (1, "n02123045", 1), (1, None, 1),
+     (0, "owl", None), (0, "crane", None), (9, None, None)],
+)  # fmt: skip
+def test_a_data_sets_label_is_found_by_its_name(label, name, index):
+    network = Pretrained("birds", Partial(average_colour, jnp.float32(1.0)), LABELS, (16, 16, 3))
+    picture = Picture("a", np.zeros((16, 16, 3), np.float32), label, label_name=name)
+    even = np.full(5, 0.2, np.float32)
+    if index is None:
+        with pytest.raises(ValueError, match="birds has no class for its label"):
+            target_of("label", network, picture, even)
+    else:
+        assert target_of("label", network, picture, even) == index
+
+
+def test_boxes_are_shares_padded_to_the_same_number():
+    image = np.zeros((10, 20, 3), np.float32)
+    two = Picture("a", image, boxes=np.array([[0, 0, 5, 5], [5, 10, 10, 20]]))
+    boxes = boxes_of([two, Picture("b", image)])["boxes"]
+    np.testing.assert_allclose(boxes[0], [[0, 0, 0.5, 0.25], [0.5, 0.5, 1, 1]])
+    np.testing.assert_array_equal(boxes[1], np.zeros((2, 4)))
 
 
 def test_results_that_are_not_finite_are_failures_without_a_figure(run, folder, monkeypatch):

@@ -5,30 +5,27 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
+from fidojax.cli.batch import batches, boxes_of, fitting, softmax
 from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.job import Job, prepare
 from fidojax.cli.meter import Meter, span
 from fidojax.cli.options import Explain, UsageError
-from fidojax.cli.outcome import Outcome, exhibit, outcome, target_of, versions
+from fidojax.cli.outcome import Outcome, exhibit, outcome, versions
 from fidojax.cli.page import page
 from fidojax.cli.records import EXPLAINED, Results, result_name
+from fidojax.cli.target import target_of
 from fidojax.data import BadPicture, Picture, Pictures, pictures
-from fidojax.memory import find_micro_batch
 from fidojax.methods import METHODS
-from fidojax.run import explain_batch, split_options
+from fidojax.run import explain_batch
 from fidojax.types import Explanation
 from fidojax.viz import figure
 
 DEFAULT_PICTURES = ("skimage:chelsea", "skimage:coffee")
-CPU_PIXELS = 16 * 64 * 64
-"""Pixels that the classifier looks at in one compiled step on CPUs."""
 PAGE_EVERY = 30.0
 """Seconds between writings of index.html during a run."""
 
@@ -83,28 +80,11 @@ class _Run:
         except OSError as error:
             raise UsageError(f"--out {asked.out}: {error.strerror}") from None
         self.devices = jax.local_devices()
-        self.micro_batch = asked.batch_size or self._fitting()
+        self.micro_batch = asked.batch_size or fitting(self.job, self.total, self.devices)
         self.failures: list[BadPicture] = []
         self.explained = self.skipped = 0
         self.started = self.page_written = time.monotonic()
         self.console = Console(stderr=True)
-
-    def _fitting(self) -> int:
-        """Pictures per device. From the whole run's length, so that resuming computes the same."""
-        most = -(-self.total // len(self.devices))
-        if self.job.evaluations == 0:
-            return min(most, 64)
-        if self.devices[0].platform == "cpu":
-            # A few images keep all cores busy; more would only make the first result late.
-            height, width, _ = self.job.pretrained.size
-            pixels = height * width * self.job.evaluations // self.job.steps
-            return min(most, max(1, CPU_PIXELS // pixels))
-        static, dynamic = split_options(self.job.call_options)
-        found = find_micro_batch(
-            METHODS[self.job.method], self.job.pretrained.classifier, self.job.pretrained.size,
-            most, static=static, options=dynamic, device=self.devices[0],
-        )  # fmt: skip
-        return -(-most // -(-most // found))  # as many groups, but evenly filled
 
     def announcement(self) -> str:
         """What will be done, on what, and how much work it is."""
@@ -127,7 +107,7 @@ class _Run:
         """Read, explain and store picture after picture."""
         size = self.micro_batch * len(self.devices)
         with Meter(self.console, self.total, interrupt.check) as meter:
-            for batch in _batches(self._todo(meter), size):
+            for batch in batches(self._todo(meter), size):
                 self._explain(batch, meter)
                 if time.monotonic() - self.page_written > PAGE_EVERY:
                     self._write_page()
@@ -162,11 +142,15 @@ class _Run:
         job, before = self.job, self._done
         names = [name for _, name in batch]
         items = [picture for picture, _ in batch]
-        probabilities = self._probabilities(items)
+        probabilities = softmax(
+            job.pretrained.classifier,
+            np.stack([picture.image for picture in items]),
+            self.micro_batch * len(self.devices),
+        )
         targets, kept = [], []
         for row, picture in enumerate(items):
             try:
-                targets.append(target_of(job, picture, probabilities[row]))
+                targets.append(target_of(job.target, job.pretrained, picture, probabilities[row]))
                 kept.append(row)
             except ValueError as error:
                 self._fail(BadPicture(picture.source, str(error)), meter)
@@ -179,7 +163,7 @@ class _Run:
             np.stack([picture.image for picture in items]),
             targets,
             options=job.call_options,
-            each=_boxes(items) if job.method == "box" else None,
+            each=boxes_of(items) if job.method == "box" else None,
             seed=job.seed,
             ids=[picture.id for picture in items],
             micro_batch=self.micro_batch,
@@ -212,13 +196,6 @@ class _Run:
         meter.show(self._done, self._done)
         if self.total <= 50:
             meter.say(result.line)
-
-    def _probabilities(self, items: list[Picture]) -> np.ndarray:
-        """Softmax "n k", in batches of one size, so that the last one does not compile again."""
-        size = self.micro_batch * len(self.devices)
-        images = np.stack([picture.image for picture in items])
-        padded = images[np.minimum(np.arange(size), len(images) - 1)]
-        return np.asarray(_softmax(self.job.pretrained.classifier, padded))[: len(images)]
 
     def _write_page(self) -> None:
         old = self.results.runs().get(self.job.digest, {}).get("failures", [])
@@ -266,26 +243,6 @@ class _Run:
 
 def _find(asked: Explain) -> Sequence[str]:
     return asked.paths or DEFAULT_PICTURES
-
-
-def _batches(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    while batch := list(itertools.islice(items, size)):
-        yield batch
-
-
-@jax.jit
-def _softmax(classifier: Any, images: Any) -> Any:
-    return jax.nn.softmax(classifier(jnp.asarray(images)).astype(jnp.float32))
-
-
-def _boxes(items: list[Picture]) -> dict[str, np.ndarray]:
-    """Boxes as shares of the sides, padded with empty ones to the same number."""
-    given = [np.zeros((0, 4)) if item.boxes is None else item.boxes for item in items]
-    boxes = np.zeros((len(items), max(1, *(len(rows) for rows in given)), 4), np.float32)
-    for row, (item, corners) in enumerate(zip(items, given, strict=True)):
-        height, width = item.image.shape[:2]
-        boxes[row, : len(corners)] = corners / np.tile([height, width], 2)
-    return {"boxes": boxes}
 
 
 def _count(number: int, noun: str) -> str:

@@ -12,14 +12,15 @@ import jax
 import numpy as np
 
 from fidojax import __version__
+from fidojax.cli.infill import make_infill
 from fidojax.cli.options import Explain, UsageError
+from fidojax.cli.target import class_index
 from fidojax.cpu import fast
 from fidojax.data import IMAGENET_CROP
 from fidojax.methods import LOOPS, METHODS
 from fidojax.names import check_name, suggest
 from fidojax.presets import PRESETS
 from fidojax.pretrained import Pretrained, load
-from infillers import INFILLERS
 
 # Options of the command line that go to the method under the same name.
 _METHOD_OPTIONS = (
@@ -125,35 +126,6 @@ def prepare(asked: Explain) -> Job:
     return job
 
 
-def make_infill(spec: str) -> Any:
-    """The infiller of `NAME` or `NAME:OPTION=VALUE,...`, such as `mean:color=(0.5,0.5,0.5)`.
-
-    Raises:
-        ValueError: there is no such infiller, or it has no such option.
-    """
-    name, _, text = spec.partition(":")
-    check_name("--infill", name, INFILLERS)
-    try:
-        call = ast.parse(f"f({text})", mode="eval").body
-        assert isinstance(call, ast.Call)
-        options = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
-        if call.args or None in options:
-            raise SyntaxError
-    except (SyntaxError, ValueError, AssertionError):
-        raise ValueError(f"--infill: expected {name}:OPTION=VALUE, got {spec!r}") from None
-    known = inspect.signature(INFILLERS[name]).parameters
-    for option in options:
-        check_name(f"--infill {name}", option, known)
-    try:
-        return INFILLERS[name](**options)
-    except TypeError:
-        raise ValueError(f"--infill: {text} does not suit {name}{_signature(name)}") from None
-
-
-def _signature(infiller: str) -> str:
-    return str(inspect.signature(INFILLERS[infiller])).partition(" ->")[0]
-
-
 def _method_options(asked: Explain) -> tuple[str | None, dict[str, Any]]:
     """The preset's name, and the method's options that it or the user has chosen."""
     known = _known_options(asked.method)
@@ -247,26 +219,6 @@ def _target(asked: str | None, labels: tuple[str, ...]) -> int | str:
     if asked == "label":
         return "label"
     return class_index(asked, labels)
-
-
-def class_index(name: str, labels: tuple[str, ...]) -> int:
-    """The class of a name (upper or lower case, spaces or underscores) or of an index.
-
-    Raises:
-        ValueError: there is no such class, or there are several.
-    """
-    wanted = name.strip().replace("_", " ").lower()
-    found = [i for i, label in enumerate(labels) if label.replace("_", " ").lower() == wanted]
-    if len(found) == 1:
-        return found[0]
-    if len(found) > 1:
-        places = " and ".join(map(str, found))
-        raise ValueError(f"--target: the classes {places} are both called {name!r}; give the index")
-    if wanted.lstrip("-").isdigit():
-        if not 0 <= int(wanted) < len(labels):
-            raise ValueError(f"--target: {name} is not in 0 to {len(labels) - 1}")
-        return int(wanted)
-    raise ValueError(f"--target: no class is called {name!r}; {suggest(wanted, labels)}")
 
 
 def _fingerprint(classifier: Any) -> str:

@@ -1,7 +1,6 @@
 """What one explained picture is written down as: its record, its captions, its line."""
 
 import platform
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fidojax import __version__
-from fidojax.cli.job import Job, class_index
+from fidojax.cli.job import Job
 from fidojax.cli.records import EXPLAINED, FAILED, as_number
 from fidojax.data import Picture
 from fidojax.methods import LOOPS
@@ -37,29 +36,6 @@ class Outcome:
     target: str
     verdict: str
     line: str
-
-
-def target_of(job: Job, picture: Picture, probabilities: np.ndarray) -> int:
-    """The class to explain for a picture.
-
-    Raises:
-        ValueError: it has no label, or none of the classifier's classes; or the classifier's
-            output is not finite.
-    """
-    if not np.isfinite(probabilities).all():
-        raise ValueError("the classifier's output for it is not finite")
-    if isinstance(job.target, int):
-        return job.target
-    if job.target == "prediction":
-        return int(probabilities.argmax())
-    if picture.label is None:
-        raise ValueError("it has no label to explain (--target label)")
-    # Data sets write "n02123045 tabby" or "n02123045" for what a classifier calls "tabby".
-    name = re.sub(r"^n\d{8} ?", "", picture.label_name or "")
-    try:
-        return class_index(name, job.pretrained.labels) if name else picture.label
-    except ValueError:
-        raise ValueError(f"{job.pretrained.name} has no class for its label {name!r}") from None
 
 
 def outcome(

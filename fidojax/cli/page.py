@@ -3,6 +3,7 @@
 import html
 import json
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from string import Template
 from typing import Any
 from urllib.parse import quote
@@ -170,76 +171,4 @@ $failures
 $cards
 </section>""")
 
-_PAGE = Template("""\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>fidojax: $summary</title>
-<style>
-:root { --ink: #1d2430; --soft: #667085; --line: #e4e7ec; --accent: #5b1fa6; }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1240px; padding: 2rem 1.25rem 4rem; color: var(--ink);
-       background: #fff; font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
-h1 { font-size: 1.5rem; margin: 0; }
-h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; padding-top: 1rem;
-     border-top: 1px solid var(--line); }
-h3 { font-size: 1rem; margin: 0 0 .25rem; }
-p.summary { color: var(--soft); margin: .25rem 0 0; }
-a { color: var(--accent); text-decoration: none; } a:hover { text-decoration: underline; }
-details { margin: .5rem 0 1rem; color: var(--soft); } summary { cursor: pointer; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1.25rem; margin: .5rem 0;
-     font-size: .87rem; } dd { margin: 0; color: var(--ink); overflow-wrap: anywhere; }
-.failed { border-left: 3px solid #c4320a; background: #fff6f2; padding: .6rem 1rem;
-          margin: 1rem 0; } .failed ul { margin: 0; padding-left: 1.1rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .87rem; min-width: 100%; margin-bottom: 1.5rem;
-        font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .7rem; text-align: left; border-bottom: 1px solid var(--line);
-         white-space: nowrap; }
-td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 8rem; }
-th { cursor: pointer; color: var(--soft); font-weight: 600; user-select: none;
-     white-space: normal; vertical-align: bottom; }
-th:hover { color: var(--ink); } th.number, td.number { text-align: right; }
-th[data-order=up]::after { content: " ▲"; } th[data-order=down]::after { content: " ▼"; }
-tbody tr:hover { background: #faf8fd; }
-figure { margin: 0 0 1.75rem; scroll-margin-top: 1rem; }
-figure:target { outline: 2px solid var(--accent); outline-offset: 8px; }
-figure img { width: 100%; height: auto; display: block; }
-figcaption { color: var(--soft); font-size: .85rem; overflow-wrap: anywhere;
-             margin: .3rem .6rem 0; }
-figcaption b { color: var(--ink); }
-</style>
-</head>
-<body>
-<h1>fidojax explanations</h1>
-<p class="summary">$summary. A click on a column's head sorts by it.</p>
-$sections
-<script>
-for (const table of document.querySelectorAll("table")) {
-  const heads = [...table.querySelectorAll("th")];
-  heads.forEach((head, column) => head.addEventListener("click", () => {
-    const up = head.dataset.order !== "up";
-    heads.forEach((other) => delete other.dataset.order);
-    head.dataset.order = up ? "up" : "down";
-    const number = head.classList.contains("number");
-    const value = (row) => {
-      const cell = row.cells[column];
-      if (!number) return cell.textContent;
-      return cell.dataset.value === "" ? Infinity : Number(cell.dataset.value);
-    };
-    const body = table.tBodies[0];
-    const rows = [...body.rows].sort((a, b) => {
-      const x = value(a), y = value(b);
-      if (number) return x < y ? -1 : x > y ? 1 : 0;
-      return x.localeCompare(y, undefined, { numeric: true });
-    });
-    if (!up) rows.reverse();
-    body.append(...rows);
-  }));
-}
-</script>
-</body>
-</html>
-""")
+_PAGE = Template(resources.files("fidojax.cli").joinpath("page.html").read_text("utf-8"))

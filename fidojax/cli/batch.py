@@ -1,0 +1,72 @@
+"""Pictures in batches: how many, what the classifier says of them, their boxes."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from fidojax.cli.job import Job
+from fidojax.data import Picture
+from fidojax.memory import find_micro_batch
+from fidojax.methods import METHODS
+from fidojax.run import split_options
+from fidojax.types import Classifier
+
+CPU_PIXELS = 16 * 64 * 64
+"""Pixels that the classifier looks at in one compiled step on CPUs: enough for all cores, and more
+would only make the first result late."""
+LARGEST = 64
+"""Pictures per device for methods that do not ask the classifier."""
+
+
+def fitting(job: Job, pictures: int, devices: Sequence[Any]) -> int:
+    """Pictures per device and compiled call.
+
+    Args:
+        pictures: of the whole run, finished ones included, so that resuming computes the same.
+    """
+    most = -(-pictures // len(devices))
+    if job.evaluations == 0:
+        return min(most, LARGEST)
+    if devices[0].platform == "cpu":
+        height, width, _ = job.pretrained.size
+        return min(most, max(1, CPU_PIXELS // (height * width * job.evaluations // job.steps)))
+    static, dynamic = split_options(job.call_options)
+    found = find_micro_batch(
+        METHODS[job.method], job.pretrained.classifier, job.pretrained.size, most,
+        static=static, options=dynamic, device=devices[0],
+    )  # fmt: skip
+    return -(-most // -(-most // found))  # as many groups, but evenly filled
+
+
+def batches(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    """The items in lists of so many, the last one shorter."""
+    while batch := list(itertools.islice(items, size)):
+        yield batch
+
+
+def softmax(
+    classifier: Classifier, images: Float[np.ndarray, "n h w c"], size: int
+) -> Float[np.ndarray, "n k"]:
+    """The classifier's probabilities, computed in a batch of `size` so as to compile once."""
+    padded = images[np.minimum(np.arange(size), len(images) - 1)]
+    return np.asarray(_softmax(classifier, padded))[: len(images)]
+
+
+@jax.jit
+def _softmax(classifier: Any, images: Any) -> Any:
+    return jax.nn.softmax(classifier(jnp.asarray(images)).astype(jnp.float32))
+
+
+def boxes_of(items: Sequence[Picture]) -> dict[str, np.ndarray]:
+    """Option `boxes`: as shares of the sides, padded with empty ones to the same number."""
+    given = [np.zeros((0, 4)) if item.boxes is None else item.boxes for item in items]
+    boxes = np.zeros((len(items), max(1, *(len(rows) for rows in given)), 4), np.float32)
+    for row, (item, corners) in enumerate(zip(items, given, strict=True)):
+        height, width = item.image.shape[:2]
+        boxes[row, : len(corners)] = corners / np.tile([height, width], 2)
+    return {"boxes": boxes}

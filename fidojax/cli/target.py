@@ -1,0 +1,61 @@
+"""Which class is explained: a name, an index, the prediction or the data set's label."""
+
+import re
+
+import numpy as np
+
+from fidojax.data import Picture
+from fidojax.names import suggest
+from fidojax.pretrained import Pretrained
+
+
+def class_index(name: str, labels: tuple[str, ...]) -> int:
+    """The class of a name (upper or lower case, spaces or underscores) or of an index.
+
+    Raises:
+        ValueError: there is no such class, or there are several.
+    """
+    wanted = name.strip().replace("_", " ").lower()
+    found = [i for i, label in enumerate(labels) if label.replace("_", " ").lower() == wanted]
+    if len(found) == 1:
+        return found[0]
+    if len(found) > 1:
+        places = " and ".join(map(str, found))
+        raise ValueError(f"--target: the classes {places} are both called {name!r}; give the index")
+    if wanted.lstrip("-").isdigit():
+        if not 0 <= int(wanted) < len(labels):
+            raise ValueError(f"--target: {name} is not in 0 to {len(labels) - 1}")
+        return int(wanted)
+    raise ValueError(f"--target: no class is called {name!r}; {suggest(wanted, labels)}")
+
+
+def target_of(
+    wanted: int | str, pretrained: Pretrained, picture: Picture, probabilities: np.ndarray
+) -> int:
+    """The class to explain for a picture.
+
+    Args:
+        wanted: an index, "prediction" or "label".
+        pretrained: the classifier.
+        picture: with its label, if it has one.
+        probabilities: the classifier's, for this picture.
+
+    Raises:
+        ValueError: it has no label, or none of the classifier's classes; or the classifier's
+            output is not finite.
+    """
+    if not np.isfinite(probabilities).all():
+        raise ValueError("the classifier's output for it is not finite")
+    if isinstance(wanted, int):
+        return wanted
+    if wanted == "prediction":
+        return int(probabilities.argmax())
+    if picture.label is None:
+        raise ValueError("it has no label to explain (--target label)")
+    # Data sets write "n02123045 tabby" or "n02123045" for what a classifier calls "tabby".
+    name = re.sub(r"^n\d{8} ?", "", picture.label_name or "")
+    try:
+        return class_index(name or str(picture.label), pretrained.labels)
+    except ValueError:
+        shown = picture.label_name or picture.label
+        raise ValueError(f"{pretrained.name} has no class for its label {shown!r}") from None
