@@ -16,20 +16,32 @@ from fidojax import pretrained
 from fidojax.networks import MnistAllConv
 
 
-@pytest.fixture
-def weights(tmp_path):
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
     """A file with weights of the MNIST network as they are before training."""
-    path = tmp_path / "weights.npz"
+    path = tmp_path_factory.mktemp("network") / "weights.npz"
     pretrained.save(path, MnistAllConv(nnx.Rngs(3)))
     return path
 
 
-@pytest.fixture
-def digits(tmp_path):
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
     """A file with three pictures of noise."""
-    path = tmp_path / "digits.npz"
+    path = tmp_path_factory.mktemp("pictures") / "digits.npz"
     np.savez(path, images=np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8))
     return path
+
+
+@pytest.fixture(scope="module")
+def vdsm(tmp_path_factory, weights, digits):
+    """A finished run on two pictures: its folder and its command line, which ends in --limit 2."""
+    out = tmp_path_factory.mktemp("vdsm") / "out"
+    command = [
+        "vdsm-background", "--out", out, "--images", digits, "--weights", weights,
+        "--steps", 2, "--samples", 2, "--limit", 2,
+    ]  # fmt: skip
+    assert run(*command) == 0
+    return out, command
 
 
 def run(*arguments) -> int:
@@ -82,14 +94,8 @@ def test_box_is_median_and_quartiles():
     assert markdown_table([{"a": "1", "b": "2"}]) == "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
 
 
-def test_vdsm_background_stores_and_goes_on(tmp_path, weights, digits, capsys):
-    out = tmp_path / "out"
-    command = [
-        "vdsm-background", "--out", out, "--images", digits, "--weights", weights,
-        "--steps", 2, "--samples", 2, "--limit", 2,
-    ]  # fmt: skip
-    assert run(*command) == 0
-    assert "VDSM-SDR" in capsys.readouterr().out
+def test_vdsm_background_stores_and_goes_on(vdsm, capsys):
+    out, command = vdsm
     with open(out / "table.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 12
@@ -112,12 +118,8 @@ def test_vdsm_background_stores_and_goes_on(tmp_path, weights, digits, capsys):
     assert "other settings" in capsys.readouterr().err
 
 
-def test_vdsm_curves_start_at_the_picture_and_end_in_black(tmp_path, weights, digits):
-    out = tmp_path / "out"
-    run(
-        "vdsm-background", "--out", out, "--images", digits, "--weights", weights,
-        "--steps", 1, "--samples", 1, "--limit", 2,
-    )  # fmt: skip
+def test_vdsm_curves_start_at_the_picture_and_end_in_black(vdsm, weights, digits):
+    out, _ = vdsm
     model = pretrained.load("mnist", weights)
     with np.load(digits) as file:
         images = file["images"][:2, ..., None].astype(np.float32) / 255
