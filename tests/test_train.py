@@ -18,11 +18,11 @@ import pytest
 pytest.importorskip("orbax.checkpoint")
 
 from train import augment, classifier, export, pictures
-from train.classifier_step import Phase, at
+from train.classifier_step import Phase, at, optimiser
 from train.loop import Stopped, fit, same_settings
 
 ROOT = Path(__file__).parents[1]
-SMOKE = dataclasses.replace(classifier.CONFIGS["smoke"][1], phases=(Phase(0.0, 16), Phase(0.5, 16)))
+SMOKE = dataclasses.replace(classifier.CONFIGS["smoke"][1], phases=(Phase(0, 16), Phase(2, 16)))
 
 
 def rows(directory: Path) -> list[dict[str, str]]:
@@ -166,9 +166,35 @@ def test_grey_by_rate():
     assert plain.std() > 0.05
 
 
-def test_phases_change_at_their_part():
-    phases = (Phase(0.0, 48), Phase(0.5, 64))
-    assert [at(phases, part).size for part in (0.0, 0.49, 0.5, 1.0)] == [48, 48, 64, 64]
+def test_blur_and_sharpen():
+    image = jax.random.uniform(jax.random.key(0), (8, 8, 3), minval=0.4, maxval=0.6)
+    soft, same, sharp = (augment.blur(jax.random.key(0), image, (w, w)) for w in (0.2, 0.0, -0.1))
+    np.testing.assert_allclose(same, image, atol=1e-6)
+    assert soft.std() < image.std() < sharp.std()
+    np.testing.assert_allclose(soft.mean(), image.mean(), atol=0.02)
+
+
+def test_phases_change_at_their_epoch():
+    phases = (Phase(0, 48), Phase(5, 64))
+    assert [at(phases, epoch).size for epoch in (0, 4, 5, 9)] == [48, 48, 64, 64]
+
+
+def test_learning_rate_restarts():
+    def size(epoch: int, restart: int) -> float:
+        config = dataclasses.replace(
+            SMOKE, epochs=6, warmup=0.0, weight_decay=0.0, restart=(restart, 0.02)
+        )
+        tx = optimiser(config, per_epoch=10)
+        weights: Any = {"w": jnp.ones((1, 1))}
+        state = jax.tree.map(
+            lambda x: jnp.asarray(epoch * 10, x.dtype) if x.dtype == jnp.int32 else x,
+            tx.init(weights),
+        )
+        update: Any = tx.update(weights, state, weights)[0]
+        return -float(update["w"][0, 0]) / 1.9  # the first Nesterov step
+
+    np.testing.assert_allclose([size(e, 4) for e in (2, 4, 5)], [0.025, 0.02, 0.01], rtol=0.05)
+    np.testing.assert_allclose([size(e, 9) for e in (3, 6)], [0.025, 0.0], rtol=0.05, atol=1e-6)
 
 
 def test_order_depends_on_seed_and_epoch():

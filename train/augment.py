@@ -13,12 +13,14 @@ def crop(
     size: int,
     area: tuple[float, float],
     ratio: tuple[float, float],
+    method: str = "linear",
 ) -> Float[Array, "size size c"]:
     """A random window of the image, resized with antialiasing to `size` x `size`.
 
     Args:
         area: range of the window's area, as a fraction of the image's; above 1 the border is black.
         ratio: range of width / height, drawn uniformly on a logarithmic scale.
+        method: an interpolation of `jax.image.scale_and_translate`.
     """
     height, width, channels = image.shape
     key_area, key_ratio, key_place = jax.random.split(key, 3)
@@ -32,7 +34,7 @@ def crop(
     pixels = jnp.asarray([height, width], jnp.float32)
     scale = size / (window * pixels)
     moved = jax.image.scale_and_translate(
-        image, (size, size, channels), (0, 1), scale, -start * pixels * scale, "linear"
+        image, (size, size, channels), (0, 1), scale, -start * pixels * scale, method
     )
     return jnp.clip(moved, 0.0, 1.0)
 
@@ -59,3 +61,15 @@ def grey(key: Key[Array, ""], image: Float[Array, "h w 3"], rate: float) -> Floa
     """Takes the colours away with probability `rate`."""
     plain = jnp.broadcast_to((image @ jnp.asarray(GREY))[..., None], image.shape)
     return jnp.where(jax.random.bernoulli(key, rate), plain, image)
+
+
+def blur(
+    key: Key[Array, ""], image: Float[Array, "h w c"], weight: tuple[float, float]
+) -> Float[Array, "h w c"]:
+    """Adds a random `weight` of each neighbour along both axes; a negative one sharpens."""
+    side = jax.random.uniform(key, minval=weight[0], maxval=weight[1])
+    height, width, _ = image.shape
+    padded = jnp.pad(image, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    rows = side * (padded[:height] + padded[2:]) + (1 - 2 * side) * padded[1:-1]
+    both = side * (rows[:, :width] + rows[:, 2:]) + (1 - 2 * side) * rows[:, 1:-1]
+    return jnp.clip(both, 0.0, 1.0)

@@ -15,16 +15,20 @@ from train import augment
 
 
 class Phase(NamedTuple):
-    """How pictures are augmented from the part `start` of the run on."""
+    """How pictures are augmented from the epoch `start` on."""
 
-    start: float
-    """0 for the whole run, 0.5 for its second half."""
+    start: int
+    """The first epoch is 0."""
     size: int
     """Side of the crops in pixels."""
     area: tuple[float, float] = (0.2, 1.0)
     """Range of the crops' area, as a fraction of the picture; above 1 the border is black."""
     grey: float = 0.0
     """Probability that a picture loses its colours."""
+    method: str = "linear"
+    """Interpolation of the crops, "linear" or, which leaves them sharper, "cubic"."""
+    blur: tuple[float, float] = (0.0, 0.0)
+    """Range of what a pixel gets from each of its neighbours; below 0 this sharpens."""
 
 
 class Run(NamedTuple):
@@ -44,10 +48,15 @@ def network(config: Any, classes: int) -> MnistAllConv | ResNet:
     return ResNet(classes, config.widths, config.blocks, rngs=rngs)
 
 
-def optimiser(config: Any, steps: int) -> optax.GradientTransformation:
-    """Warm-up and cosine; weight decay for kernels only."""
+def optimiser(config: Any, per_epoch: int) -> optax.GradientTransformation:
+    """Warm-up and cosine, perhaps a second cosine; weight decay for kernels only."""
+    restart, again = config.restart
+    steps = min(restart, config.epochs) * per_epoch
     rise = max(1, round(config.warmup * steps))
     rate = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, rise, steps)
+    if restart < config.epochs:
+        second = optax.cosine_decay_schedule(again, (config.epochs - restart) * per_epoch)
+        rate = optax.join_schedules([rate, second], [steps])
 
     def kernels(params):
         return jax.tree.map(lambda x: x.ndim > 1, params)
@@ -60,20 +69,24 @@ def optimiser(config: Any, steps: int) -> optax.GradientTransformation:
     raise ValueError(f'optimizer must be "sgd" or "adamw", got {config.optimizer!r}')
 
 
-def at(phases: tuple[Phase, ...], part: float) -> Phase:
-    """The phase when `part` of the run is done; without its start, which compiles to nothing."""
-    return [phase for phase in phases if part >= phase.start][-1]._replace(start=0.0)
+def at(phases: tuple[Phase, ...], epoch: int) -> Phase:
+    """The phase of an epoch; without its start, which compiles to nothing."""
+    return [phase for phase in phases if epoch >= phase.start][-1]._replace(start=0)
 
 
 def augmented(config: Any, phase: Phase, key: jax.Array, image: jax.Array) -> jax.Array:
     """One picture in [0, 1] -> one training picture of the phase's size."""
     key_crop, key_flip, key_colours = jax.random.split(key, 3)
-    image = augment.crop(key_crop, image, phase.size, phase.area, config.ratio)
+    image = augment.crop(key_crop, image, phase.size, phase.area, config.ratio, phase.method)
     if config.flip:
         image = augment.flip(key_flip, image)
     if config.colours:
         image = augment.colours(key_colours, image, config.colours)
-    return augment.grey(jax.random.fold_in(key, 3), image, phase.grey) if phase.grey else image
+    if phase.grey:
+        image = augment.grey(jax.random.fold_in(key, 3), image, phase.grey)
+    if any(phase.blur):
+        image = augment.blur(jax.random.fold_in(key, 4), image, phase.blur)
+    return image
 
 
 def make_step(
