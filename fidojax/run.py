@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key
 
+from fidojax import cpu
 from fidojax import loop as loops
 from fidojax.methods import LOOPS, METHODS
 from fidojax.names import check_name
@@ -41,6 +42,7 @@ def explain_batch(
     ids: Sequence[int | str] | None = None,
     micro_batch: int | None = None,
     devices: Sequence[Device] | None = None,
+    rewrite: bool = True,
     progress: Progress | None = None,
 ) -> Explanation:
     """Explain every image of a batch with the same method and options.
@@ -58,6 +60,8 @@ def explain_batch(
         micro_batch: images per device and compiled call. When None, the largest power of two that
             the compiled program's memory allows (`fidojax.memory`), at most n.
         devices: all local devices when None.
+        rewrite: on the CPU, explain `fidojax.cpu.fast(classifier)`, which computes the same from
+            operations that are fast there.
         progress: called as `progress(done, total)` on the host; a round of groups, one per device,
             counts as the method's steps.
 
@@ -79,6 +83,7 @@ def explain_batch(
             ids=ids,
             micro_batch=micro_batch,
             devices=devices,
+            rewrite=rewrite,
             progress=progress,
         )
     )
@@ -97,6 +102,7 @@ def explain_groups(
     ids: Sequence[int | str] | None = None,
     micro_batch: int | None = None,
     devices: Sequence[Device] | None = None,
+    rewrite: bool = True,
     progress: Progress | None = None,
 ) -> Iterator[Explanation]:
     """As `explain_batch`, yielding each finished group of images in order, unpadded."""
@@ -108,6 +114,8 @@ def explain_groups(
     _check(images, targets, ids, each)
     devices = tuple(devices or jax.local_devices())
     static, dynamic = split_options(options or {})
+    if rewrite and devices[0].platform == "cpu":
+        classifier = cpu.fast(classifier)
     if micro_batch is None:
         from fidojax.memory import find_micro_batch  # it compiles programs of this module
 
@@ -130,7 +138,8 @@ def explain_groups(
         parts = []
         for rows, model, device in zip(rows_of_parts, models, devices, strict=False):
             batch = jax.tree.map(lambda leaf: leaf[rows], (keys, images, targets, each))  # noqa: B023
-            parts.append(_Part(*model, jax.device_put(batch, device)))
+            placed, placed_options = model
+            parts.append(_Part(placed, placed_options, jax.device_put(batch, device)))
         tell = progress and partial(_tell_round, progress, number, len(rounds))
         for explanation in _explain_parts(method, static, parts, tell):
             real = min(micro_batch, left)

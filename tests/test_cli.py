@@ -450,7 +450,7 @@ def test_a_classifier_that_gives_nan_fails_every_picture(run, folder):
 @pytest.mark.parametrize(
     ("method", "objective", "word"),
     [("fido", "ssr", "kept"), ("fido", "sdr", "filled in"), ("bbmp", "ssr", "kept"),
-     ("meaningful_perturbation", None, "filled in"), ("max", None, "")],
+     ("meaningful_perturbation", None, "filled in"), ("max", None, ""), ("center", None, "")],
 )  # fmt: skip
 def test_every_method_goes_through(run, folder, method, objective, word):
     words = ["--objective", objective] if objective else []

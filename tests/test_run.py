@@ -86,6 +86,13 @@ def test_one_trace_for_a_thousand_images_and_three_sets_of_weights():
     assert set(counts) == {counts[0]}
 
 
+def test_the_rewrite_for_the_cpu_can_be_switched_off(planted, images):
+    stock = explain(planted, images, range(7), rewrite=False)
+    np.testing.assert_allclose(
+        stock.info.objective, explain(planted, images, range(7)).info.objective, atol=1e-3
+    )
+
+
 def test_string_ids_seed_the_images(planted, images):
     first = explain(planted, images[:1], ["cat.png"])
     again = explain(planted, images[[3, 0]], ["dog.png", "cat.png"])

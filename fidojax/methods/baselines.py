@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.types import Classifier, Explanation, Image, PRNGKey, Target
+from fidojax.types import Classifier, Explanation, Image, PRNGKey, Scalar, Target
 
 
 class NoInfo(NamedTuple):
@@ -22,7 +22,12 @@ def max_box(key: PRNGKey, classifier: Classifier, image: Image, target: Target) 
 
 
 def center_box(
-    key: PRNGKey, classifier: Classifier, image: Image, target: Target, *, area: float = 0.5
+    key: PRNGKey,
+    classifier: Classifier,
+    image: Image,
+    target: Target,
+    *,
+    area: float | Scalar = 0.5,
 ) -> Explanation:
     """A centred box of the given share of the area: 1 inside, 0 outside.
 
