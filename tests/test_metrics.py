@@ -365,3 +365,17 @@ def test_mixture_of_nothing_and_of_everything():
     everything = mixture(jax.random.key(0), counts, image, 0, jnp.ones((4, 4)), infill=BLACK)
     for result, value in ((nothing, 0.5), (everything, float(everything.original))):
         assert float(result.probability) == float(result.random) == float(result.center) == value
+
+
+def test_samples_of_a_map_keep_the_class_where_as_many_random_pixels_do_not():
+    """The map always keeps the patch that counts, and a quarter of all else."""
+    weights = np.zeros((12, 12, 1))
+    weights[2:6, 3:8] = 0.25
+    keep = jnp.where(weights[..., 0] > 0, 1.0, 0.25)
+    seen = mixture(
+        jax.random.key(0), planted(weights), jnp.ones((12, 12, 1)), 0, keep,
+        infill=BLACK, samples=64,
+    )  # fmt: skip
+    assert float(seen.sampled_area) == pytest.approx(float(keep.mean()), rel=1e-6)
+    assert float(seen.sampled) == pytest.approx(float(seen.original), rel=1e-5)
+    assert float(seen.sampled_random) < 0.95 * float(seen.sampled)

@@ -39,7 +39,9 @@ from infillers import INFILLERS
 
 HEADS = {
     "area": "kept area", "probability": "p on its mixture", "random": "p, random pixels",
-    "coarse": "p, random blobs", "center": "p, centred box", "original": "p on the picture",
+    "coarse": "p, random blobs", "center": "p, centred box", "sampled": "p on its samples",
+    "sampled_area": "their area", "sampled_random": "p, as many at random",
+    "original": "p on the picture",
 }  # fmt: skip
 """The numbers of each map, fields of `fidojax.metrics.Mixture`, with their names in tables."""
 COLUMNS = tuple(HEADS)

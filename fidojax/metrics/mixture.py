@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from fidojax.counterfactual import mix
-from fidojax.masks import upsample
+from fidojax.masks import bernoulli, upsample
 from fidojax.metrics.probe import rank
 from fidojax.names import check_name
 from fidojax.objective import OBJECTIVES
@@ -28,6 +28,9 @@ class Mixture(NamedTuple):
         coarse: p(target) where smooth blobs of that area were kept: bilinear noise at a quarter of
             the image's sides, the resolution of FIDO's own map.
         center: p(target) where the pixels nearest to the centre were kept, a centred box.
+        sampled: mean p(target) over hard masks drawn from the map, which is what FIDO optimises.
+        sampled_area: the expected share of kept pixels of such a mask.
+        sampled_random: the same mean where every pixel is kept with the probability `sampled_area`.
         original: p(target) on the image.
         image: "h w c", the map's own mixture.
     """
@@ -37,6 +40,9 @@ class Mixture(NamedTuple):
     random: Scalar
     coarse: Scalar
     center: Scalar
+    sampled: Scalar
+    sampled_area: Scalar
+    sampled_random: Scalar
     original: Scalar
     image: Image
 
@@ -51,6 +57,7 @@ def mixture(
     infill: Infiller,
     objective: str = "ssr",
     threshold: float | Scalar = 0.5,
+    samples: int = 8,
 ) -> Mixture:
     """The class's probability on the picture with the dropped pixels filled in, beside controls.
 
@@ -58,6 +65,7 @@ def mixture(
         saliency: a map in [0, 1]: keep probability ("ssr") or drop probability ("sdr").
         infill: fills the dropped pixels; all masks are filled with the same key.
         threshold: pixels with a keep probability above it are kept.
+        samples: hard masks drawn from the map, and from its control.
 
     Raises:
         ValueError: the map's shape is not the image's, or an unknown objective.
@@ -68,6 +76,7 @@ def mixture(
     if saliency.shape != image.shape[:2]:
         raise ValueError(f"saliency has shape {saliency.shape}, expected {image.shape[:2]}")
     infill_key, random_key, coarse_key = jax.random.split(key, 3)
+    drawn_key = jax.random.fold_in(key, 0)
     keep = saliency if objective == "ssr" else 1 - saliency
     own = keep > threshold
     count = own.sum()
@@ -85,12 +94,24 @@ def mixture(
 
     seen = jax.vmap(see)(masks)
     shown = probability(classifier(jnp.concatenate([seen, image[None]])), target)
+
+    def draw(key: PRNGKey, keep: Mask) -> Scalar:
+        mask_key, infill_key = jax.random.split(key)
+        mask = bernoulli(mask_key, keep)
+        picture = mix(image, mask, infill(infill_key, image, mask))
+        return probability(classifier(picture[None])[0], target)
+
+    keys = jax.random.split(drawn_key, samples)
+    flat = jnp.full_like(keep, keep.mean())
     return Mixture(
         probability=shown[0],
         area=masks[0].mean(),
         random=shown[1],
         coarse=shown[2],
         center=shown[3],
+        sampled=jax.vmap(draw, in_axes=(0, None))(keys, keep).mean(),
+        sampled_area=keep.mean(),
+        sampled_random=jax.vmap(draw, in_axes=(0, None))(keys, flat).mean(),
         original=shown[4],
         image=seen[0],
     )
