@@ -20,6 +20,7 @@ class Store:
     """A folder of finished parts (NAME.npz) under one set of settings.
 
     A file stands under its name only when it is complete: it is written beside it and renamed.
+    Several processes may work on one folder.
     """
 
     def __init__(self, out: str | Path, settings: Mapping[str, Any]) -> None:
@@ -56,7 +57,7 @@ class Store:
         """Stores a finished part with its record (JSON values) and the versions that made it."""
         record = {**record, "environment": environment()}
         path = self._path(name)
-        partial = path.with_name(path.name + ".partial")
+        partial = _partial(path)
         with open(partial, "wb") as file:
             contents = {"record": np.array(json.dumps(record)), **arrays}
             np.savez_compressed(file, **contents)  # type: ignore[arg-type]
@@ -77,16 +78,21 @@ class Store:
         return self.out / "parts" / f"{name}.npz"
 
 
+def _partial(path: Path) -> Path:
+    """Where this process writes the file before it is complete."""
+    return path.with_name(f"{path.name}.{os.getpid()}.partial")
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes the whole file or leaves the old one."""
-    partial = path.with_name(path.name + ".partial")
+    partial = _partial(path)
     partial.write_text(text, "utf-8")
     os.replace(partial, path)
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes rows of the same columns."""
-    partial = path.with_name(path.name + ".partial")
+    partial = _partial(path)
     with open(partial, "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
         writer.writeheader()

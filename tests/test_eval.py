@@ -189,6 +189,25 @@ def test_fido_photos_stores_map_by_map_and_goes_on(tmp_path, weights, folder, ca
     assert (out / "gallery_random.png").exists()
 
 
+def test_fido_photos_measures_old_maps_where_a_number_is_missing(tmp_path, weights, folder):
+    out = tmp_path / "out"
+    command = [
+        "fido-photos", folder, "--out", out, "--classifier", "mnist", "--weights", weights,
+        "--infill", "mean", "--steps", 2, "--samples", 2, "--crop", 1, "--limit", 1,
+    ]  # fmt: skip
+    assert run(*command) == 0
+    table = (out / "table.csv").read_text("utf-8")
+    (part,) = (p.name.removesuffix(".npz") for p in (out / "parts").glob("*.mean.npz"))
+    store = Store(out, json.loads((out / "settings.json").read_text("utf-8")))
+    arrays, record = store.load(part)
+    del record["sampled"], record["environment"]
+    store.save(part, arrays, **record)
+    assert run(*command) == 0
+    again, _ = store.load(part)
+    np.testing.assert_array_equal(again["saliency"], arrays["saliency"])
+    assert (out / "table.csv").read_text("utf-8") == table
+
+
 def test_fido_photos_says_what_is_wrong(tmp_path, weights, folder, capsys):
     options = ["--out", tmp_path / "out", "--classifier", "mnist", "--weights", weights]
     assert run("fido-photos", folder, *options, "--infill", "grey") == 1

@@ -24,6 +24,10 @@ def _linear(weights, images):
     return jnp.stack([value, jnp.zeros_like(value)], axis=-1)
 
 
+def _shifted(classifier, images):
+    return classifier(images) - jnp.array([20.0, 0.0])
+
+
 def _curved(weights, images):
     """Three classes of which none is linear in the pixels."""
     return jnp.tanh(images.reshape(len(images), -1) @ weights) * 3
@@ -343,6 +347,33 @@ def test_mixture_keeps_exactly_the_area_in_all_masks():
             assert float(getattr(result, name)) == pytest.approx(float(expected), abs=1e-6)
         assert float(result.original) == pytest.approx(float(jax.nn.sigmoid(1.0)), abs=1e-6)
         np.testing.assert_array_equal(result.image[..., 0], (keep > 0.5).astype(jnp.float32))
+
+
+def test_mixture_samples_the_map():
+    # Log-odds of +-20 by one pixel, which the map keeps 40% of the time, and no other.
+    side = 4
+    weights = np.zeros((side, side, 1))
+    weights[1, 2] = 40
+    classifier = Partial(_shifted, planted(weights))
+    image = jnp.ones((side, side, 1))
+    keep = jnp.zeros((side, side)).at[1, 2].set(0.4)
+    result = mixture(jax.random.key(0), classifier, image, 0, keep, infill=BLACK, samples=500)
+    assert float(result.probability) < 1e-6
+    assert float(result.area) == 0
+    assert float(result.sampled) == pytest.approx(0.4, abs=0.07)
+    assert float(result.sampled_area) == pytest.approx(0.4 / 16)
+    assert float(result.sampled_random) == pytest.approx(0.4 / 16, abs=0.025)
+    dropped = mixture(
+        jax.random.key(0),
+        classifier,
+        image,
+        0,
+        1 - keep,
+        infill=BLACK,
+        objective="sdr",
+        samples=500,
+    )
+    assert float(dropped.sampled) == pytest.approx(float(result.sampled), abs=0.01)
 
 
 def test_mixture_center_is_a_centred_box():

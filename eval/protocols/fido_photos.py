@@ -9,7 +9,8 @@ masks of exactly that area.
 
 A map takes hundreds of classifier gradients, so every map is stored as it is finished, picture by
 picture over all infillers in a shuffled order: a stopped run is a balanced sample, and goes on when
-started again, also with a larger --limit.
+started again, also with a larger --limit. Processes with different --infill may fill one --out; a
+last run with all of them writes the tables.
 """
 
 import json
@@ -44,7 +45,6 @@ HEADS = {
     "original": "p on the picture",
 }  # fmt: skip
 """The numbers of each map, fields of `fidojax.metrics.Mixture`, with their names in tables."""
-COLUMNS = tuple(HEADS)
 SHOWN = 12
 """Pictures in a gallery."""
 
@@ -113,12 +113,22 @@ def fido_photos(
         total = bars.add_task("all maps", total=limit * len(fills))
         for name, image, label in _right([paths[i] for i in order], model, store, crop, console):
             for fill, infiller in fills.items():
-                if not store.has(part := f"{name}.{fill}"):
-                    tell = bars.task(part, keep=False)
-                    arrays, numbers = _explain(
+                part = f"{name}.{fill}"
+                if store.has(part):
+                    arrays, record = store.load(part)
+                else:
+                    tell, began = bars.task(part, keep=False), time.monotonic()
+                    arrays = _explain(
                         name, image, label, model.classifier, infiller, options, seed, tell
                     )
-                    store.save(part, arrays, **numbers)
+                    record = {"seconds": round(time.monotonic() - began, 1)}
+                if not record.keys() >= HEADS.keys():  # new, or from before a number was added
+                    shown, numbers = _look(
+                        name, image, label, model.classifier, infiller, arrays["saliency"],
+                        objective, seed,
+                    )  # fmt: skip
+                    seconds = record["seconds"]
+                    store.save(part, arrays | {"mixture": shown}, **numbers, seconds=seconds)
                     console.print(_line(part, numbers), markup=False, soft_wrap=True)
                 bars.advance(total)
             done.append(name)
@@ -171,25 +181,32 @@ def _explain(
     options: dict[str, Any],
     seed: int,
     progress: Progress,
-) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """One map and its numbers."""
-    began = time.monotonic()
+) -> dict[str, np.ndarray]:
+    """One map, and how its optimisation went."""
     explanation = explain_batch(
         "fido", classifier, image[None], [label], options=options | {"infill": infiller},
         seed=seed, ids=[name], micro_batch=1, devices=jax.local_devices()[:1], progress=progress,
     )  # fmt: skip
-    saliency, info = explanation.saliency[0], explanation.info
+    info = explanation.info
+    arrays = {"saliency": explanation.saliency, "keep": info.keep, "objective": info.objective}
+    return {key: np.asarray(value[0]) for key, value in arrays.items()}
+
+
+def _look(
+    name: str,
+    image: np.ndarray,
+    label: int,
+    classifier: Classifier,
+    infiller: Infiller,
+    saliency: np.ndarray,
+    objective: str,
+    seed: int,
+) -> tuple[np.ndarray, dict[str, float]]:
+    """What the classifier sees of a map: the mixture, and the numbers."""
     # Another key than the method's own, so that a random infill is drawn afresh.
     (key,) = image_keys(seed + 1, [name])
-    seen = _mixture(options["objective"], key, classifier, image, label, saliency, infiller)
-    arrays = {
-        "saliency": saliency,
-        "keep": info.keep[0],
-        "objective": info.objective[0],
-        "mixture": np.asarray(seen.image),
-    }
-    numbers = {column: float(getattr(seen, column)) for column in COLUMNS}
-    return arrays, numbers | {"seconds": round(time.monotonic() - began, 1)}
+    seen = _mixture(objective, key, classifier, image, label, saliency, infiller)
+    return np.asarray(seen.image), {column: float(getattr(seen, column)) for column in HEADS}
 
 
 @jax.jit
@@ -203,8 +220,7 @@ def _mixture(objective, key, classifier, image, target, saliency, infill):
 
 
 def _line(part: str, numbers: dict[str, float]) -> str:
-    texts = [f"{column} {numbers[column]:.3f}" for column in COLUMNS]
-    return f"{part}: {', '.join(texts)}, {numbers['seconds']:.0f} s"
+    return f"{part}: " + ", ".join(f"{column} {numbers[column]:.3f}" for column in HEADS)
 
 
 def _tables(store: Store, names: list[str], fills: list[str]) -> list[dict[str, str]]:
@@ -213,13 +229,13 @@ def _tables(store: Store, names: list[str], fills: list[str]) -> list[dict[str, 
     for name in names:
         for fill in fills:
             numbers = store.record(f"{name}.{fill}")
-            numbers = {key: numbers[key] for key in (*COLUMNS, "seconds")}
+            numbers = {key: numbers[key] for key in (*HEADS, "seconds")}
             rows.append({"picture": name, "infill": fill, **numbers})
     write_csv(store.out / "table.csv", rows)
     boxes = {
         fill: {
             column: Box.of(np.array([row[column] for row in rows if row["infill"] == fill]))
-            for column in COLUMNS
+            for column in HEADS
         }
         for fill in fills
     }
