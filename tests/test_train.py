@@ -22,7 +22,8 @@ from train.classifier_step import Phase, at, optimiser
 from train.loop import Stopped, fit, same_settings
 
 ROOT = Path(__file__).parents[1]
-SMOKE = dataclasses.replace(classifier.CONFIGS["smoke"][1], phases=(Phase(0, 16), Phase(2, 16)))
+PHASES = (Phase(0, 16, ema=0.9), Phase(2, 16, ema=0.9))
+SMOKE = dataclasses.replace(classifier.CONFIGS["smoke"][1], phases=PHASES)
 
 
 def rows(directory: Path) -> list[dict[str, str]]:
@@ -37,17 +38,8 @@ def arrays(directory: Path) -> dict[str, np.ndarray]:
 
 def test_killed_run_resumes_to_the_same_bits(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    command = [
-        sys.executable,
-        "-m",
-        "train.classifier",
-        "smoke",
-        "--phases.1.size",
-        "16",
-        "--phases.1.grey",
-        "0",
-    ]
-    command += ["--out", str(killed)]
+    command = [sys.executable, "-m", "train.classifier", "smoke", "--out", str(killed)]
+    command += ["--phases.1.size", "16", "--phases.1.grey", "0", "--phases.1.pad", "0"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     checkpoints = killed / "checkpoints"
     while not (checkpoints / "8").exists():
@@ -179,10 +171,10 @@ def test_phases_change_at_their_epoch():
     assert [at(phases, epoch).size for epoch in (0, 4, 5, 9)] == [48, 48, 64, 64]
 
 
-def test_learning_rate_restarts():
-    def size(epoch: int, restart: int) -> float:
+def test_learning_rate_is_constant_again():
+    def size(epoch: int, begin: int) -> float:
         config = dataclasses.replace(
-            SMOKE, epochs=6, warmup=0.0, weight_decay=0.0, restart=(restart, 0.02)
+            SMOKE, epochs=6, warmup=0.0, weight_decay=0.0, again=(begin, 0.02)
         )
         tx = optimiser(config, per_epoch=10)
         weights: Any = {"w": jnp.ones((1, 1))}
@@ -193,7 +185,7 @@ def test_learning_rate_restarts():
         update: Any = tx.update(weights, state, weights)[0]
         return -float(update["w"][0, 0]) / 1.9  # the first Nesterov step
 
-    np.testing.assert_allclose([size(e, 4) for e in (2, 4, 5)], [0.025, 0.02, 0.01], rtol=0.05)
+    np.testing.assert_allclose([size(e, 4) for e in (2, 4, 5)], [0.025, 0.02, 0.02], rtol=0.05)
     np.testing.assert_allclose([size(e, 9) for e in (3, 6)], [0.025, 0.0], rtol=0.05, atol=1e-6)
 
 

@@ -56,12 +56,10 @@ class Config:
     learning_rate: float = 0.1
     warmup: float = 0.06
     """Part of the first cycle in which the learning rate rises; then it falls as a cosine to 0."""
-    restart: tuple[int, float] = (50, 0.03)
-    """(epoch, rate): from there a second cosine to 0; none if the epoch is beyond the last."""
+    again: tuple[int, float] = (50, 0.03)
+    """(epoch, rate): from there a constant learning rate; none if the epoch is beyond the last."""
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
-    ema: float = 0.998
-    """Decay of the moving average of the weights, which is what gets exported."""
 
     phases: tuple[Phase, ...] = (
         Phase(0, size=48),
@@ -69,11 +67,20 @@ class Config:
         Phase(29, size=48, area=(0.08, 1.0), grey=0.2),
         Phase(38, size=64, area=(0.08, 1.0), grey=0.2),
         Phase(43, size=64, area=(0.25, 1.0), grey=0.1),
-        Phase(50, size=64, area=(0.2, 1.0), grey=0.1, method="cubic", blur=(-0.1, 0.1)),
+        Phase(
+            50,
+            size=64,
+            pad=8,
+            area=(0.2, 1.0),
+            grey=0.1,
+            method="cubic",
+            blur=(-0.1, 0.1),
+            ema=0.999,
+        ),
     )
     """Small crops first, which saves time; grey pictures and close-ups later, since they slow the
-    start and without them the network reads little but colour and whole objects; pictures as
-    sharp as those that are measured at the end."""
+    start and without them the network reads little but colour and whole objects; at the end
+    pictures as sharp and objects as large as those that are measured."""
     ratio: tuple[float, float] = (0.75, 1.3333)
     flip: bool = True
     colours: float = 0.35
@@ -111,8 +118,7 @@ CONFIGS = {
             epochs=4,
             batch=32,
             learning_rate=0.05,
-            ema=0.9,
-            phases=(Phase(0, size=16), Phase(2, size=24, grey=0.1, blur=(-0.1, 0.1))),
+            phases=(Phase(0, size=16, ema=0.9), Phase(2, size=24, pad=2, grey=0.1, ema=0.9)),
         ),
     ),
 }

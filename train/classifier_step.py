@@ -21,6 +21,8 @@ class Phase(NamedTuple):
     """The first epoch is 0."""
     size: int
     """Side of the crops in pixels."""
+    pad: int = 0
+    """Pixels by which the picture is first extended, by reflection: objects get smaller."""
     area: tuple[float, float] = (0.2, 1.0)
     """Range of the crops' area, as a fraction of the picture; above 1 the border is black."""
     grey: float = 0.0
@@ -29,6 +31,8 @@ class Phase(NamedTuple):
     """Interpolation of the crops, "linear" or, which leaves them sharper, "cubic"."""
     blur: tuple[float, float] = (0.0, 0.0)
     """Range of what a pixel gets from each of its neighbours; below 0 this sharpens."""
+    ema: float = 0.998
+    """Decay of the moving average of the weights, which is what is measured and exported."""
 
 
 class Run(NamedTuple):
@@ -49,14 +53,13 @@ def network(config: Any, classes: int) -> MnistAllConv | ResNet:
 
 
 def optimiser(config: Any, per_epoch: int) -> optax.GradientTransformation:
-    """Warm-up and cosine, perhaps a second cosine; weight decay for kernels only."""
-    restart, again = config.restart
-    steps = min(restart, config.epochs) * per_epoch
+    """Warm-up and cosine, then perhaps a constant rate; weight decay for kernels only."""
+    begin, constant = config.again
+    steps = min(begin, config.epochs) * per_epoch
     rise = max(1, round(config.warmup * steps))
     rate = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, rise, steps)
-    if restart < config.epochs:
-        second = optax.cosine_decay_schedule(again, (config.epochs - restart) * per_epoch)
-        rate = optax.join_schedules([rate, second], [steps])
+    if begin < config.epochs:
+        rate = optax.join_schedules([rate, optax.constant_schedule(constant)], [steps])
 
     def kernels(params):
         return jax.tree.map(lambda x: x.ndim > 1, params)
@@ -77,6 +80,7 @@ def at(phases: tuple[Phase, ...], epoch: int) -> Phase:
 def augmented(config: Any, phase: Phase, key: jax.Array, image: jax.Array) -> jax.Array:
     """One picture in [0, 1] -> one training picture of the phase's size."""
     key_crop, key_flip, key_colours = jax.random.split(key, 3)
+    image = jnp.pad(image, ((phase.pad,) * 2, (phase.pad,) * 2, (0, 0)), mode="reflect")
     image = augment.crop(key_crop, image, phase.size, phase.area, config.ratio, phase.method)
     if config.flip:
         image = augment.flip(key_flip, image)
@@ -114,7 +118,7 @@ def make_step(
         )
         updates, opt = tx.update(grads, run.opt, run.params)
         params = optax.apply_updates(run.params, updates)
-        keep = jnp.minimum(config.ema, (1.0 + index) / (10.0 + index))
+        keep = jnp.minimum(phase.ema, (1.0 + index) / (10.0 + index))
         average = optax.incremental_update((params, stats), run.average, 1.0 - keep)
         return Run(params, stats, opt, average), {"loss": loss, "accuracy": accuracy}
 
