@@ -249,12 +249,11 @@ def _tables(store: Store, names: list[str], fills: list[str]) -> list[dict[str, 
         },
     }
     write_text(store.out / "results.json", json.dumps(results, indent=2) + "\n")
-    count = {"pictures": str(len(names))}
 
     def text(show: Callable[[Box], str]) -> list[dict[str, str]]:
         return [
-            {"infill": fill} | count | {HEADS[column]: show(box) for column, box in own.items()}
-            for fill, own in boxes.items()
+            {f"{len(names)} pictures": head} | {fill: show(boxes[fill][column]) for fill in fills}
+            for column, head in HEADS.items()
         ]
 
     write_text(store.out / "table.md", markdown_table(text(lambda box: box.text(3))))
