@@ -192,8 +192,9 @@ def test_gradient_of_the_sampled_objective_equals_finite_differences(objective):
     noise = jax.random.logistic(jax.random.key(3), (4, 6, 6), jnp.float64)
 
     def value(theta):
+        keys = jax.random.split(jax.random.key(4), 4)
         return sampled_objective(
-            theta, noise, jax.random.split(jax.random.key(4), 4), Partial(linear, weights), image, 0,
+            theta, noise, keys, Partial(linear, weights), image, 0,
             infill=mean(0.3), objective=objective, lam=0.02, tv=0.1, temperature=0.5,
         )[0]  # fmt: skip
 
