@@ -247,6 +247,7 @@ def test_boxes_unite_and_padding_adds_nothing(planted):
         ({"objective": "both"}, "objective: there is no 'both'; it is one of ssr, sdr"),
         ({"score": "loss"}, "score: there is no 'loss'"),
         ({"schedule": "step"}, "schedule: there is no 'step'"),
+        ({"scale": "image"}, "scale: there is no 'image'"),
         ({"samples": 0}, "samples is 0, expected at least 1"),
         ({"steps": 0}, "steps is 0"),
         ({"size": -3}, "size is -3"),

@@ -22,6 +22,7 @@ import optax
 from jaxtyping import Array, Float, Key
 
 from fidojax import loop as loops
+from fidojax import optimiser
 from fidojax.counterfactual import mix
 from fidojax.masks import concrete, upsample
 from fidojax.methods import readout
@@ -53,6 +54,8 @@ def fido_loop(
     learning_rate: float | Scalar = 0.05,
     schedule: str = "linear",
     b2: float | Scalar = 0.999,
+    scale: str = "pixel",
+    smooth: float | Scalar | None = None,
     temperature: float | Scalar = 0.1,
     final_temperature: float | Scalar | None = None,
     warmup: int = 30,
@@ -79,6 +82,8 @@ def fido_loop(
         learning_rate: Adam's, at the first step.
         schedule: "linear" to 0 (the authors'), "cosine" to 0, or "constant".
         b2: Adam's second decay.
+        scale: Adam's second moment, of each "pixel" (the authors') or of the whole "map".
+        smooth: when given, sigma in map pixels of a Gaussian average of each gradient.
         temperature: of the Concrete relaxation.
         final_temperature: anneals the temperature geometrically to this value when given.
         warmup: the regularisers' weight rises linearly from 0 to full over so many steps.
@@ -95,6 +100,7 @@ def fido_loop(
     """
     check_name("objective", objective, OBJECTIVES)
     check_name("schedule", schedule, SCHEDULES)
+    check_name("scale", scale, optimiser.SCALES)
     check_name("score", score, SCORES)
     readout.check_count(steps=steps, samples=samples)
     if antithetic and samples % 2:
@@ -105,7 +111,7 @@ def fido_loop(
         "constant": learning_rate,
     }[schedule]
     end = temperature if final_temperature is None else final_temperature
-    adam = optax.adam(rate, b1=0.9, b2=b2, eps=1e-8)  # type: ignore[arg-type]
+    adam = optimiser.adam(rate, b2, scale)
 
     def init(key, classifier, image, target):
         del classifier, target
@@ -146,6 +152,8 @@ def fido_loop(
             )
 
         (value, mean), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
+        if smooth is not None:
+            grads = optimiser.smoothed(grads, smooth)
         state = loops.update(state, grads, adam)
         state = loops.average_tail(state, jax.nn.sigmoid(state.params), steps, average)
         return state, loops.Record(value, mean)
