@@ -35,11 +35,17 @@ def stock_conv(x, kernel, strides, pads, groups=1):
 
 def agree(ours, stock, *arguments, atol=1e-12):
     """Values and gradients to every argument, through a random direction of the output."""
-    expected, pull_back = jax.vjp(stock, *arguments)
-    value, our_pull_back = jax.vjp(ours, *arguments)
+    shape = jax.eval_shape(stock, *arguments)
+    g = normal(*shape.shape).astype(shape.dtype)
+
+    def both(function):
+        value, pull_back = jax.vjp(function, *arguments)
+        return value, pull_back(g)
+
+    value, gradients = jax.jit(both, static_argnums=0)(ours)
+    expected, expected_gradients = jax.jit(both, static_argnums=0)(stock)
     np.testing.assert_allclose(value, expected, rtol=atol, atol=atol)
-    g = normal(*expected.shape).astype(expected.dtype)
-    for one, other in zip(our_pull_back(g), pull_back(g), strict=True):
+    for one, other in zip(gradients, expected_gradients, strict=True):
         np.testing.assert_allclose(one, other, rtol=10 * atol, atol=10 * atol)
 
 
@@ -53,7 +59,7 @@ GRID = [
 ]
 
 
-@pytest.mark.parametrize(("n", "k", "s", "p"), GRID[::8])
+@pytest.mark.parametrize(("n", "k", "s", "p"), GRID[::7])
 def test_convolutions(float64, n, k, s, p):
     # The other axis differs in everything, so that a swap of the two would show.
     size, window, strides, pads = (n, 7), (k, 3), (s, 2), (p, (1, 0))
@@ -65,7 +71,7 @@ def test_convolutions(float64, n, k, s, p):
     )
 
 
-@pytest.mark.parametrize(("n", "k", "s", "p"), GRID[4::8])
+@pytest.mark.parametrize(("n", "k", "s", "p"), GRID[3::7])
 def test_depthwise_convolutions(float64, n, k, s, p):
     size, window, strides, pads = (7, n), (3, k), (2, s), ((0, 1), p)
     agree(
@@ -97,10 +103,10 @@ def mobile(weights, images):
     x = jax.nn.relu(jax.jit(lambda x: x + weights["bias"])(x))
     x = jax.jit(lambda x: stock_conv(x, weights["depth"], (2, 2), "SAME", groups=6))(x)
     x = jax.nn.relu6(stock_conv(x, weights["point"], (1, 1), "VALID"))
-    x = lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "SAME")
-    x = lax.conv_general_dilated(  # channels first, kernel larger than the input
-        x.transpose(0, 3, 1, 2), weights["last"], (1, 1), "SAME"
-    )
+    x = x.transpose(0, 3, 1, 2)  # channels first from here on
+    x = lax.reduce_window(x, -jnp.inf, lax.max, (1, 1, 3, 2), (1, 1, 2, 2), "SAME")
+    # The kernel is larger than what is left of the image.
+    x = lax.conv_general_dilated(x, weights["last"], (1, 1), "SAME")
     return x.mean((2, 3))
 
 
@@ -152,7 +158,8 @@ def test_networks_keep_their_logits_and_gradients(float64, which):
     classifier = jax.tree.map(lambda x: x.astype(jnp.float64), classifier)
     images = jnp.asarray(DRAW.random((3, *shape)))
     tolerance = 1e-5 if which == "keras" else 1e-12  # Keras computes in float32
-    agree(jax.jit(cpu.fast(classifier)), jax.jit(classifier), images, atol=tolerance)
+    ours = cpu.fast(classifier)
+    agree(lambda x: ours(x), lambda x: classifier(x), images, atol=tolerance)  # hashable
 
 
 def gradient(classifier, images):
@@ -235,13 +242,14 @@ import jax, jax.numpy as jnp
 from fidojax import cpu
 if sys.argv[1] == "reuse" and not cpu.reuse_memory():
     sys.exit(3)
-# Several large temporaries, since cumulative sums do not fuse.
+# Temporaries of 40 MB, more than glibc keeps by itself; cumulative sums do not fuse.
 double = jax.jit(lambda x: jnp.cumsum(jnp.cumsum(x, 0) + 1, 0).sum())
-x = jnp.ones((16, 1 << 20))
-double(x).block_until_ready()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-double(x).block_until_ready()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+x = jnp.ones((2, 5 << 20))
+faults = [resource.getrusage(resource.RUSAGE_SELF).ru_minflt]
+for _ in range(8):  # the first calls find no freed block of their size
+    double(x).block_until_ready()
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+print(min(b - a for a, b in zip(faults, faults[1:])))
 """
 
 
