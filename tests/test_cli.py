@@ -18,7 +18,7 @@ import PIL.Image
 import pytest
 from jax.tree_util import Partial
 
-from fidojax import cite
+from fidojax import cite, presets
 from fidojax.cli import job as jobs
 from fidojax.cli import main
 from fidojax.cli.batch import boxes_of
@@ -129,7 +129,7 @@ def test_a_record_tells_all(run, folder):
     settings = record["settings"]
     assert (settings["method"], settings["preset"], settings["seed"]) == ("fido", "fast", 3)
     assert (settings["infill"], settings["options"]["lam"]) == ("blur:sigma=2", 0.5)
-    assert settings["options"]["temperature"] == 0.7  # the preset's
+    assert settings["options"]["temperature"] == presets.fast["temperature"]
     assert {"fidojax", "jax", "numpy", "python"} <= record["versions"].keys()
 
 
