@@ -29,9 +29,10 @@ def concrete(noise: Mask, keep: Mask, temperature: float | Scalar) -> Mask:
 
     Reference: Maddison et al. 2017; FIDO section 3.1.
     """
-    # The guard only moves exact zeros and ones: in float32 it vanishes beside any other value.
+    # The authors add 2.2e-16 inside the logarithms, which in float32 moves exact zeros only. XLA
+    # reassociates 1 - keep + eps into 1 - keep, whose gradient at keep = 1 is nan; a maximum stays.
     eps = jnp.asarray(2.2e-16, keep.dtype)
-    logit = jnp.log(keep + eps) - jnp.log(1 - keep + eps)
+    logit = jnp.log(jnp.maximum(keep, eps)) - jnp.log(jnp.maximum(1 - keep, eps))
     return jax.nn.sigmoid((logit + noise) / temperature)
 
 

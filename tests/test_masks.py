@@ -48,6 +48,15 @@ def test_concrete_rounds_to_a_bernoulli_sample_and_is_finite_at_the_bounds():
     assert bool(jnp.all(jnp.isfinite(grad)))
 
 
+@pytest.mark.parametrize("keep", [0.0, 1.0, 1.0 + 2**-23])
+def test_compiled_gradient_of_concrete_is_finite_at_the_bounds(keep):
+    """A saturated map, or one that rounding in the interpolation left above one."""
+    keep = jnp.full((1, 2), keep, jnp.float32)
+    noise = jnp.array([[0.0, -87.0]])
+    value = jax.jit(jax.value_and_grad(lambda k: concrete(noise, k, 1.6).sum()))
+    assert all(bool(jnp.all(jnp.isfinite(x))) for x in value(keep))
+
+
 def test_bernoulli_keeps_with_its_probability():
     keep = jnp.array([[0.0, 0.25, 0.8, 1.0]])
     masks = jax.vmap(lambda k: bernoulli(k, keep))(jax.random.split(jax.random.key(0), 20_000))
