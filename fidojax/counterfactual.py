@@ -1,5 +1,6 @@
 """The picture that the classifier would have seen."""
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fidojax.types import Image, Mask
@@ -10,5 +11,7 @@ def mix(image: Image, mask: Mask, reference: Image) -> Float[Array, "h w c"]:
 
     Reference: FIDO equation 2; VDSM equation 4.
     """
-    z = mask[..., None]  # one mask for all colours
-    return z * image + (1 - z) * reference  # FIDO eq. 2, VDSM eq. 4
+    # Colour by colour: XLA:CPU is slow at the sum over colours that z[..., None] has as gradient.
+    colours = zip(jnp.unstack(image, axis=-1), jnp.unstack(reference, axis=-1), strict=True)
+    z = mask
+    return jnp.stack([z * x + (1 - z) * r for x, r in colours], axis=-1)  # FIDO eq. 2, VDSM eq. 4
