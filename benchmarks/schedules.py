@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fidojax import presets, pretrained
+from fidojax.cpu import reuse_memory
 from fidojax.data import IMAGENET_CROP, Picture, pictures
 from fidojax.masks import total_variation
 from fidojax.methods.fido import fido_loop
@@ -308,4 +309,6 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    chosen_config = tyro.cli(Config)
+    reuse_memory()
+    main(chosen_config)
