@@ -16,6 +16,8 @@ SHARE = 0.5
 """Of the device's free memory, how much one run may take."""
 LARGEST = 64
 """Larger micro-batches bought no speed in benchmarks/RESULTS.md."""
+CPU_ROOM = 1 << 30
+"""On the CPU more memory than this only made results later: its caches are full long before."""
 
 
 def find_micro_batch(
@@ -53,7 +55,10 @@ def find_micro_batch(
     ]
     slope = max(needs[1] - needs[0], 1)
     fixed = needs[0] - slope
-    room = SHARE * free_bytes(device or jax.local_devices()[0]) / MARGIN
+    where: Any = device or jax.local_devices()[0]
+    room = SHARE * free_bytes(where) / MARGIN
+    if where.platform == "cpu":
+        room = min(room, CPU_ROOM)
     best = 1
     while best < ceiling and fixed + slope * best * 2 <= room:
         best *= 2

@@ -147,6 +147,12 @@ def test_micro_batch_is_the_largest_that_fits(monkeypatch, planted):
             static=static, options=dynamic,
         )  # fmt: skip
         assert found == wanted
+    monkeypatch.setattr(memory, "CPU_ROOM", need(1) + 1.4 * slope)  # of two images, not of three
+    found = memory.find_micro_batch(
+        fidojax.fido, Partial(linear, jnp.ones((32, 32, 3))), (32, 32, 3), 100,
+        static=static, options=dynamic,
+    )  # fmt: skip
+    assert found == 2
     assert memory.find_micro_batch(fidojax.fido, planted, (32, 32, 3), 1, static=static) == 1
 
 
