@@ -12,7 +12,7 @@ import pytest
 from jax.tree_util import Partial
 
 import infillers
-from fidojax.metrics import METRICS, expected_objective, mixture, preservation, removal
+from fidojax.metrics import METRICS, expected_objective, mixture, preservation, removal, sufficiency
 
 SIDE = 5
 BLACK = infillers.mean(0.0)
@@ -410,3 +410,25 @@ def test_samples_of_a_map_keep_the_class_where_as_many_random_pixels_do_not():
     assert float(seen.sampled_area) == pytest.approx(float(keep.mean()), rel=1e-6)
     assert float(seen.sampled) == pytest.approx(float(seen.original), rel=1e-5)
     assert float(seen.sampled_random) < 0.95 * float(seen.sampled)
+
+
+def test_sufficiency_finds_the_planted_share():
+    """p is 1/2 on the whole picture and logistic in the share of the planted pixels shown."""
+    weights = np.zeros((10, 10, 1), np.float32)
+    weights[2:6, 3:8] = 1.0  # 20 pixels, so log-odds 20 - 20 on the picture
+    classifier = Partial(_shifted, planted(weights))
+    image, perfect = jnp.ones((10, 10, 1)), jnp.asarray(weights[..., 0])
+    # Half of 1/2 is p = 1/4: log-odds -log 3, so 19 of the 20 pixels.
+    found = sufficiency(jax.random.key(0), classifier, image, 0, perfect, infill=BLACK)
+    assert float(found.share) == pytest.approx(0.19)
+    assert float(found.kept[0]) == 1
+    assert float(found.kept[-1]) == 0
+    np.testing.assert_allclose(found.curve[:2], 0.5, atol=1e-6)
+    worst = sufficiency(jax.random.key(0), classifier, image, 0, 1 - perfect, infill=BLACK)
+    assert float(worst.share) == pytest.approx(0.99)
+    level = partial(sufficiency, level=1e-3, points=50, chunk=7)
+    few = level(jax.random.key(0), classifier, image, 0, perfect, infill=BLACK)
+    assert float(few.share) == pytest.approx(0.14)  # log-odds -7.6: 13 pixels, of 2 per point
+    assert np.isnan(
+        level(jax.random.key(0), classifier, image, 0, perfect * np.nan, infill=BLACK).share
+    )

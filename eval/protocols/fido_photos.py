@@ -4,8 +4,8 @@
         --weights ../shared/models/mobilenetv2_imagenet.npz
 
 The numbers behind FIDO's Figures 2 and 4: for each infiller the probability of the class on the
-mixture of picture and infill at the map's own keep > 0.5, and the same for random and centred
-masks of exactly that area.
+mixture of picture and infill at the map's own keep > 0.5, the same for random and centred masks of
+exactly that area, and the smallest area that each needs to give the class half its probability.
 
 A map takes hundreds of classifier gradients, so every map is stored as it is finished, picture by
 picture over all infillers in a shuffled order: a stopped run is a balanced sample, and goes on when
@@ -31,7 +31,8 @@ from eval.store import Store, digest, environment, write_csv, write_text
 from fidojax import explain_batch, image_keys, pretrained
 from fidojax.cpu import fast
 from fidojax.data import IMAGENET_CROP, BadPicture, pictures
-from fidojax.metrics import mixture
+from fidojax.metrics import mixture, sufficiency
+from fidojax.metrics.mixture import controls
 from fidojax.presets import PRESETS
 from fidojax.pretrained import Pretrained
 from fidojax.run import Progress
@@ -43,6 +44,8 @@ HEADS = {
     "coarse": "p, random blobs", "center": "p, centred box", "sampled": "p on its samples",
     "sampled_area": "their area", "sampled_random": "p, as many at random",
     "original": "p on the picture",
+    "needs": "smallest area for p/2", "needs_random": "that of random pixels",
+    "needs_coarse": "that of random blobs", "needs_center": "that of centred boxes",
 }  # fmt: skip
 """The numbers of each map, fields of `fidojax.metrics.Mixture`, with their names in tables."""
 SHOWN = 12
@@ -206,12 +209,28 @@ def _look(
     # Another key than the method's own, so that a random infill is drawn afresh.
     (key,) = image_keys(seed + 1, [name])
     seen = _mixture(objective, key, classifier, image, label, saliency, infiller)
-    return np.asarray(seen.image), {column: float(getattr(seen, column)) for column in HEADS}
+    own = saliency if objective == "ssr" else 1 - saliency
+    first, second = jax.random.split(key)
+    pixels, blobs, center = controls((first, second), image.shape[:2])
+    orders = {"needs": own, "needs_random": pixels, "needs_coarse": blobs, "needs_center": center}
+    numbers: dict[str, Any] = {
+        column: _needs(key, classifier, image, label, order, infiller)
+        for column, order in orders.items()
+    }
+    numbers |= {column: getattr(seen, column) for column in HEADS if hasattr(seen, column)}
+    return np.asarray(seen.image), {column: float(numbers[column]) for column in HEADS}
 
 
 @jax.jit
 def _logits(classifier, images):
     return classifier(images)
+
+
+@jax.jit
+def _needs(key, classifier, image, target, saliency, infill):
+    return sufficiency(
+        key, classifier, image, target, saliency, infill=infill, points=50, chunk=17
+    ).share
 
 
 @partial(jax.jit, static_argnums=0)

@@ -10,12 +10,14 @@ from typing import Any
 from fidojax.metrics.mixture import Mixture, mixture
 from fidojax.metrics.objective import ExpectedObjective, expected_objective
 from fidojax.metrics.removal import Removal, preservation, removal
+from fidojax.metrics.sufficiency import Sufficiency, sufficiency
 
 METRICS: dict[str, Callable[..., Any]] = {
     "removal": removal,
     "preservation": preservation,
     "expected_objective": expected_objective,
     "mixture": mixture,
+    "sufficiency": sufficiency,
 }
 
 __all__ = [
@@ -23,8 +25,10 @@ __all__ = [
     "ExpectedObjective",
     "Mixture",
     "Removal",
+    "Sufficiency",
     "expected_objective",
     "mixture",
     "preservation",
     "removal",
+    "sufficiency",
 ]

@@ -81,12 +81,7 @@ def mixture(
     own = keep > threshold
     count = own.sum()
     shape = (image.shape[0], image.shape[1])
-    coarse = (-(-shape[0] // 4), -(-shape[1] // 4))
-    orders = [
-        jax.random.uniform(random_key, shape),
-        upsample(jax.random.uniform(coarse_key, coarse), shape),
-        -_distance(shape),
-    ]
+    orders = controls((random_key, coarse_key), shape)
     masks = jnp.stack([own, *(rank(order) < count for order in orders)]).astype(image.dtype)
 
     def see(mask: Mask) -> Image:
@@ -114,6 +109,19 @@ def mixture(
         sampled_random=jax.vmap(draw, in_axes=(0, None))(keys, flat).mean(),
         original=shown[4],
         image=seen[0],
+    )
+
+
+def controls(keys: tuple[PRNGKey, PRNGKey], shape: tuple[int, int]) -> tuple[Mask, Mask, Mask]:
+    """Maps that know nothing of the picture: random pixels, random blobs, nearness to the centre.
+
+    Blobs are bilinear noise at a quarter of the sides, the resolution of FIDO's own map.
+    """
+    coarse = (-(-shape[0] // 4), -(-shape[1] // 4))
+    return (
+        jax.random.uniform(keys[0], shape),
+        upsample(jax.random.uniform(keys[1], coarse), shape),
+        -_distance(shape),
     )
 
 
