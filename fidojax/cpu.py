@@ -45,7 +45,8 @@ def reuse_memory() -> bool:
     pictures, and the C library hands blocks of that size back to the kernel, which clears each page
     when it is touched again: a third of the time of MobileNetV2. This asks glibc to keep them, and
     JAX to compute on the calling thread, whose memory it then is. Call it first in a program,
-    before JAX computes anything, and never from a library.
+    before JAX computes anything, and never from a library; several forced CPU devices would then
+    compute one after the other.
 
     Returns:
         Whether it applies here: without glibc it does nothing.
