@@ -14,9 +14,8 @@ last run with all of them writes the tables.
 """
 
 import json
-import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,17 +23,16 @@ from typing import Any
 import jax
 import numpy as np
 import rich
-from rich.console import Console
 
+from eval.photos import classified_right, labelled_photos
 from eval.report import Box, Triptych, markdown_table, progress_bars, terminal_table, triptychs
 from eval.store import Store, digest, environment, write_csv, write_text
 from fidojax import explain_batch, image_keys, pretrained
 from fidojax.cpu import fast
-from fidojax.data import IMAGENET_CROP, BadPicture, pictures
+from fidojax.data import IMAGENET_CROP
 from fidojax.metrics import mixture, sufficiency
 from fidojax.metrics.mixture import controls
 from fidojax.presets import PRESETS
-from fidojax.pretrained import Pretrained
 from fidojax.run import Progress
 from fidojax.types import Classifier, Infiller
 from infillers import INFILLERS
@@ -103,10 +101,7 @@ def fido_photos(
             "seed": seed,
         },
     )
-    paths = [path for path in sorted(folder.iterdir()) if re.match(r"\d+", path.name)]
-    if not paths:
-        raise ValueError(f"{folder} has no file whose name begins with a class index")
-    order = np.random.default_rng(seed).permutation(len(paths))
+    paths = labelled_photos(folder, seed)
     console.print(
         f"FIDO on up to {limit} pictures of {folder} with {', '.join(fills)} infill; "
         f"finished maps in {out} are kept"
@@ -114,7 +109,7 @@ def fido_photos(
     done: list[str] = []
     with progress_bars(console) as bars:
         total = bars.add_task("all maps", total=limit * len(fills))
-        for name, image, label in _right([paths[i] for i in order], model, store, crop, console):
+        for name, image, label in classified_right(paths, model, store, crop, console):
             for fill, infiller in fills.items():
                 part = f"{name}.{fill}"
                 if store.has(part):
@@ -150,29 +145,6 @@ def _infiller(name: str) -> Infiller:
     if name not in INFILLERS:
         raise ValueError(f"infill is {name!r}, expected some of {', '.join(INFILLERS)}")
     return INFILLERS[name]()
-
-
-def _right(
-    paths: list[Path], model: Pretrained, store: Store, crop: float, console: Console
-) -> Iterator[tuple[str, np.ndarray, int]]:
-    """Name, image and class of each picture that is classified as its file name says."""
-    for path in paths:
-        if not store.has(path.name):
-            (picture,) = pictures([path], model.size, crop=crop)
-            if isinstance(picture, BadPicture):  # the others are still explained
-                console.print(f"left out {picture}", markup=False, soft_wrap=True)
-                continue
-            label = int(re.match(r"\d+", path.name)[0])  # type: ignore[index]
-            logits = np.asarray(_logits(model.classifier, picture.image[None])[0])
-            if label >= len(logits):
-                raise ValueError(f"{path.name}: the classifier has {len(logits)} classes")
-            store.save(
-                path.name, {"image": picture.image, "logits": logits},
-                label=label, prediction=int(logits.argmax()),
-            )  # fmt: skip
-        arrays, record = store.load(path.name)
-        if record["label"] == record["prediction"]:
-            yield path.name, arrays["image"], record["label"]
 
 
 def _explain(
@@ -219,11 +191,6 @@ def _look(
     }
     numbers |= {column: getattr(seen, column) for column in HEADS if hasattr(seen, column)}
     return np.asarray(seen.image), {column: float(numbers[column]) for column in HEADS}
-
-
-@jax.jit
-def _logits(classifier, images):
-    return classifier(images)
 
 
 @jax.jit
