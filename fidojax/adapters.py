@@ -14,6 +14,9 @@ Images come in [0, 1], channels last. `preprocess(images) -> images` turns them 
 network was trained on; it becomes part of the classifier. Pass a named function (or a `Partial`):
 a fresh lambda per call is a new structure and retraces.
 
+`layer="blocks.5"` names the layer whose output is the features that GradCAM explains by; all other
+methods are as without it.
+
 Any other callable pytree `images "n h w c" -> logits "n k"` is a classifier already:
 `jax.tree_util.Partial(apply, params)` with `apply` defined at module level.
 """
@@ -30,6 +33,9 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
+from fidojax import layers
+from fidojax.layers import Static
+from fidojax.names import check_name
 from fidojax.types import Classifier
 
 if TYPE_CHECKING:
@@ -48,22 +54,12 @@ _TEST_TIME = {
 }
 
 
-@jax.tree_util.register_static
-class _Static:
-    """A hashable object as a pytree without leaves: part of the structure, not of the weights."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Static) and self.value == other.value
-
-    def __hash__(self) -> int:
-        return hash(self.value)
-
-
 def from_nnx(
-    module: Any, *, preprocess: Preprocess | None = None, options: Mapping[str, Any] | None = None
+    module: Any,
+    *,
+    preprocess: Preprocess | None = None,
+    options: Mapping[str, Any] | None = None,
+    layer: str | None = None,
 ) -> Classifier:
     """The classifier of a Flax NNX module.
 
@@ -72,6 +68,11 @@ def from_nnx(
       preprocess: from images in [0, 1] to what the module expects.
       options: keyword arguments for the call; arguments with a customary name (`train`,
         `deterministic`, ...) are set to test time without it.
+      layer: the submodule whose output (of its first call) is the features, "blocks.5.conv2".
+
+    Raises:
+      TypeError: if it is no `nnx.Module`.
+      ValueError: if it has no such layer.
     """
     from flax import nnx
 
@@ -89,9 +90,12 @@ def from_nnx(
         name: _TEST_TIME[name] for name in ("deterministic", "use_running_average") if name in known
     }
     graph, state = nnx.split(nnx.view(module, **flags))
-    return Partial(
-        _nnx, graph, _call_options(type(module).__call__, options), _pack(preprocess), state
-    )
+    static = _call_options(type(module).__call__, options)
+    classifier = Partial(_nnx, graph, static, _pack(preprocess), state)
+    if layer is None:
+        return classifier
+    check_name("layer", layer, layers.nnx_layers(module))
+    return layers.tapped(classifier, _nnx_intercepted, layer)
 
 
 def _nnx(graph, options, preprocess, state, images):
@@ -100,12 +104,21 @@ def _nnx(graph, options, preprocess, state, images):
     return nnx.merge(graph, state, copy=True)(_prepare(preprocess, images), **dict(options.value))
 
 
+def _nnx_intercepted(intercept, layer, graph, options, preprocess, state, images):
+    from flax import nnx
+
+    module = nnx.merge(graph, state, copy=True)
+    layers.intercept_nnx(module, layer, intercept)
+    return module(_prepare(preprocess, images), **dict(options.value))
+
+
 def from_linen(
     module: Any,
     variables: Mapping[str, Any],
     *,
     preprocess: Preprocess | None = None,
     options: Mapping[str, Any] | None = None,
+    layer: str | None = None,
 ) -> Classifier:
     """The classifier of a Flax Linen module and its variables.
 
@@ -115,6 +128,7 @@ def from_linen(
       preprocess: from images in [0, 1] to what the module expects.
       options: keyword arguments for the call; arguments with a customary name (`train`,
         `deterministic`, ...) are set to test time without it.
+      layer: the submodule whose output (of its first call) is the features, "Block_0.Conv_1".
     """
     from flax import linen
 
@@ -125,14 +139,29 @@ def from_linen(
             'from_linen expects variables like {"params": ...}, as module.init returns them'
         )
     static = _call_options(type(module).__call__, options)
-    return Partial(_linen, _Static(module), static, _pack(preprocess), variables)
+    classifier = Partial(_linen, Static(module), static, _pack(preprocess), variables)
+    return classifier if layer is None else layers.tapped(classifier, _linen_intercepted, layer)
 
 
 def _linen(module, options, preprocess, variables, images):
     return module.value.apply(variables, _prepare(preprocess, images), **dict(options.value))
 
 
-def from_keras(model: Any, *, preprocess: Preprocess | None = None) -> Classifier:
+def _linen_intercepted(intercept, layer, module, *rest):
+    from flax import linen
+
+    def at_the_layer(call, args, kwargs, context):
+        if ".".join(context.module.path) == layer and context.method_name == "__call__":
+            return intercept(call, *args, **kwargs)
+        return call(*args, **kwargs)
+
+    with linen.intercept_methods(at_the_layer):
+        return _linen(module, *rest)
+
+
+def from_keras(
+    model: Any, *, preprocess: Preprocess | None = None, layer: str | None = None
+) -> Classifier:
     """The classifier of a built Keras 3 model on the JAX backend.
 
     Args:
@@ -140,10 +169,11 @@ def from_keras(model: Any, *, preprocess: Preprocess | None = None) -> Classifie
         The weights are those that the model holds now: call again after training; the same model
         object never retraces.
       preprocess: from images in [0, 1] to what the model expects.
+      layer: the layer of a functional model whose output is the features, by its Keras name.
 
     Raises:
       ImportError, RuntimeError: if Keras is missing, or runs on another backend than JAX.
-      ValueError: if the model ends in a softmax or a sigmoid.
+      ValueError: if the model ends in a softmax or a sigmoid, or has no such layer.
     """
     keras = import_keras()
     if not isinstance(model, keras.Model):
@@ -162,7 +192,11 @@ def from_keras(model: Any, *, preprocess: Preprocess | None = None) -> Classifie
             f" {ends if ends != 'linear' else 'softmax'}; build it with activation=None"
         )
     weights = (_values(model.trainable_variables), _values(model.non_trainable_variables))
-    return Partial(_keras, _Static(model), _pack(preprocess), weights)
+    classifier = Partial(_keras, Static(model), _pack(preprocess), weights)
+    if layer is None:
+        return classifier
+    check_name("layer", layer, [part.name for part in model.layers])
+    return layers.tapped_keras(classifier, layer)
 
 
 def _keras(model, preprocess, weights, images):
@@ -221,7 +255,7 @@ def from_equinox(
     arrays, rest = equinox.partition((module, state), equinox.is_array)
     leaves, structure = jax.tree.flatten(rest)
     needs_key = "key" in inspect.signature(type(module).__call__).parameters
-    static = _Static((structure, tuple(leaves), channels_first, batched, needs_key))
+    static = Static((structure, tuple(leaves), channels_first, batched, needs_key))
     return Partial(_equinox, static, _pack(preprocess), arrays)
 
 
@@ -243,10 +277,10 @@ def _equinox(static, preprocess, arrays, images):
     return call(images) if batched else jax.vmap(call, axis_name="batch")(images)
 
 
-def _call_options(call: Callable, options: Mapping[str, Any] | None) -> _Static:
+def _call_options(call: Callable, options: Mapping[str, Any] | None) -> Static:
     """Keyword arguments that put a call at test time, hashable."""
     defaults = {k: v for k, v in _TEST_TIME.items() if k in inspect.signature(call).parameters}
-    return _Static(tuple(sorted({**defaults, **(options or {})}.items())))
+    return Static(tuple(sorted({**defaults, **(options or {})}.items())))
 
 
 def _pack(preprocess: Preprocess | None) -> Partial | None:
@@ -257,7 +291,9 @@ def _prepare(preprocess, images):
     return images if preprocess is None else preprocess(images)
 
 
-def load_keras(name: str, weights: str | os.PathLike[str] | None = None) -> "Pretrained":
+def load_keras(
+    name: str, weights: str | os.PathLike[str] | None = None, layer: str | None = None
+) -> "Pretrained":
     """A network of `keras.applications`, with its own preprocessing, as a classifier.
 
     All weights of one network share one structure: loading others does not retrace.
@@ -267,11 +303,13 @@ def load_keras(name: str, weights: str | os.PathLike[str] | None = None) -> "Pre
       weights: None lets Keras fetch its ImageNet weights or take them from its cache; "random"
         takes untrained ones; a file .h5 or .keras is loaded by Keras; a file .npz is read by
         `fidojax.keras_weights.read`.
+      layer: the layer whose output is the features; the last one before the final pooling when
+        None.
 
     Raises:
       ImportError: if Keras is missing.
       RuntimeError: if Keras runs on another backend than JAX, or cannot fetch the weights.
-      ValueError: if Keras has no such network, or the file does not fit it.
+      ValueError: if Keras has no such network, or it no such layer, or the file does not fit it.
       FileNotFoundError: if the file is not there.
     """
     from fidojax import keras_weights
@@ -296,7 +334,11 @@ def load_keras(name: str, weights: str | os.PathLike[str] | None = None) -> "Pre
     family = getattr(
         keras.applications, getattr(keras.applications, name).__module__.rsplit(".", 1)[1]
     )
-    classifier = from_keras(model, preprocess=Partial(_to_family, _Static(family.preprocess_input)))
+    classifier = from_keras(
+        model,
+        preprocess=Partial(_to_family, Static(family.preprocess_input)),
+        layer=layer or layers.last_features(model),
+    )
     height, width, channels = model.input_shape[1:]
     size = (height or 224, width or 224, channels)  # some networks take any size
     return Pretrained(f"keras:{name}", classifier, imagenet_labels(), size)

@@ -18,7 +18,8 @@ import jax.numpy as jnp
 from jax.extend import core
 from jax.tree_util import Partial
 
-from fidojax import cpu_ops
+from fidojax import cpu_ops, program
+from fidojax.split import Split, Tapped
 from fidojax.types import Classifier
 
 
@@ -35,7 +36,29 @@ def fast(classifier: Classifier) -> Classifier:
     """
     if isinstance(classifier, Partial) and classifier.func is _fast:
         return classifier
+    if isinstance(classifier, Split):
+        return Split(fast(classifier.features), fast(classifier.head))
+    if isinstance(classifier, Tapped):
+        return classifier._replace(wrap=Partial(fast))
     return Partial(_fast, classifier)
+
+
+def stock(classifier: Classifier) -> Classifier:
+    """The classifier without what `fast` did to it or to its parts, for those who read programs."""
+
+    def rewritten(node):
+        return isinstance(node, Partial) and node.func in (_fast, fast)
+
+    def undo(node):
+        if not rewritten(node):
+            return node
+        return node.args[0] if node.func is _fast else Partial(_same)
+
+    return jax.tree.map(undo, classifier, is_leaf=rewritten)
+
+
+def _same(classifier: Classifier) -> Classifier:
+    return classifier
 
 
 def reuse_memory() -> bool:
@@ -75,34 +98,23 @@ def _on_cpu() -> bool:
 
 @jax.jit
 def _evaluate(classifier, images):
-    traced, shape = jax.make_jaxpr(lambda c, x: c(x), return_shape=True)(classifier, images)
-    leaves = jax.tree.leaves((classifier, images))
-    return jax.tree.unflatten(jax.tree.structure(shape), _run(traced, leaves))
+    return program.evaluate(_rule, classifier, images)
 
 
-def _run(closed: core.ClosedJaxpr, arguments: list) -> list:
-    """Evaluate a traced function, each operation by its rule where `RULES` has one that applies."""
-    jaxpr = closed.jaxpr
-    values = dict(zip(jaxpr.constvars, closed.consts, strict=True))
-    values.update(zip(jaxpr.invars, arguments, strict=True))
+def bind(eqn: core.JaxprEqn, *operands: Any) -> list:
+    """One operation of a traced program, rewritten where `fast` would; no forward derivatives."""
+    return _rule(eqn, *operands) if _on_cpu() else program.bind(eqn, *operands)
 
-    def read(atom):
-        return atom.val if isinstance(atom, core.Literal) else values[atom]
 
-    for eqn in jaxpr.eqns:
-        operands = [read(atom) for atom in eqn.invars]
-        rule = RULES.get(eqn.primitive.name)
-        results = rule(eqn.params, *operands) if rule else None
-        if results is None:
-            results = eqn.primitive.bind(*operands, **eqn.primitive.get_bind_params(eqn.params))
-            if not eqn.primitive.multiple_results:
-                results = [results]
-        values.update(zip(eqn.outvars, results, strict=True))
-    return [read(atom) for atom in jaxpr.outvars]
+def _rule(eqn: core.JaxprEqn, *operands: Any) -> list:
+    """Each operation by its rewriting in `RULES` where there is one that applies."""
+    rewrite = RULES.get(eqn.primitive.name)
+    results = rewrite(eqn.params, *operands) if rewrite else None
+    return program.bind(eqn, *operands) if results is None else results
 
 
 def _inner(params: dict, *operands):
-    return _run(params["jaxpr"], list(operands))
+    return program.run(_rule, params["jaxpr"], list(operands))
 
 
 def _conv(params: dict, x: Any, kernel: Any) -> list | None:
@@ -172,6 +184,6 @@ RULES: dict[str, Callable] = {
     "reduce_window_max": _max_pool,
     "jit": _inner,
     "pjit": _inner,
-    "closed_call": lambda params, *operands: _run(params["call_jaxpr"], list(operands)),
+    "closed_call": lambda params, *operands: _inner({"jaxpr": params["call_jaxpr"]}, *operands),
 }
 """primitive name -> rule(params, *operands) -> list of results, or None to leave it as it is."""

@@ -1,4 +1,4 @@
-"""What to say about a name that does not exist: the nearest ones that do."""
+"""What to say about an option that cannot be: names that do not exist, counts below 1."""
 
 import difflib
 from collections.abc import Iterable
@@ -21,3 +21,10 @@ def suggest(name: str, known: Iterable[str], most: int = 3) -> str:
     if near:
         return f"did you mean {' or '.join(lowered[word] for word in near)}?"
     return f"it is one of {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
+
+
+def check_count(**counts: int) -> None:
+    """Raise ValueError unless every named option is at least 1."""
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value}, expected at least 1")

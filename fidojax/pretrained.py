@@ -20,6 +20,8 @@ import numpy as np
 from flax import nnx
 from jax.tree_util import Partial
 
+from fidojax import layers
+from fidojax.names import check_name
 from fidojax.networks import MnistAllConv, ResNet
 from fidojax.types import Classifier
 
@@ -44,7 +46,8 @@ class Pretrained(NamedTuple):
 
     Attributes:
         name: what `load` was asked for.
-        classifier: images "n h w c" in [0, 1] -> logits "n k"; its preprocessing is inside.
+        classifier: images "n h w c" in [0, 1] -> logits "n k"; its preprocessing is inside, and
+            its last convolutional features are named, for GradCAM.
         labels: readable class names, one per logit.
         size: (h, w, c) of the images.
     """
@@ -56,11 +59,15 @@ class Pretrained(NamedTuple):
 
 
 class Shipped(NamedTuple):
-    """A row of `SHIPPED`: how to build the network that the weights of that name belong to."""
+    """A row of `SHIPPED`: how to build the network that the weights of that name belong to.
+
+    `layer` is the one whose output is its last convolutional features.
+    """
 
     network: Callable[[], nnx.Module]
     labels: tuple[str, ...]
     size: tuple[int, int, int]
+    layer: str
 
 
 SHIPPED = {
@@ -68,32 +75,44 @@ SHIPPED = {
         lambda: ResNet(40, (24, 64, 128, 256), (1, 2, 2, 1), norm=False, rngs=nnx.Rngs(0)),
         TINY_IMAGENET40,
         (64, 64, 3),
+        "blocks.5",
     ),
-    "mnist": Shipped(lambda: MnistAllConv(nnx.Rngs(0)), tuple("0123456789"), (28, 28, 1)),
+    "mnist": Shipped(lambda: MnistAllConv(nnx.Rngs(0)), tuple("0123456789"), (28, 28, 1), "conv2"),
 }
 
 
-def load(name: str = "tiny_imagenet40", weights: str | Path | None = None) -> Pretrained:
+def load(
+    name: str = "tiny_imagenet40", weights: str | Path | None = None, layer: str | None = None
+) -> Pretrained:
     """A classifier ready to be explained.
 
     Args:
         name: a key of `SHIPPED`, or "keras:NAME" for a network of `keras.applications`.
         weights: a file to read instead of the shipped one; its arrays must have the names and
             shapes of the network called `name`. It may store any floating type.
+        layer: whose output is the features that GradCAM explains by; the last convolutional ones
+            when None.
 
     Raises:
-        ValueError: the name is unknown, or the file's arrays do not fit the network.
+        ValueError: the name is unknown, or the file's arrays do not fit the network, or it has no
+            such layer.
         FileNotFoundError: there is no such file.
     """
     if name.startswith("keras:"):
         from fidojax.adapters import load_keras
 
-        return load_keras(name.removeprefix("keras:"), weights)
+        return load_keras(name.removeprefix("keras:"), weights, layer)
     if name not in SHIPPED:
         raise ValueError(f'name must be "keras:NAME" or one of {", ".join(SHIPPED)}; got {name!r}')
     shipped = SHIPPED[name]
     path = WEIGHTS / f"{name}.npz" if weights is None else Path(weights)
-    return Pretrained(name, restore(path, shipped.network), shipped.labels, shipped.size)
+    classifier = restore(path, shipped.network)
+    if layer is None:
+        layer = shipped.layer
+    else:
+        check_name("layer", layer, layers.nnx_layers(nnx.eval_shape(shipped.network)))
+    classifier = layers.tapped(classifier, _intercepted, layer)
+    return Pretrained(name, classifier, shipped.labels, shipped.size)
 
 
 def save(path: str | Path, network: nnx.Module) -> None:
@@ -110,7 +129,7 @@ def save(path: str | Path, network: nnx.Module) -> None:
         np.savez(file, **named)
 
 
-def restore(path: str | Path, network: Callable[[], nnx.Module]) -> Classifier:
+def restore(path: str | Path, network: Callable[[], nnx.Module]) -> Partial:
     """The classifier `network()` with the weights of a file that `save` wrote.
 
     Two calls with the same `network` differ in their arrays only, so a compiled function takes
@@ -140,6 +159,12 @@ def restore(path: str | Path, network: Callable[[], nnx.Module]) -> Classifier:
 
 def _apply(graph: Any, params: Any, images: Any) -> Any:
     return nnx.merge(graph, params)(jnp.asarray(images))
+
+
+def _intercepted(intercept: Callable, layer: str, graph: Any, params: Any, images: Any) -> Any:
+    network = nnx.merge(graph, params)
+    layers.intercept_nnx(network, layer, intercept)
+    return network(jnp.asarray(images))
 
 
 @functools.cache

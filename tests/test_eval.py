@@ -9,6 +9,7 @@ import PIL.Image
 import pytest
 from flax import nnx
 
+from eval.protocols.all_methods import shuffle
 from eval.report import Box, markdown_table
 from eval.run import main
 from eval.store import Store, digest
@@ -242,3 +243,35 @@ def test_vdsm_on_eight_published_images(shared, tmp_path):
         ("BBMP-SSR", 11, 14), ("BBMP-SDR", 0, 0.5), ("VDSM-SSR", 9, 14), ("VDSM-SDR", 0, 4),
     ):  # fmt: skip
         assert low <= medians["Preservation", method] < high, method
+
+
+def test_all_methods_in_one_table_and_figure(tmp_path, weights, folder):
+    out = tmp_path / "out"
+    command = [
+        "all-methods", folder, "--out", out, "--classifier", "mnist", "--weights", weights,
+        "--crop", 1, "--limit", 2, "--shuffled", 1, "--methods", "bbmp", "fido",
+    ]  # fmt: skip
+    assert run(*command) == 0
+    rows = {row["method"]: row for row in json.loads((out / "results.json").read_text())["rows"]}
+    assert (rows["fido"]["forward"], rows["fido"]["backward"]) == (242, 240)
+    assert (rows["bbmp"]["forward"], rows["bbmp"]["backward"]) == (302, 300)
+    for row in rows.values():
+        assert row["finite"] == 2
+        assert row["seconds"] > 0
+        assert 0 <= row["smallest area for p/2"] <= 1
+        assert abs(row["same when shuffled"]) < 0.9
+    with PIL.Image.open(out / "figure.png") as drawn:
+        assert drawn.width > 300
+    before = files(out)
+    assert run(*command) == 0
+    assert files(out) == before
+
+
+def test_shuffled_weights_are_the_same_numbers_in_another_order(weights):
+    classifier = pretrained.load("mnist", weights).classifier
+    other = shuffle(jax.random.key(0), classifier)
+    pairs = list(zip(jax.tree.leaves(classifier), jax.tree.leaves(other), strict=True))
+    for leaf, mixed in pairs:
+        assert leaf.shape == mixed.shape
+        np.testing.assert_array_equal(np.sort(leaf, axis=None), np.sort(mixed, axis=None))
+    assert any(not np.array_equal(leaf, mixed) for leaf, mixed in pairs)

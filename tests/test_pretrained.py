@@ -117,7 +117,7 @@ def test_unknown_name():
 
 
 def test_keras_names_go_to_the_adapter(monkeypatch):
-    def load_keras(name, weights):
+    def load_keras(name, weights, layer):
         return pretrained.Pretrained(f"{name} from {weights}", lambda images: images, (), (1, 1, 3))
 
     monkeypatch.setattr("fidojax.adapters.load_keras", load_keras)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from fidojax.cli.job import Job
 from fidojax.data import Picture
 from fidojax.memory import find_micro_batch
-from fidojax.methods import METHODS
+from fidojax.methods import LOOPS, METHODS
 from fidojax.run import split_options
 from fidojax.types import Classifier
 
@@ -30,9 +30,11 @@ def fitting(job: Job, pictures: int, devices: Sequence[Any]) -> int:
         pictures: of the whole run, finished ones included, so that resuming computes the same.
     """
     most = -(-pictures // len(devices))
-    if job.evaluations == 0:
+    if job.method in ("max", "center", "box"):
         return min(most, LARGEST)
     if devices[0].platform == "cpu":
+        if job.method not in LOOPS:  # it fills a batch of the classifier by itself
+            return 1
         height, width, _ = job.pretrained.size
         return min(most, max(1, CPU_PIXELS // (height * width * job.evaluations // job.steps)))
     static, dynamic = split_options(job.call_options)

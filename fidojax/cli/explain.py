@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from fidojax.cli.batch import batches, boxes_of, fitting, softmax
+from fidojax.cli.figures import more_figures
 from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.job import Job, prepare
 from fidojax.cli.meter import Meter, span
@@ -92,12 +93,12 @@ class _Run:
         how = [f"preset {job.preset}"] if job.preset else []
         how += [f"{name} {job.options[name]}" for name in ("objective",) if name in job.options]
         how += [f"infill {job.infill}"] if job.infill else []
-        work = f"{job.evaluations} classifier evaluations each" if job.evaluations else "one pass"
+        how += [f"{job.evaluations} classifier evaluations each"] if job.evaluations else []
         height, width, _ = job.pretrained.size
         kind = self.devices[0].device_kind
         return (
             f"Explaining {_count(self.total, 'picture')} with {job.method} "
-            f"({', '.join([*how, work])})\n"
+            f"({', '.join(how) or 'at its defaults'})\n"
             f"for {job.pretrained.name} ({height} x {width}, {len(job.pretrained.labels)} classes) "
             f"on {len(self.devices)} x {kind}, {self.micro_batch} at a time per device; "
             f"results go to {self.results.folder}/"
@@ -176,22 +177,27 @@ class _Run:
                 job, picture, targets[row], probabilities[kept[row]], one,
                 seconds=seconds, micro_batch=self.micro_batch, devices=self.devices,
             )  # fmt: skip
-            self._store(names[row], picture, result, one, meter)
+            self._store(names[row], picture, result, one, probabilities[kept[row]], meter)
 
     def _store(
-        self, name: str, picture: Picture, result: Outcome, one: Explanation, meter: Meter
+        self,
+        name: str,
+        picture: Picture,
+        result: Outcome,
+        one: Explanation,
+        probabilities: np.ndarray,
+        meter: Meter,
     ) -> None:
         if result.problem is not None:
             self.results.store(name, result.record)
             self._fail(BadPicture(picture.source, result.problem), meter)
             return
-        drawn = figure(exhibit(result, self.job, picture, one)) if self.asked.figures else None
-        self.results.store(
-            name,
-            result.record,
-            np.asarray(one.saliency),
-            None if drawn is None else lambda file: drawn.savefig(file, dpi=120, format="png"),
-        )
+        drawn = {}
+        if self.asked.figures:
+            target = result.record["target"]["index"]
+            drawn = {"figure": figure(exhibit(result, self.job, picture, one))}
+            drawn |= more_figures(self.job, picture, target, probabilities)
+        self.results.store(name, result.record, np.asarray(one.saliency), drawn)
         self.explained += 1
         meter.show(self._done, self._done)
         if self.total <= 50:

@@ -186,10 +186,12 @@ def _value(text: str) -> Any:
 
 
 def _infill_name(asked: Explain) -> str | None:
-    takes_infill = "infill" in inspect.signature(METHODS[asked.method]).parameters
-    if not takes_infill:
+    infill = inspect.signature(METHODS[asked.method]).parameters.get("infill")
+    if infill is None:
         if asked.infill is not None:
             raise ValueError(f"--infill: the method {asked.method} fills nothing in")
+        return None
+    if asked.infill is None and infill.default is None:  # it can do without
         return None
     # Dropped pixels of a digit become background; ImageNet's mean colour would be ink.
     spec = asked.infill or ("mean:color=0.0" if asked.classifier == "mnist" else "mean")

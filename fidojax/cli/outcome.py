@@ -11,9 +11,9 @@ import numpy as np
 
 from fidojax import __version__
 from fidojax.cli.job import Job
+from fidojax.cli.meaning import deletes, limits, meaning, signed
 from fidojax.cli.records import EXPLAINED, FAILED, as_number
 from fidojax.data import Picture
-from fidojax.methods import LOOPS
 from fidojax.types import Explanation
 from fidojax.viz import Exhibit
 
@@ -97,7 +97,8 @@ def outcome(
     why = f"{labels[target]} ({percent(probabilities[target])})"
     verdict = ""
     if kept is not None and on_mixture is not None:
-        share = f"{percent(1 - kept)} filled in" if _deletes(job) else f"{percent(kept)} kept"
+        drops = deletes(job.method, job.options)
+        share = f"{percent(1 - kept)} filled in" if drops else f"{percent(kept)} kept"
         verdict = f"{share}: {labels[target]} ({percent(on_mixture)})"
     about = prediction if target == top[0] else f"{prediction}, {why}"
     line = f"{picture.id}: {about}; {verdict}" if verdict else f"{picture.id}: {about}"
@@ -114,11 +115,12 @@ def exhibit(result: Outcome, job: Job, picture: Picture, explanation: Explanatio
         saliency=np.asarray(explanation.saliency, np.float32),
         title=picture.id,
         prediction=f"prediction: {result.prediction}",
-        meaning=_meaning(job),
+        meaning=meaning(job.method, job.options),
         target=f"why {name}?" if predicted else f"why {name} ({percent(share)})?",
         mixture=None if mixture is None else np.asarray(mixture, np.float32),
         verdict=result.verdict,
-        limits=(0.0, 1.0),
+        limits=limits(job.method),
+        symmetric=signed(job.method, np.asarray(explanation.saliency)),
     )
 
 
@@ -141,15 +143,3 @@ def percent(share: Any) -> str:
 
 def _class(index: int, labels: tuple[str, ...], probabilities: np.ndarray) -> dict[str, Any]:
     return {"index": index, "name": labels[index], "probability": as_number(probabilities[index])}
-
-
-def _deletes(job: Job) -> bool:
-    """Whether the map shows what is to be dropped, not what is to be kept."""
-    return job.options.get("objective", "sdr" if job.method in LOOPS else "") == "sdr"
-
-
-def _meaning(job: Job) -> str:
-    if job.method not in LOOPS:
-        return "1 inside, 0 outside"
-    unit = "probability" if job.method == "fido" else "mask"
-    return f"drop {unit}" if _deletes(job) else f"keep {unit}"

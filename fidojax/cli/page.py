@@ -136,10 +136,11 @@ def _card(record: Mapping[str, Any]) -> str:
     label = record["label"]
     truth = f" · label: {_text(label['name'] or label['index'])}" if label else ""
     drawn = ""
-    if "figure" in files:
-        source = quote(files["figure"])
-        alt = f"Image, saliency map, overlay and mixture of {record['id']}"
-        drawn = f'<a href="{source}"><img src="{source}" alt="{_text(alt)}" loading="lazy"></a>'
+    for kind in (kind for kind in files if kind != "map"):
+        source = quote(files[kind])
+        what = "Image, saliency map, overlay and mixture" if kind == "figure" else kind.capitalize()
+        alt = _text(f"{what} of {record['id']}")
+        drawn += f'<a href="{source}"><img src="{source}" alt="{alt}" loading="lazy"></a>'
     return (
         f'<figure id="{_anchor(record)}">{drawn}<figcaption><b>{_text(record["id"])}</b> · '
         f"{_text(record['source'])}{truth} · {' · '.join(links)}</figcaption></figure>"

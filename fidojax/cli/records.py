@@ -1,7 +1,7 @@
 """The results on disk: per picture a map, a figure and a record; per run what failed.
 
     OUT/index.html               made from all the others, see `fidojax.cli.page`
-    OUT/figures/NAME.png
+    OUT/figures/NAME.png         and NAME.KIND.png, where a method has figures of its own
     OUT/maps/NAME.npy            float32 "h w"
     OUT/records/NAME.json        written last: where it stands, the picture is finished
     OUT/runs/SETTINGS.json       one per different settings, with the pictures that failed
@@ -11,6 +11,7 @@ by anything else than itself, and a finished picture is recognised by its name a
 written beside its place and renamed, so a killed process leaves whole files only.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.figure import Figure
 
 EXPLAINED, FAILED = "explained", "failed"
 
@@ -50,23 +52,26 @@ class Results:
         name: str,
         record: Mapping[str, Any],
         saliency: Float[np.ndarray, "h w"] | None = None,
-        save_figure: Callable[[Any], None] | None = None,
+        figures: Mapping[str, Figure] | None = None,
     ) -> None:
         """Write a picture's files, its record last.
 
         Args:
             record: what goes into the JSON; `files` is added.
             saliency: the map, if the picture was explained.
-            save_figure: writes a PNG into an open file.
+            figures: the usual one as "figure", a method's own by other names.
         """
         files = {}
         if saliency is not None:
             files["map"] = f"maps/{name}.npy"
             values = np.asarray(saliency, np.float32)
             _write(self.folder / files["map"], lambda file: np.save(file, values))
-        if save_figure is not None:
-            files["figure"] = f"figures/{name}.png"
-            _write(self.folder / files["figure"], save_figure)
+        for kind, figure in (figures or {}).items():
+            files[kind] = (
+                f"figures/{name}.png" if kind == "figure" else f"figures/{name}.{kind}.png"
+            )
+            save = functools.partial(figure.savefig, dpi=120, format="png")
+            _write(self.folder / files[kind], save)
         _write_json(self.folder / "records" / f"{name}.json", {**record, "files": files})
 
     def store_run(self, digest: str, run: Mapping[str, Any]) -> None:

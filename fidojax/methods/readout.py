@@ -1,4 +1,4 @@
-"""What the methods that optimise a mask share: option checks, and the info they leave."""
+"""What the methods that optimise a mask share: their shape, and the info they leave."""
 
 from typing import NamedTuple
 
@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from fidojax.counterfactual import mix
 from fidojax.loop import Record
+from fidojax.names import check_count
 from fidojax.score import probability
 from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Scalar, Target
 
@@ -32,13 +33,6 @@ class MaskInfo(NamedTuple):
     mixture: Image
     probability: Scalar
     original: Scalar
-
-
-def check_count(**counts: int) -> None:
-    """Raise ValueError unless every named option is at least 1."""
-    for name, value in counts.items():
-        if value < 1:
-            raise ValueError(f"{name} is {value}, expected at least 1")
 
 
 def optimised_shape(image: Image, size: int | None) -> tuple[int, int]:

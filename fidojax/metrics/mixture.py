@@ -11,9 +11,9 @@ import jax.numpy as jnp
 
 from fidojax.counterfactual import mix
 from fidojax.masks import bernoulli, upsample
-from fidojax.metrics.probe import rank
 from fidojax.names import check_name
 from fidojax.objective import OBJECTIVES
+from fidojax.probe import rank
 from fidojax.score import probability
 from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Saliency, Scalar, Target
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from fidojax.masks import bernoulli
-from fidojax.metrics.probe import masked_scores
 from fidojax.names import check_name
 from fidojax.objective import OBJECTIVES, minimised
+from fidojax.probe import masked_scores
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar, Target
 
 

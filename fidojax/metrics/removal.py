@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fidojax.metrics.probe import masked_scores, rank
+from fidojax.probe import masked_scores, rank
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar, Target
 
 

@@ -7,8 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from fidojax.counterfactual import mix
-from fidojax.methods.readout import check_count
-from fidojax.names import check_name
+from fidojax.names import check_count, check_name
 from fidojax.score import SCORES
 from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Target
 

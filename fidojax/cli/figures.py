@@ -1,0 +1,58 @@
+"""What `fidojax explain` draws besides the usual figure, by method."""
+
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from fidojax import viz_nonlinear
+from fidojax.cli.job import Job
+from fidojax.data import Picture
+from fidojax.methods.nonlinear import Comparison
+from fidojax.run import explain_batch
+
+
+def more_figures(
+    job: Job, picture: Picture, target: int, probabilities: np.ndarray
+) -> dict[str, Figure]:
+    """The method's own figures by name; none for most.
+
+    Args:
+        target: the explained class.
+        probabilities: "k", of the classes on the picture.
+    """
+    draw = _MORE.get(job.method)
+    return draw(job, picture, target, probabilities) if draw else {}
+
+
+def _nonlinear(
+    job: Job, picture: Picture, target: int, probabilities: np.ndarray
+) -> dict[str, Figure]:
+    """Figures 1 to 4 of the paper, for the explained class and the best other one."""
+    other = next(int(row) for row in np.argsort(-probabilities) if row != target)
+    names = [job.pretrained.labels[row] for row in (target, other)]
+    both = Comparison(
+        *(
+            explain_batch(
+                method,
+                job.pretrained.classifier,
+                np.stack([picture.image, picture.image]),
+                [target, other],
+                options=job.call_options,
+                seed=job.seed,
+                ids=[picture.id, picture.id],
+                micro_batch=2,
+            )
+            for method in ("nonlinear", "linear")
+        )
+    )
+    shown = both.linear if job.method == "linear" else both.nonlinear
+    return {
+        "snapshots": viz_nonlinear.snapshots(picture.image, shown, names),
+        "trajectory": viz_nonlinear.trajectories(both, names),
+        "linear": viz_nonlinear.linear_and_nonlinear(picture.image, both, names),
+        "removal": viz_nonlinear.removal(both, names),
+    }
+
+
+_MORE: dict[str, Callable[..., dict[str, Figure]]] = {"nonlinear": _nonlinear, "linear": _nonlinear}

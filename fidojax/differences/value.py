@@ -1,0 +1,149 @@
+"""A value that depends on the image, and how an elementwise function passes its difference on.
+
+Elementwise operations on one value are kept together as one function of it, however many
+operations spell it: x times sigmoid(x) is one nonlinearity, as is min(max(x, 0), 6).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+Parts = tuple[Any, ...]
+"""(positive, negative) parts of a difference, or (difference,)."""
+
+NEAR_ZERO = 1e-7
+"""Differences below it are taken as 0, as in the authors' code."""
+
+
+class Rule(NamedTuple):
+    """Whether nonlinearities take RevealCancel, not Rescale, after convolutions, dense layers."""
+
+    conv: bool
+    dense: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A value that depends on the image.
+
+    Attributes:
+        image: at the image.
+        reference: at the reference.
+        source: the parts of its difference if it is the result of anything but an elementwise
+            function of another value; else None.
+        root: that other value; None where there are parts.
+        operation: the last step of that function, of `operands`: values of this root and arrays.
+        affine: whether that function is.
+        reveal: whether a nonlinear function of this value takes RevealCancel.
+    """
+
+    image: Any
+    reference: Any
+    source: Parts | None = None
+    reveal: bool = False
+    of: "Value | None" = None
+    operation: Callable | None = None
+    operands: tuple = ()
+    affine: bool = True
+
+    @property
+    def root(self) -> "Value":
+        return self.of or self
+
+    def at(self, point: Any, known: dict[int, Any] | None = None) -> Any:
+        """This value as a function of its root's."""
+        if self.operation is None:
+            return point
+        known = {} if known is None else known
+        if id(self) not in known:
+            operands = [o.at(point, known) if isinstance(o, Value) else o for o in self.operands]
+            known[id(self)] = self.operation(*operands)
+        return known[id(self)]
+
+    @cached_property
+    def parts(self) -> Parts:
+        """The parts of the difference, linear in those of the root."""
+        if self.source is not None:
+            return self.source
+        if not jnp.issubdtype(self.image.dtype, jnp.floating):
+            raise ValueError(
+                f"DeepLIFT has no rule for what this classifier does with {self.image.dtype} "
+                "values that depend on the image"
+            )
+        if self.affine:
+            return scaled(slope(self, self.root.reference), self.root.parts)
+        return revealed(self) if self.root.reveal else rescaled(self)
+
+
+def slope(value: Value, point: Any) -> Any:
+    """Derivative of a value's function."""
+    return jax.jvp(value.at, (point,), (jnp.ones_like(point),))[1]
+
+
+def change(image: Any, reference: Any) -> Any:
+    """The difference, also where both are the same infinity."""
+    return jnp.where(image == reference, 0, image - reference)
+
+
+def scaled(factor: Any, parts: Parts) -> Parts:
+    """The parts times a factor; a negative one makes the positive part negative."""
+    turned = parts[::-1]
+    return tuple(
+        jnp.where(factor < 0, factor * other, factor * part)
+        for part, other in zip(parts, turned, strict=True)
+    )
+
+
+def rescaled(value: Value) -> Parts:
+    """The Rescale rule: one secant for both parts."""
+    return scaled(secant(value), value.root.parts)
+
+
+def secant(value: Value) -> Any:
+    """Difference of a value per difference of its root, the slope where that vanishes."""
+    entering = change(value.root.image, value.root.reference)
+    leaving = change(value.image, value.reference)
+    flat = jnp.abs(entering) < NEAR_ZERO
+    return jnp.where(
+        flat, slope(value, value.root.reference), leaving / jnp.where(flat, 1, entering)
+    )
+
+
+def revealed(value: Value) -> Parts:
+    """The RevealCancel rule: what each part adds, before and after the other, on average.
+
+    What adds to a value is its positive part: a falling function turns the parts round. Where one
+    part alone leaves the function's domain, as that of a logarithm, both are rescaled.
+    """
+    positive, negative = value.root.parts
+    up, down = jax.lax.stop_gradient((positive, negative))
+    rise, fall = _per_unit(value, up, down), _per_unit(value, down, up)
+    defined = jnp.isfinite(rise) & jnp.isfinite(fall)
+    rise, fall = (jnp.where(defined, each, secant(value)) for each in (rise, fall))
+    risen = scaled(rise, (positive, jnp.zeros_like(positive)))
+    fallen = scaled(fall, (jnp.zeros_like(negative), negative))
+    return (risen[0] + fallen[0], risen[1] + fallen[1])
+
+
+def _per_unit(value: Value, part: Any, other: Any) -> Any:
+    """What a part of the root's difference adds to a value, per unit of it.
+
+    A part whose effect would be lost in rounding has the limit of what it adds per unit, where the
+    authors' code moves the part away from 0, and leaves the rest of the difference to the other.
+    """
+    f, start, end, before = value.at, value.reference, value.image, value.root.reference
+    size = jnp.where(jnp.isfinite(before), jnp.abs(before), 0) + jnp.abs(part) + jnp.abs(other)
+    small = jnp.maximum(NEAR_ZERO, jnp.sqrt(jnp.finfo(size.dtype).eps) * size)
+
+    def limit(other: Any) -> Any:
+        return (slope(value, before) + slope(value, before + other)) / 2
+
+    added = (change(f(before + part), start) + change(end, f(before + other))) / 2
+    rest = change(end, start) - other * limit(part)
+    added = jnp.where(jnp.abs(other) < small, rest, added)
+    flat = jnp.abs(part) < small
+    return jnp.where(flat, limit(other), added / jnp.where(flat, 1, part))

@@ -1,0 +1,41 @@
+"""Deconvnet: the gradient whose ReLUs rectify what comes back, not what went in.
+
+Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014 (arXiv
+1311.2901), in the form of Springenberg et al. 2015, Figure 1c.
+"""
+
+import jax.numpy as jnp
+
+from fidojax import rectifier
+from fidojax.names import check_name
+from fidojax.score import SCORES
+from fidojax.types import Classifier, Explanation, Image, PRNGKey, Target
+
+
+def deconvnet(
+    key: PRNGKey,
+    classifier: Classifier,
+    image: Image,
+    target: Target,
+    *,
+    score: str = "logit",
+) -> Explanation:
+    """Saliency by the gradient with every ReLU's backward pass replaced by a ReLU.
+
+    The map is the largest absolute value over the channels, at least 0, in score per unit of
+    brightness; `info.gradient` is signed. ReLUs are found in the classifier's program
+    (`fidojax.rectifier`); all other operations, maximum pooling among them, keep their gradient. A
+    classifier without ReLUs has its plain gradient.
+
+    Args:
+        score: a name in `fidojax.score.SCORES`; the paper starts from one unit's activation.
+
+    Raises:
+        ValueError: an unknown score.
+
+    Reference: Zeiler & Fergus 2014, section 2.1.
+    """
+    del key
+    check_name("score", score, SCORES)
+    info = rectifier.score_gradient(rectifier.deconvnet, classifier, image, target, score)
+    return Explanation(jnp.max(jnp.abs(info.gradient), axis=-1), info)

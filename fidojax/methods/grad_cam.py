@@ -1,0 +1,106 @@
+"""Grad-CAM: where are the features that the class's score depends on?
+
+Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra, "Grad-CAM: Visual Explanations from Deep Networks
+via Gradient-based Localization", ICCV 2017 (arXiv 1610.02391).
+
+| paper       | here                                            |
+|-------------|-------------------------------------------------|
+| A^k         | `activations`, "rows columns channels"          |
+| y^c         | the score of the target                         |
+| alpha_k^c   | `weights`                                       |
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fidojax.names import check_name
+from fidojax.score import SCORES
+from fidojax.split import Split, Tapped
+from fidojax.types import Classifier, Explanation, Image, PRNGKey, Saliency, Scalar, Target
+
+INTERPOLATIONS = ("bilinear", "nearest", "cubic")
+
+
+class CamInfo(NamedTuple):
+    """What Grad-CAM leaves besides the map.
+
+    Attributes:
+        coarse: "rows columns", >= 0, the map at the resolution of the features.
+        weights: "channels", how much the score rises with each feature, on average over places.
+        activations: "rows columns channels", the features of the image.
+        score: the score that is explained, on the image.
+    """
+
+    coarse: Float[Array, "rows columns"]
+    weights: Float[Array, " channels"]
+    activations: Float[Array, "rows columns channels"]
+    score: Scalar
+
+
+def grad_cam(
+    key: PRNGKey,
+    classifier: Classifier,
+    image: Image,
+    target: Target,
+    *,
+    interpolation: str = "bilinear",
+    score: str = "logit",
+) -> Explanation:
+    """Saliency by the features of one layer, weighted with the score's mean gradient to each.
+
+    The map is >= 0, in units of the features times the gradient, interpolated from `info.coarse`
+    with the centres of pixels in place ("half-pixel", align_corners=False). It is zero everywhere
+    where the features speak against the class.
+
+    Args:
+        classifier: one that shows its features: a `fidojax.split.Split`, or from an adapter with
+            its `layer`, or as `fidojax.pretrained.load` returns it.
+        interpolation: "bilinear", "nearest" or "cubic".
+        score: what is differentiated, a name in `fidojax.score.SCORES`.
+
+    Raises:
+        TypeError: the classifier shows no features.
+        ValueError: an unknown name, or features that are no picture.
+
+    Reference: equations 1 and 2.
+    """
+    del key
+    check_name("interpolation", interpolation, INTERPOLATIONS)
+    check_name("score", score, SCORES)
+    features, rest = tapped(classifier).tap(image[None])
+    if features.ndim != 4:
+        raise ValueError(
+            f"classifier: its features have shape {features.shape}, expected (n, rows, columns,"
+            " channels)"
+        )
+
+    def explained(activations):
+        return SCORES[score](rest(activations[None])[0], target)
+
+    activations = features[0]
+    value, grads = jax.value_and_grad(explained)(activations)
+    weights = jnp.mean(grads, axis=(0, 1))  # Grad-CAM eq. 1
+    coarse = jax.nn.relu(jnp.einsum("ijk,k->ij", activations, weights))  # Grad-CAM eq. 2
+    info = CamInfo(coarse, weights, activations, value)
+    return Explanation(resize(coarse, image.shape, interpolation), info)
+
+
+def tapped(classifier: Any) -> Split | Tapped:
+    """The classifier, if it shows its features; TypeError says how to make it."""
+    if isinstance(classifier, Split | Tapped):
+        return classifier
+    raise TypeError(
+        f"classifier shows no features (a {type(classifier).__name__}): pass"
+        " fidojax.split.Split(features, head), or name the layer in its adapter,"
+        " from_nnx(module, layer=NAME)"
+    )
+
+
+def resize(
+    coarse: Float[Array, "rows columns"], shape: tuple[int, ...], interpolation: str
+) -> Saliency:
+    """A map at the first two sides of `shape`."""
+    return jax.image.resize(coarse, shape[:2], interpolation, antialias=False)

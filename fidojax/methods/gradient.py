@@ -1,0 +1,39 @@
+"""The gradient of a class's score: which values, changed a little, change it most?"""
+
+from fidojax.methods.attribution import CHANNELS, AttributionInfo, gradients
+from fidojax.names import check_name
+from fidojax.score import SCORES
+from fidojax.types import Classifier, Explanation, Image, PRNGKey, Target
+
+
+def gradient(
+    key: PRNGKey,
+    classifier: Classifier,
+    image: Image,
+    target: Target,
+    *,
+    channels: str = "max",
+    score: str = "logit",
+) -> Explanation:
+    """Saliency by the gradient of the score to the image.
+
+    The map is the largest absolute value over the channels, >= 0, in score per unit of brightness
+    (black to white is 1). `info.attribution` is the gradient itself, with its sign. At a kink it is
+    what JAX says: `jax.nn.relu` has slope 0 at 0, `jnp.maximum(x, 0)` has 1/2.
+
+    Args:
+        channels: how the map is made of the channels, a name in
+            `fidojax.methods.attribution.CHANNELS`.
+        score: what is differentiated, a name in `fidojax.score.SCORES`.
+
+    Raises:
+        ValueError: an unknown name.
+
+    Reference: Simonyan, Vedaldi, Zisserman, "Deep Inside Convolutional Networks", ICLR workshop
+    2014 (arXiv 1312.6034), section 3.
+    """
+    del key
+    check_name("channels", channels, CHANNELS)
+    check_name("score", score, SCORES)
+    scores, grads = gradients(classifier, image[None], target, score)
+    return Explanation(CHANNELS[channels](grads[0]), AttributionInfo(grads[0], scores[0]))

@@ -1,0 +1,49 @@
+"""Guided backpropagation: the gradient along the paths that excite the class at every ReLU.
+
+Springenberg, Dosovitskiy, Brox, Riedmiller, "Striving for Simplicity: The All Convolutional Net",
+ICLR workshop 2015 (arXiv 1412.6806).
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fidojax import rectifier
+from fidojax.names import check_name
+from fidojax.score import SCORES
+from fidojax.types import Classifier, Explanation, Image, PRNGKey, Target
+
+
+def guided_backprop(
+    key: PRNGKey,
+    classifier: Classifier,
+    image: Image,
+    target: Target,
+    *,
+    score: str = "logit",
+) -> Explanation:
+    """Saliency by the gradient that passes a ReLU only where it and the ReLU's input are positive.
+
+    The map is the largest absolute value over the channels, at least 0, in score per unit of
+    brightness; `info.gradient` is signed. ReLUs are found in the classifier's program
+    (`fidojax.rectifier`); all other operations keep their gradient. A classifier without ReLUs has
+    its plain gradient.
+
+    Args:
+        score: a name in `fidojax.score.SCORES`; the paper starts from one unit's activation.
+
+    Raises:
+        ValueError: an unknown score.
+
+    Reference: Springenberg et al. 2015, section 3.4.
+    """
+    del key
+    check_name("score", score, SCORES)
+    info = rectifier.score_gradient(rectifier.guided, classifier, image, target, score)
+    return Explanation(jnp.max(jnp.abs(info.gradient), axis=-1), info)
+
+
+def guided_gradient(
+    classifier: Classifier, image: Image, target: Target, score: str = "logit"
+) -> Float[Array, "h w c"]:
+    """The signed guided gradient of the target's score: what guided GradCAM multiplies."""
+    return rectifier.score_gradient(rectifier.guided, classifier, image, target, score).gradient

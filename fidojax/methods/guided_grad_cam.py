@@ -1,0 +1,69 @@
+"""Guided Grad-CAM: the fine detail of guided backprop, where Grad-CAM sees the class.
+
+Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra, "Grad-CAM: Visual Explanations from Deep Networks
+via Gradient-based Localization", ICCV 2017 (arXiv 1610.02391).
+"""
+
+from typing import NamedTuple
+
+from jaxtyping import Array, Float
+
+from fidojax.methods.attribution import CHANNELS, Attribution
+from fidojax.methods.grad_cam import grad_cam
+from fidojax.methods.guided_backprop import guided_gradient
+from fidojax.names import check_name
+from fidojax.types import Classifier, Explanation, Image, PRNGKey, Saliency, Scalar, Target
+
+
+class GuidedCamInfo(NamedTuple):
+    """What guided Grad-CAM leaves besides the map.
+
+    Attributes:
+        attribution: "h w c", the product, with the sign of guided backprop.
+        cam: "h w", >= 0, the map of Grad-CAM.
+        coarse: "rows columns", the same at the resolution of the features.
+        score: the score that is explained, on the image.
+    """
+
+    attribution: Attribution
+    cam: Saliency
+    coarse: Float[Array, "rows columns"]
+    score: Scalar
+
+
+def guided_grad_cam(
+    key: PRNGKey,
+    classifier: Classifier,
+    image: Image,
+    target: Target,
+    *,
+    interpolation: str = "bilinear",
+    channels: str = "max",
+    score: str = "logit",
+) -> Explanation:
+    """Saliency by the product of guided backprop and Grad-CAM.
+
+    The map is the largest absolute value over the channels, >= 0; `info.attribution` is the product
+    with its sign.
+
+    Args:
+        classifier: one that shows its features, see `grad_cam`.
+        interpolation: of Grad-CAM's map, "bilinear" (the paper's), "nearest" or "cubic".
+        channels: how the map is made of the channels, a name in
+            `fidojax.methods.attribution.CHANNELS`.
+        score: what is differentiated, a name in `fidojax.score.SCORES`.
+
+    Raises:
+        TypeError: the classifier shows no features.
+        ValueError: an unknown name, or features that are no picture.
+
+    Reference: section 3.2.
+    """
+    check_name("channels", channels, CHANNELS)
+    cam, info = grad_cam(key, classifier, image, target, interpolation=interpolation, score=score)
+    guided = guided_gradient(classifier, image, target, score)
+    attribution = guided * cam[..., None]
+    return Explanation(
+        CHANNELS[channels](attribution),
+        GuidedCamInfo(attribution, cam, info.coarse, info.score),
+    )

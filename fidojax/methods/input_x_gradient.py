@@ -1,0 +1,38 @@
+"""Input times gradient: each value's share of the score, were the classifier linear."""
+
+from fidojax.methods.attribution import CHANNELS, AttributionInfo, gradients
+from fidojax.names import check_name
+from fidojax.score import SCORES
+from fidojax.types import Classifier, Explanation, Image, PRNGKey, Target
+
+
+def input_x_gradient(
+    key: PRNGKey,
+    classifier: Classifier,
+    image: Image,
+    target: Target,
+    *,
+    channels: str = "sum",
+    score: str = "logit",
+) -> Explanation:
+    """Saliency by the image times the gradient of the score.
+
+    The map is the sum over the channels with its sign, in units of the score: positive where the
+    pixel speaks for the class, compared with black. `info.attribution` is the product, per channel.
+
+    Args:
+        channels: how the map is made of the channels, a name in
+            `fidojax.methods.attribution.CHANNELS`.
+        score: what is differentiated, a name in `fidojax.score.SCORES`.
+
+    Raises:
+        ValueError: an unknown name.
+
+    Reference: Shrikumar, Greenside, Shcherbina, Kundaje, "Not Just a Black Box" (arXiv 1605.01713).
+    """
+    del key
+    check_name("channels", channels, CHANNELS)
+    check_name("score", score, SCORES)
+    scores, grads = gradients(classifier, image[None], target, score)
+    attribution = image * grads[0]
+    return Explanation(CHANNELS[channels](attribution), AttributionInfo(attribution, scores[0]))

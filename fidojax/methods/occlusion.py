@@ -1,0 +1,140 @@
+"""Occlusion: cover the picture window by window and see how the score falls.
+
+Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, section 4.2.
+The paper states neither the side of its grey square nor its step, and shows the scores themselves;
+what libraries draw under this name is the fall of the score, spread over the pixels of the window,
+where some average over the windows that cover a pixel and others add them up. Both are here.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from fidojax.names import check_count, check_name
+from fidojax.probe import masked_scores
+from fidojax.types import (
+    Classifier,
+    Explanation,
+    Image,
+    Infiller,
+    Mask,
+    PRNGKey,
+    Saliency,
+    Scalar,
+    Target,
+)
+
+AGGREGATIONS = ("mean", "sum")
+BORDERS = ("clip", "drop")
+
+
+class OcclusionInfo(NamedTuple):
+    """What the windows showed.
+
+    Attributes:
+        original: score of the image.
+        scores: "rows columns", score with each window covered, from the top left.
+        windows: "h w", number of windows that cover the pixel.
+    """
+
+    original: Scalar
+    scores: Float[Array, "rows columns"]
+    windows: Saliency
+
+
+def occlusion(
+    key: PRNGKey,
+    classifier: Classifier,
+    image: Image,
+    target: Target,
+    *,
+    infill: Infiller | None = None,
+    window: int | tuple[int, int] = 15,
+    stride: int | tuple[int, int] = 8,
+    aggregation: str = "mean",
+    border: str = "clip",
+    score: str = "probability",
+    chunk: int = 128,
+) -> Explanation:
+    """The fall of the score when a window is covered, given to all pixels of the window.
+
+    The map is s(x) - s(x with the window covered), averaged or summed over the windows that cover a
+    pixel, in units of the score: positive where the picture speaks for the class. A pixel that no
+    window covers has 0. Window and stride are those that libraries use at 224 pixels.
+
+    Args:
+        infill: what covers the window; black when None.
+        window: sides in pixels, rows and columns, or one number for both.
+        stride: pixels from one window to the next, down and across, or one number for both.
+        aggregation: "mean" or "sum" over the windows that cover a pixel.
+        border: "clip" lays windows until the picture is covered and cuts those that reach over the
+            edge; "drop" leaves those out.
+        score: a name in `fidojax.score.SCORES`.
+        chunk: pictures that the classifier sees at once; bounds the memory, changes no value.
+
+    Raises:
+        ValueError: an unknown name, a count below 1, or a window larger than the image.
+
+    Reference: Zeiler & Fergus 2014, section 4.2.
+    """
+    check_name("aggregation", aggregation, AGGREGATIONS)
+    rows, columns = lay_windows(image, window, stride, border)
+    shape = (len(rows), len(columns))
+
+    def mask(index):
+        # Index 0 is the picture itself, so that it goes through the classifier with the others.
+        row, column = jnp.divmod(index - 1, shape[1])
+        covered = rows[row][:, None] & columns[column][None, :] & (index > 0)
+        return 1 - covered.astype(image.dtype)
+
+    scores = masked_scores(
+        key, classifier, image, target, mask, 1 + shape[0] * shape[1],
+        infill=black if infill is None else infill, score=score, chunk=chunk,
+    ).astype(image.dtype)  # fmt: skip
+    original, covered = scores[0], scores[1:].reshape(shape)
+    total = spread(original - covered, rows, columns)
+    windows = spread(jnp.ones_like(covered), rows, columns)
+    saliency = total / jnp.maximum(windows, 1) if aggregation == "mean" else total
+    return Explanation(saliency, OcclusionInfo(original, covered, windows))
+
+
+def black(key: PRNGKey, image: Image, mask: Mask) -> Image:
+    """The infiller of methods that need none: 0 everywhere."""
+    del key, mask
+    return jnp.zeros_like(image)
+
+
+def lay_windows(
+    image: Image, window: int | tuple[int, int], stride: int | tuple[int, int], border: str = "clip"
+) -> tuple[Bool[Array, "rows h"], Bool[Array, "columns w"]]:
+    """Which rows the windows of each row of windows cover, and which columns, top left first.
+
+    Raises:
+        ValueError: an unknown border, a count below 1, or a window larger than the image.
+    """
+    check_name("border", border, BORDERS)
+    windows = (window, window) if isinstance(window, int) else window
+    strides = (stride, stride) if isinstance(stride, int) else stride
+    check_count(window=min(windows), stride=min(strides))
+    if windows[0] > image.shape[0] or windows[1] > image.shape[1]:
+        raise ValueError(f"window is {window}, expected at most the image's {image.shape[:2]}")
+
+    def along(size, window, stride):
+        rest = size - window
+        count = 1 + (rest // stride if border == "drop" else -(-rest // stride))
+        first = stride * jnp.arange(count)[:, None]
+        return (jnp.arange(size) >= first) & (jnp.arange(size) < first + window)
+
+    rows, columns = map(along, image.shape[:2], windows, strides)
+    return rows, columns
+
+
+def spread(
+    values: Float[Array, "rows columns"],
+    rows: Bool[Array, "rows h"],
+    columns: Bool[Array, "columns w"],
+) -> Saliency:
+    """The sum, at each pixel, of the values of all windows that cover it."""
+    down, across = rows.astype(values.dtype), columns.astype(values.dtype)
+    return jnp.einsum("ih,ij,jw->hw", down, values, across, precision="highest")
