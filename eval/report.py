@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from fidojax.viz import DIVERGING, SEQUENTIAL, normalise
+
 matplotlib.use("Agg")
 
 
@@ -145,4 +147,43 @@ def triptychs(path: Path, rows: Sequence[Triptych], columns: int = 2) -> None:
             else:
                 axis.imshow(np.clip((row.image, row.mixture)[panel // 2].squeeze(), 0, 1), "gray")
     figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+class Panel(NamedTuple):
+    """A picture with its caption and its maps by method."""
+
+    image: np.ndarray
+    caption: str
+    maps: Mapping[str, np.ndarray]
+
+
+def panels(path: Path, columns: Sequence[Panel], side: float = 0.9) -> None:
+    """Methods down, pictures across; each map between its own 1st and 99th percentile.
+
+    Args:
+        side: of one map in inches.
+    """
+    import matplotlib.pyplot as plt
+
+    methods = list(columns[0].maps)
+    size = (side * len(columns) + 1.6, side * (len(methods) + 1) + 0.3)
+    figure, axes = plt.subplots(
+        len(methods) + 1, len(columns), figsize=size, layout="constrained", squeeze=False
+    )
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)  # type: ignore
+    for axis in axes.flat:
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.set_frame_on(False)
+    for column, panel in zip(axes.T, columns, strict=True):
+        column[0].imshow(np.clip(panel.image.squeeze(), 0, 1), "gray")
+        column[0].set_title(panel.caption[:16], fontsize=6)
+        for axis, saliency in zip(column[1:], panel.maps.values(), strict=True):
+            signed = bool(saliency.min() < 0)
+            values, _ = normalise(saliency, symmetric=signed)
+            axis.imshow(values, DIVERGING if signed else SEQUENTIAL, vmin=0, vmax=1)
+    for axis, name in zip(axes[1:, 0], methods, strict=True):
+        axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=7)
+    figure.savefig(path, dpi=150)
     plt.close(figure)

@@ -336,6 +336,29 @@ def test_a_batch_norm_may_be_folded(float64):
     np.testing.assert_allclose(ours.attribution, expected.attribution, atol=1e-12)
 
 
+def test_parts_keep_their_sides_through_sums_and_differences(float64):
+    """A sum of layers is one layer, where their weights do not cancel."""
+    weights = DRAW.normal(size=(6, 6))
+    np.fill_diagonal(weights, np.abs(weights.diagonal()))
+    last = dense_layers(6, 1)
+    x, reference = DRAW.normal(size=6), DRAW.normal(size=6)
+
+    def found(inner):
+        return attribute(
+            lambda x: dense(last, jax.nn.relu(inner(x) + 0.1)), x, reference, "reveal_cancel"
+        ).attribution
+
+    added = found(lambda x: (np.eye(6) + weights) @ x)
+    np.testing.assert_allclose(found(lambda x: x + weights @ x), added, atol=1e-9)
+    for subtracted in (
+        lambda x: x - -weights @ x,
+        lambda x: x - (-1.0 * (weights @ x)),
+        lambda x: -(-weights @ x - x),
+        lambda x: jnp.stack([x, weights @ x]).sum(0),
+    ):
+        np.testing.assert_allclose(found(subtracted), added, atol=1e-9)
+
+
 def test_at_the_tie_the_slope_is_that_of_the_reference(float64):
     """No difference enters the ReLU: its slope is 0 at 0, and 1 above."""
     for bias, expected in ((0.0, 0.0), (0.5, 1.0), (-0.5, 0.0)):

@@ -66,10 +66,10 @@ def contributions(
             return 0 * sum(map(jnp.sum, parts)), (score(result), score(result))
         return sum(result.parts), (result.image, result.reference)
 
-    multipliers, results = jax.grad(leaving, has_aux=True)(entering)
+    multipliers, results = jax.grad(leaving, has_aux=True)(entering)  # DeepLIFT eq. 3
     side = (1 + jnp.sign(whole)) / 2
     multiplier = side * multipliers[0] + (1 - side) * multipliers[-1]
-    return Contributions(multiplier * whole, multiplier, *results)
+    return Contributions(multiplier * whole, multiplier, *results)  # DeepLIFT eq. 2
 
 
 def _through(function: Callable, rule: Rule, value: Value) -> Any:

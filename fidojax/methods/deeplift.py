@@ -96,5 +96,5 @@ def _explain(classifier, image, target, reference, rule, score):
         reference=reference,
         score=found.image,
         reference_score=found.reference,
-        gap=jnp.sum(found.attribution) - (found.image - found.reference),
+        gap=jnp.sum(found.attribution) - (found.image - found.reference),  # DeepLIFT eq. 1
     )

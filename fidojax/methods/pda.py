@@ -17,17 +17,19 @@ def pda(
     *,
     infill: Infiller | None = None,
     window: int = 1,
+    stride: int = 1,
     score: str = "log_odds",
     chunk: int = 128,
 ) -> Explanation:
     """The difference that one pixel makes: s(x) - s(x with that pixel imputed once).
 
     The map is in units of the score (log-odds, nats), positive where the pixel speaks for the
-    class. It is occlusion by every window, one imputation each; `info` is `OcclusionInfo`.
+    class. It is occlusion with one imputation per window; `info` is `OcclusionInfo`.
 
     Args:
         infill: imputes the window; black, MNIST's background, when None.
         window: side of the imputed square; larger ones overlap and are averaged per pixel.
+        stride: pixels from one window to the next; the authors take every one.
         score: a name in `fidojax.score.SCORES`.
         chunk: pictures that the classifier sees at once; bounds the memory, changes no value.
 
@@ -38,5 +40,5 @@ def pda(
     """
     return occlusion(
         key, classifier, image, target,
-        infill=infill, window=window, stride=1, score=score, chunk=chunk,
+        infill=infill, window=window, stride=stride, score=score, chunk=chunk,
     )  # fmt: skip
