@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import measure, throughput, throughput_report
+from benchmarks import measure, methods, throughput, throughput_report
+from eval.counting import count_passes
 from fidojax import pretrained
+from infillers import mean
 
 
 def test_smoke_writes_the_same_rows_as_it_returns(tmp_path, capsys):
@@ -108,3 +110,26 @@ def test_the_reason_names_both_times():
     sentence = throughput_report.reason(throughput_report.Row(**{**vars(row), **values}))
     assert "1.50 times PyTorch's speed (NCHW)" in sentence
     assert "400 ms against 500 ms" in sentence
+
+
+def test_passes_are_counted_through_loops_and_flat_batches():
+    shape = (8, 8, 3)
+    fill = {"infill": mean()}
+    assert count_passes("fido", fill | {"steps": 3, "samples": 2}, shape, 4) == (8, 6)
+    assert count_passes("rise", {"samples": 10, "chunk": 4}, shape, 4) == (12, 0)  # filled up
+    assert count_passes("integrated_gradients", {"steps": 6, "chunk": 4}, shape, 4) == (8, 6)
+    assert count_passes("occlusion", {"window": 4, "stride": 4, "chunk": 8}, shape, 4) == (5, 0)
+    assert count_passes("center", {}, shape, 4) == (0, 0)
+
+
+def test_methods_are_timed_beside_their_own_passes(tmp_path):
+    file = tmp_path / "rows.json"
+    config = methods.Config(
+        network="mnist", methods=("gradient", "center"), repeats=1, rounds=1, json=file
+    )
+    gradient, center = methods.main(config)
+    assert (gradient.forward, gradient.backward) == (1, 1)
+    assert gradient.floor is not None
+    assert gradient.ratio == gradient.seconds / gradient.floor
+    assert (center.floor, center.ratio) == (None, None)
+    assert [row["method"] for row in json.loads(file.read_text())["rows"]] == ["gradient", "center"]
