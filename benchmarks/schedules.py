@@ -26,8 +26,7 @@ from jaxtyping import Array, Bool, Float
 from rich.console import Console
 from rich.progress import Progress
 
-from fidojax import presets, pretrained
-from fidojax.cpu import reuse_memory
+from fidojax import cpu, presets, pretrained
 from fidojax.data import IMAGENET_CROP, Picture, pictures
 from fidojax.masks import total_variation
 from fidojax.methods.fido import fido_loop
@@ -309,6 +308,6 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 if __name__ == "__main__":
-    chosen_config = tyro.cli(Config)
-    reuse_memory()
-    main(chosen_config)
+    asked = tyro.cli(Config)
+    cpu.reuse_memory()
+    main(asked)

@@ -46,7 +46,7 @@ def colours(monkeypatch):
     """`load` gives the colour classifier under every shipped name; returns what it was asked."""
     asked = []
 
-    def load(name, weights):
+    def load(name, weights, layer=None):
         asked.append((name, weights))
         if weights == "missing.npz":
             raise FileNotFoundError("weights missing.npz: there is no such file")

@@ -70,7 +70,10 @@ ROWS = {
     "center": ("center", {}, False),
     "box": ("box", {"boxes": BOX}, True),
 }
-TAKES_INFILL = [name for name, (_, options, _) in ROWS.items() if "infill" in options]
+TAKES_INFILL = list(
+    {method: name for name, (method, options, _) in ROWS.items() if "infill" in options}.values()
+)
+"""One row of each method that takes an infiller."""
 UNIT = {
     "fido", "bbmp", "meaningful_perturbation", "extremal_perturbation", "nonlinear", "linear",
     "max", "center", "box",
@@ -163,7 +166,7 @@ def test_same_key_same_map_and_another_key_another(name, planted, image):
 @pytest.mark.parametrize("infill", [*INFILLERS])
 def test_every_method_takes_every_infiller(name, infill, planted, image):
     known = inspect.signature(METHODS[ROWS[name][0]]).parameters
-    few = {option: 3 for option in ("steps", "samples") if option in known}
+    few = {option: 4 for option in ("steps", "samples") if option in known}
     explanation = explain(name, planted, image, infill=INFILLERS[infill](), **few)
     assert bool(jnp.all(jnp.isfinite(explanation.saliency)))
     reference = getattr(explanation.info, "reference", image)

@@ -112,6 +112,7 @@ def prepare(asked: Explain) -> Job:
         "options": options,
         "classifier": asked.classifier,
         "weights_sha256": _fingerprint(pretrained.classifier),
+        **({"layer": asked.layer} if asked.layer else {}),
         "target": target,
         "crop": crop,
         "seed": asked.seed,
@@ -208,7 +209,7 @@ def _load(asked: Explain) -> Pretrained:
             f"--classifier: there is no {asked.classifier!r}; {clause} (or keras:NAME)"
         )
     try:
-        pretrained = load(asked.classifier, asked.weights)
+        pretrained = load(asked.classifier, asked.weights, layer=asked.layer)
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"--classifier {asked.classifier}: {reason}") from error

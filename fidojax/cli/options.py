@@ -42,6 +42,8 @@ class Explain:
     """Shipped classifier, or keras:NAME for a network of keras.applications."""
     weights: Annotated[str | None, _shown("FILE", "the classifier's own")] = None
     """File with other weights."""
+    layer: Annotated[str | None, _shown("NAME", "the last before the pooling")] = None
+    """Layer whose output Grad-CAM explains by."""
     steps: Annotated[int | None, _shown("N", "of the preset")] = None
     """Optimiser steps."""
     samples: Annotated[int | None, _shown("N", "of the preset")] = None
