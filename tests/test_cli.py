@@ -23,9 +23,11 @@ from fidojax.cli import job as jobs
 from fidojax.cli import main
 from fidojax.cli.batch import boxes_of
 from fidojax.cli.interrupt import Interrupt
+from fidojax.cli.meaning import limits, meaning, signed
 from fidojax.cli.options import Explain
 from fidojax.cli.target import target_of
 from fidojax.data import Picture
+from fidojax.methods import LOOPS, METHODS
 from fidojax.pretrained import Pretrained
 
 ROOT = Path(__file__).parents[1]
@@ -292,7 +294,7 @@ sys.path.insert(0, "tests")
 from test_cli import LABELS, average_colour
 from fidojax.cli import explain, job, main
 from fidojax.pretrained import Pretrained
-job.load = lambda name, weights: Pretrained(
+job.load = lambda name, weights, layer: Pretrained(
     name, Partial(average_colour, jnp.float32(10.0)), LABELS, (16, 16, 3)
 )
 sys.exit(main(sys.argv[1:]))
@@ -450,15 +452,36 @@ def test_a_classifier_that_gives_nan_fails_every_picture(run, folder):
 @pytest.mark.parametrize(
     ("method", "objective", "word"),
     [("fido", "ssr", "kept"), ("fido", "sdr", "filled in"), ("bbmp", "ssr", "kept"),
-     ("meaningful_perturbation", None, "filled in"), ("max", None, ""), ("center", None, "")],
+     ("meaningful_perturbation", None, "filled in"), ("max", None, ""), ("center", None, ""),
+     ("extremal_perturbation", None, "kept"), ("occlusion", None, ""), ("deeplift", None, ""),
+     ("gradient", None, "")],
 )  # fmt: skip
 def test_every_method_goes_through(run, folder, method, objective, word):
     words = ["--objective", objective] if objective else []
-    steps = [] if method in ("center", "max") else ["--steps", "2"]
+    steps = ["--steps", "2"] if method in LOOPS else []
     ran = run(folder / "fox.png", "--method", method, *words, *steps, how=())
     assert ran.code == 0, ran.err
     assert word in ran.err
     assert (ran.results / ran.records["fox.png"]["files"]["figure"]).exists()
+
+
+def test_a_classifier_that_a_method_cannot_take_is_a_usage_error(run, folder):
+    ran = run(folder, "--method", "grad_cam", how=())
+    assert ran.code == 2
+    assert "layer=" in ran.err
+    assert ran.err.count("\n") == 1
+    ran = run(folder, "--method", "deeplift", "--score", "probability", how=())
+    assert ran.code == 2
+    assert "'div'" in ran.err
+
+
+def test_every_method_has_a_meaning():
+    for method in METHODS:
+        assert meaning(method, {})
+        assert limits(method) in ((0, 1), None)
+    assert meaning("fido", {"objective": "sdr"}) == "drop probability"
+    assert signed("deeplift", np.array([-1.0, 2.0]))
+    assert not signed("rise", np.array([1.0, 2.0]))
 
 
 def test_limit_and_no_figures(run, folder):

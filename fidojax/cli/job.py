@@ -1,6 +1,7 @@
 """From what the user asked for to what will be done: every name and number is checked here."""
 
 import ast
+import functools
 import hashlib
 import inspect
 import json
@@ -119,12 +120,24 @@ def prepare(asked: Explain) -> Job:
         "fidojax": __version__,
     }
     job = Job(asked.method, preset, options, infill, pretrained, target, crop, asked.seed, settings)
-    if asked.method in LOOPS:
-        try:
-            LOOPS[asked.method](**job.call_options)  # checks the options' values
-        except (ValueError, TypeError) as error:
-            raise UsageError(str(error)) from None
+    try:
+        _try(job)
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from None
     return job
+
+
+def _try(job: Job) -> None:
+    """Let the method check its options and, unless it iterates, the classifier; compute nothing."""
+    if job.method in LOOPS:
+        LOOPS[job.method](**job.call_options)
+    elif "boxes" not in inspect.signature(METHODS[job.method]).parameters:
+        image = jax.ShapeDtypeStruct(job.pretrained.size, np.float32)
+        method = functools.partial(METHODS[job.method], **job.call_options)
+        jax.eval_shape(
+            lambda classifier, image: method(jax.random.key(0), classifier, image, 0),
+            job.pretrained.classifier, image,
+        )  # fmt: skip
 
 
 def _method_options(asked: Explain) -> tuple[str | None, dict[str, Any]]:
