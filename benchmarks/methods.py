@@ -130,6 +130,4 @@ def main(config: Config) -> list[Row]:
 
 
 if __name__ == "__main__":
-    asked = tyro.cli(Config, description=__doc__)
-    cpu.reuse_memory()
-    main(asked)
+    main(tyro.cli(Config, description=__doc__))

@@ -26,7 +26,7 @@ from jaxtyping import Array, Bool, Float
 from rich.console import Console
 from rich.progress import Progress
 
-from fidojax import cpu, presets, pretrained
+from fidojax import presets, pretrained
 from fidojax.data import IMAGENET_CROP, Picture, pictures
 from fidojax.masks import total_variation
 from fidojax.methods.fido import fido_loop
@@ -308,6 +308,4 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 if __name__ == "__main__":
-    asked = tyro.cli(Config)
-    cpu.reuse_memory()
-    main(asked)
+    main(tyro.cli(Config))

@@ -8,12 +8,10 @@ import sys
 import tyro
 
 from eval.protocols import PROTOCOLS
-from fidojax import cpu
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the protocol that the command line names; 1 where its input is unusable."""
-    cpu.reuse_memory()
     try:
         tyro.extras.subcommand_cli_from_dict(
             PROTOCOLS, prog="python -m eval.run", description=__doc__, args=arguments

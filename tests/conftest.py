@@ -7,15 +7,7 @@ import jax.numpy as jnp
 import pytest
 from jax.tree_util import Partial
 
-from fidojax import cpu
-
 SHARED = Path(__file__).parents[2] / "shared"
-
-
-@pytest.fixture(autouse=True)
-def memory_goes_back(monkeypatch):
-    """Programs that run inside the tests' process leave its memory as it is."""
-    monkeypatch.setattr(cpu, "reuse_memory", lambda: False)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -49,9 +49,7 @@ def _run(command: Explain | List | Cite) -> int:
     match command:
         case Explain():
             from fidojax.cli.explain import explain
-            from fidojax.cpu import reuse_memory
 
-            reuse_memory()
             return explain(command)
         case List():
             from fidojax.cli.listing import show_list
