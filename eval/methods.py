@@ -41,8 +41,8 @@ def settings() -> dict[str, Setting]:
         ),
         "prediction_difference": Setting(
             "prediction_difference",
-            {"infill": random(), "stride": 8, "samples": 2, "chunk": 16},
-            "random colours, every 8th window, 2 samples, not 10",
+            {"infill": random(), "stride": 16, "samples": 2, "chunk": 16},
+            "random colours, every 16th window, 2 samples, not 10",
         ),
         "rise": Setting("rise", {"samples": 1000, "chunk": 16}, "1000 masks, not 4000"),
         "deeplift": Setting("deeplift", {}),

@@ -9,6 +9,7 @@ benchmarks/RESULTS.md has the figures.
 """
 
 import ctypes
+import dataclasses
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +40,7 @@ def fast(classifier: Classifier) -> Classifier:
     if isinstance(classifier, Split):
         return Split(fast(classifier.features), fast(classifier.head))
     if isinstance(classifier, Tapped):
-        return classifier._replace(wrap=Partial(fast))
+        return dataclasses.replace(classifier, wrap=Partial(fast))
     return Partial(_fast, classifier)
 
 

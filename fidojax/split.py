@@ -6,9 +6,11 @@ Any method takes it like any other classifier. `fidojax.adapters` makes the same
 network by the name of a layer, and what `fidojax.pretrained.load` returns has its features named.
 """
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+import jax
 from jax.tree_util import Partial
 
 from fidojax.types import Classifier
@@ -17,7 +19,9 @@ Rest = Callable[[Any], Any]
 """`rest(activations) -> logits "n k"`."""
 
 
-class Split(NamedTuple):
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
     """A classifier in two parts; a callable pytree if both are.
 
     Attributes:
@@ -41,7 +45,9 @@ def _unchanged(classifier: Classifier) -> Classifier:
     return classifier
 
 
-class Tapped(NamedTuple):
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tapped:
     """A classifier that is evaluated as a whole and tells one layer's activations when asked.
 
     Its weights are in it once, so that for all that does not ask it is `classifier`.
@@ -57,7 +63,7 @@ class Tapped(NamedTuple):
     classifier: Classifier
     features: Partial
     rest: Partial
-    wrap: Partial = Partial(_unchanged)
+    wrap: Partial = dataclasses.field(default_factory=lambda: Partial(_unchanged))
 
     def __call__(self, images: Any) -> Any:
         """The logits."""

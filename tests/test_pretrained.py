@@ -11,7 +11,7 @@ from flax import nnx
 from PIL import Image
 from test_networks import filled
 
-from fidojax import pretrained
+from fidojax import cpu, pretrained
 from fidojax.networks import MnistAllConv, ResNet
 
 SPEC_LOG_ODDS = "19.1 19.2 25.1 27.1 25.9 20.5 14.6 22.4 23.2 9.0 19.8 11.3 14.5 18.7 11.1"
@@ -165,3 +165,15 @@ def test_batch_norm_must_be_folded_before_saving(tmp_path):
     with pytest.raises(ValueError, match="fold"):
         pretrained.save(tmp_path / "x.npz", network)
     assert not (tmp_path / "x.npz").exists()
+
+
+def test_loaded_classifiers_go_through_jax_as_functions_do():
+    """As a function to jit, trace and map, not only as an argument."""
+    network = pretrained.load("mnist")
+    images = np.random.default_rng(0).random((2, 28, 28, 1), np.float32)
+    expected = network.classifier(images)
+    for classifier in (network.classifier, cpu.fast(network.classifier)):
+        np.testing.assert_allclose(jax.jit(classifier)(images), expected, atol=1e-4)
+        assert jax.eval_shape(classifier, images).shape == (2, 10)
+        mapped = jax.vmap(classifier)(images[:, None])
+        np.testing.assert_allclose(mapped[:, 0], expected, atol=1e-4)
