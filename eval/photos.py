@@ -10,6 +10,7 @@ from rich.console import Console
 
 from eval.store import Store
 from fidojax.data import BadPicture, pictures
+from fidojax.metrics import sufficiency
 from fidojax.pretrained import Pretrained
 
 
@@ -54,3 +55,11 @@ def classified_right(
 @jax.jit
 def _logits(classifier, images):
     return classifier(images)
+
+
+@jax.jit
+def needed_share(key, classifier, image, target, saliency, infill):
+    """The smallest share of pixels, in the map's order, that gives the class p / 2."""
+    return sufficiency(
+        key, classifier, image, target, saliency, infill=infill, points=50, chunk=17
+    ).share

@@ -22,14 +22,13 @@ from scipy.stats import spearmanr
 
 from eval.counting import count_passes
 from eval.methods import Setting, settings
-from eval.photos import classified_right, labelled_photos
+from eval.photos import classified_right, labelled_photos, needed_share
 from eval.report import Panel, markdown_table, panels, progress_bars, terminal_table
 from eval.store import Store, digest, write_csv, write_text
 from fidojax import explain_batch, image_keys, pretrained
 from fidojax.cpu import fast
 from fidojax.data import IMAGENET_CROP
-from fidojax.metrics import sufficiency
-from fidojax.types import Classifier, Infiller
+from fidojax.types import Classifier
 from infillers import mean
 
 
@@ -179,15 +178,8 @@ def _explain(
     saliency = run()
     seconds = time.monotonic() - began
     (key,) = image_keys(seed + 1, [name])
-    share = float(_share(key, classifier, image, label, saliency, mean()))
+    share = float(needed_share(key, classifier, image, label, saliency, mean()))
     return {"saliency": saliency}, {"seconds": round(seconds, 3), "share": share}
-
-
-@jax.jit
-def _share(key: Any, classifier: Any, image: Any, target: Any, saliency: Any, infill: Infiller):
-    return sufficiency(
-        key, classifier, image, target, saliency, infill=infill, points=50, chunk=17
-    ).share
 
 
 def _figure(store: Store, names: list[str], rows: list[str], labels: tuple[str, ...]) -> None:

@@ -24,13 +24,13 @@ import jax
 import numpy as np
 import rich
 
-from eval.photos import classified_right, labelled_photos
+from eval.photos import classified_right, labelled_photos, needed_share
 from eval.report import Box, Triptych, markdown_table, progress_bars, terminal_table, triptychs
 from eval.store import Store, digest, environment, write_csv, write_text
 from fidojax import explain_batch, image_keys, pretrained
 from fidojax.cpu import fast
 from fidojax.data import IMAGENET_CROP
-from fidojax.metrics import mixture, sufficiency
+from fidojax.metrics import mixture
 from fidojax.metrics.mixture import controls
 from fidojax.presets import PRESETS
 from fidojax.run import Progress
@@ -186,18 +186,11 @@ def _look(
     pixels, blobs, center = controls((first, second), image.shape[:2])
     orders = {"needs": own, "needs_random": pixels, "needs_coarse": blobs, "needs_center": center}
     numbers: dict[str, Any] = {
-        column: _needs(key, classifier, image, label, order, infiller)
+        column: needed_share(key, classifier, image, label, order, infiller)
         for column, order in orders.items()
     }
     numbers |= {column: getattr(seen, column) for column in HEADS if hasattr(seen, column)}
     return np.asarray(seen.image), {column: float(numbers[column]) for column in HEADS}
-
-
-@jax.jit
-def _needs(key, classifier, image, target, saliency, infill):
-    return sufficiency(
-        key, classifier, image, target, saliency, infill=infill, points=50, chunk=17
-    ).share
 
 
 @partial(jax.jit, static_argnums=0)
