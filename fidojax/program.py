@@ -106,9 +106,17 @@ CALLS = {
 """Operation -> the parameter that holds the program it calls."""
 
 
+def scan_counts(eqn: core.JaxprEqn) -> tuple[int, int]:
+    """How many operands of a scan are constants of its body, and how many are carried."""
+    if "num_consts" in eqn.params:  # JAX 0.10
+        return eqn.params["num_consts"], eqn.params["num_carry"]
+    constants, carried, _ = eqn.params["ft_in"].unpack()
+    return len(list(constants)), len(list(carried))
+
+
 def scan(evaluate: Evaluate, eqn: core.JaxprEqn, operands: list) -> list:
     """A `jax.lax.scan` with its body evaluated otherwise; operands and results are pytrees."""
-    constants, carried = eqn.params["num_consts"], eqn.params["num_carry"]
+    constants, carried = scan_counts(eqn)
     consts, carry = operands[:constants], operands[constants : constants + carried]
 
     def step(carry, xs):

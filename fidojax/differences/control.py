@@ -23,7 +23,7 @@ class _Arrays(NamedTuple):
 
 def scan(rule: program.Rule, eqn, operands: list, parts: int) -> list:
     """A scan some of whose operands depend on the image."""
-    body, constants, carried = (eqn.params[name] for name in ("jaxpr", "num_consts", "num_carry"))
+    body, (constants, carried) = eqn.params["jaxpr"], program.scan_counts(eqn)
     last = constants + carried
     marks = [_mark(operand) for operand in operands]
     while True:
