@@ -9,6 +9,7 @@ import jax
 from jax.tree_util import Partial
 
 from fidojax.methods import METHODS
+from fidojax.split import Split
 
 
 class Passes(NamedTuple):
@@ -28,14 +29,16 @@ def count_passes(
 ) -> Passes:
     """Runs the method once on a toy classifier that counts what it is shown.
 
-    DeepLIFT reads the classifier's program instead of calling it: image and reference go forward
-    and one gradient back; RevealCancel runs each kernel's positive and negative part, too.
+    Methods that read the classifier's program instead of calling it are not run but known.
     """
-    if method == "deeplift":
-        return Passes(2, 1) if options.get("rule") == "rescale" else Passes(6, 4)
+    if method == "deeplift" and options.get("rule") == "rescale":
+        return Passes(2, 1)
+    if method in _READERS:
+        return _READERS[method]
     seen: Counter[str] = Counter()
     jax.clear_caches()  # a compiled program of another run would count there
-    toy = Partial(partial(_toy, seen), jax.random.normal(jax.random.key(0), (shape[2], classes)))
+    weights = jax.random.normal(jax.random.key(0), (shape[2], classes))
+    toy = Split(Partial(partial(_features, seen)), Partial(_head, weights))  # Grad-CAM wants parts
     image = jax.random.uniform(jax.random.key(1), shape)
     explained = METHODS[method](jax.random.key(2), toy, image, 0, **options)
     jax.block_until_ready(explained.saliency)
@@ -43,8 +46,12 @@ def count_passes(
     return Passes(seen["forward"], seen["backward"])
 
 
-def _toy(seen: Counter[str], weights: Any, images: Any) -> Any:
-    return jax.nn.relu(_watched(seen)(images)).mean((1, 2)) @ weights
+def _features(seen: Counter[str], images: Any) -> Any:
+    return jax.nn.relu(_watched(seen)(images))
+
+
+def _head(weights: Any, features: Any) -> Any:
+    return features.mean((1, 2)) @ weights
 
 
 def _watched(seen: Counter[str]) -> Any:
@@ -69,3 +76,12 @@ def _watched(seen: Counter[str]) -> Any:
 
     identity.defvjp(forward, backward)
     return identity
+
+
+_READERS = {
+    "deconvnet": Passes(1, 1),
+    "guided_backprop": Passes(1, 1),
+    "guided_grad_cam": Passes(2, 1),
+    "deeplift": Passes(6, 4),
+}
+"""DeepLIFT shows image and reference; RevealCancel runs both parts of every kernel, too."""

@@ -120,6 +120,9 @@ def test_passes_are_counted_through_loops_and_flat_batches():
     assert count_passes("integrated_gradients", {"steps": 6, "chunk": 4}, shape, 4) == (8, 6)
     assert count_passes("occlusion", {"window": 4, "stride": 4, "chunk": 8}, shape, 4) == (5, 0)
     assert count_passes("center", {}, shape, 4) == (0, 0)
+    assert count_passes("grad_cam", {}, shape, 4) == (1, 0)  # back to the features only
+    assert count_passes("guided_backprop", {}, shape, 4) == (1, 1)
+    assert count_passes("deeplift", {"rule": "rescale"}, shape, 4) == (2, 1)
 
 
 def test_methods_are_timed_beside_their_own_passes(tmp_path):
