@@ -36,9 +36,9 @@ def count_passes(
     if method in _READERS:
         return _READERS[method]
     seen: Counter[str] = Counter()
-    jax.clear_caches()  # a compiled program of another run would count there
     weights = jax.random.normal(jax.random.key(0), (shape[2], classes))
-    toy = Split(Partial(partial(_features, seen)), Partial(_head, weights))  # Grad-CAM wants parts
+    # In parts for Grad-CAM; a new function each time, so no program compiled before is used.
+    toy = Split(Partial(partial(_features, seen)), Partial(_head, weights))
     image = jax.random.uniform(jax.random.key(1), shape)
     explained = METHODS[method](jax.random.key(2), toy, image, 0, **options)
     jax.block_until_ready(explained.saliency)

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
@@ -59,15 +58,3 @@ def _scale_by_map_adam(b2: float | Scalar) -> optax.GradientTransformation:
         return step, MapAdamState(count, mu, nu)
 
     return optax.GradientTransformation(init, update)  # type: ignore[arg-type]
-
-
-def smoothed(gradient: Float[Array, "rows columns"], sigma: float | Scalar) -> jax.Array:
-    """The gradient averaged over neighbours with Gaussian weights of `sigma` map pixels."""
-
-    def weights(size: int) -> Float[Array, "n n"]:
-        at = jnp.arange(size, dtype=gradient.dtype)
-        kernel = jnp.exp(-((at[:, None] - at[None, :]) ** 2) / (2 * sigma**2))
-        return kernel / kernel.sum(axis=1, keepdims=True)
-
-    rows, columns = (weights(n) for n in gradient.shape)
-    return jnp.einsum("ia,ab,jb->ij", rows, gradient, columns, precision="highest")

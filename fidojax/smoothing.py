@@ -1,11 +1,12 @@
-"""Gaussian blur, shared by the blur infiller and the methods that smooth a mask."""
+"""Gaussian blur, shared by the blur infiller and the methods that smooth a mask or a gradient."""
 
 import functools
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
-from fidojax.types import Image
+from fidojax.types import Image, Scalar
 
 
 def gaussian_blur(image: Image, sigma: float) -> Image:
@@ -32,3 +33,20 @@ def _gaussian(size: int, sigma: float) -> np.ndarray:
     for i in range(size):
         np.add.at(matrix[i], mirrored[i : i + 2 * half + 1], kernel)
     return matrix
+
+
+def smoothed(
+    values: Float[Array, "rows columns"], sigma: float | Scalar
+) -> Float[Array, "rows columns"]:
+    """One channel averaged over neighbours, whose weights have unit sum at the border, too.
+
+    Unlike that of `gaussian_blur`, `sigma` may be traced.
+    """
+
+    def weights(size: int) -> Float[Array, "n n"]:
+        at = jnp.arange(size, dtype=values.dtype)
+        kernel = jnp.exp(-((at[:, None] - at[None, :]) ** 2) / (2 * sigma**2))
+        return kernel / kernel.sum(axis=1, keepdims=True)
+
+    rows, columns = (weights(n) for n in values.shape)
+    return jnp.einsum("ia,ab,jb->ij", rows, values, columns, precision="highest")

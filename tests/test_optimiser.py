@@ -6,7 +6,8 @@ import numpy as np
 import optax
 from scipy.ndimage import gaussian_filter
 
-from fidojax.optimiser import adam, smoothed
+from fidojax.optimiser import adam
+from fidojax.smoothing import smoothed
 
 
 def updates(transformation, gradients):

@@ -4,9 +4,8 @@ Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 20
 1311.2901), in the form of Springenberg et al. 2015, Figure 1c.
 """
 
-import jax.numpy as jnp
-
 from fidojax import rectifier
+from fidojax.methods.attribution import CHANNELS
 from fidojax.names import check_name
 from fidojax.score import SCORES
 from fidojax.types import Classifier, Explanation, Image, PRNGKey, Target
@@ -38,4 +37,4 @@ def deconvnet(
     del key
     check_name("score", score, SCORES)
     info = rectifier.score_gradient(rectifier.deconvnet, classifier, image, target, score)
-    return Explanation(jnp.max(jnp.abs(info.gradient), axis=-1), info)
+    return Explanation(CHANNELS["max"](info.gradient), info)

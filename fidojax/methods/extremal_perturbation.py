@@ -22,11 +22,11 @@ from jaxtyping import Array, Float
 from fidojax import loop as loops
 from fidojax.counterfactual import mix
 from fidojax.names import check_count, check_name
-from fidojax.optimiser import smoothed
 from fidojax.perturbation import PERTURBATIONS, perturb, pyramid
 from fidojax.score import SCORES, probability
 from fidojax.sgd import sgd
 from fidojax.smooth_mask import area_loss, smooth_mask
+from fidojax.smoothing import smoothed
 from fidojax.types import Explanation, Image, Infiller, Logits, Mask, Scalar, Target
 
 VARIANTS = ("preserve", "delete", "dual")

@@ -22,7 +22,7 @@ import optax
 from jaxtyping import Array, Float, Key
 
 from fidojax import loop as loops
-from fidojax import optimiser
+from fidojax import optimiser, smoothing
 from fidojax.counterfactual import mix
 from fidojax.masks import concrete, upsample
 from fidojax.methods import readout
@@ -153,7 +153,7 @@ def fido_loop(
 
         (value, mean), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
         if smooth is not None:
-            grads = optimiser.smoothed(grads, smooth)
+            grads = smoothing.smoothed(grads, smooth)
         state = loops.update(state, grads, adam)
         state = loops.average_tail(state, jax.nn.sigmoid(state.params), steps, average)
         return state, loops.Record(value, mean)

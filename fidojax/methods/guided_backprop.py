@@ -4,10 +4,10 @@ Springenberg, Dosovitskiy, Brox, Riedmiller, "Striving for Simplicity: The All C
 ICLR workshop 2015 (arXiv 1412.6806).
 """
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fidojax import rectifier
+from fidojax.methods.attribution import CHANNELS
 from fidojax.names import check_name
 from fidojax.score import SCORES
 from fidojax.types import Classifier, Explanation, Image, PRNGKey, Target
@@ -39,7 +39,7 @@ def guided_backprop(
     del key
     check_name("score", score, SCORES)
     info = rectifier.score_gradient(rectifier.guided, classifier, image, target, score)
-    return Explanation(jnp.max(jnp.abs(info.gradient), axis=-1), info)
+    return Explanation(CHANNELS["max"](info.gradient), info)
 
 
 def guided_gradient(

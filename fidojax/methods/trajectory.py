@@ -19,8 +19,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fidojax import loop as loops
 from fidojax.names import check_count, check_name
-from fidojax.optimiser import smoothed
 from fidojax.score import log_odds, probability
+from fidojax.smoothing import smoothed
 from fidojax.types import Classifier, Explanation, Image, Mask, Scalar, Target
 
 NORMALISATIONS = ("max", "none")
