@@ -3,24 +3,17 @@
     cat = load("tiny_imagenet40")
     logits = cat.classifier(images)  # "n 64 64 3" in [0, 1] -> "n 40"
 
-Weights are .npz files of plain arrays, one per parameter, named by its path in the network with
-"/" between ("conv1/kernel"; kernels HWIO, batch norm folded into the biases). They are stored as
-float16, read without pickle, and computed with in float32.
+Weights are .npz files of `fidojax.stored`, batch norm folded into the biases.
 """
 
-import functools
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
-from jax.tree_util import Partial
 
-from fidojax import layers
+from fidojax import layers, stored
 from fidojax.names import check_name
 from fidojax.networks import MnistAllConv, ResNet
 from fidojax.types import Classifier
@@ -106,7 +99,7 @@ def load(
         raise ValueError(f'name must be "keras:NAME" or one of {", ".join(SHIPPED)}; got {name!r}')
     shipped = SHIPPED[name]
     path = WEIGHTS / f"{name}.npz" if weights is None else Path(weights)
-    classifier = restore(path, shipped.network)
+    classifier = stored.restore(path, shipped.network)
     if layer is None:
         layer = shipped.layer
     else:
@@ -115,73 +108,7 @@ def load(
     return Pretrained(name, classifier, shipped.labels, shipped.size)
 
 
-def save(path: str | Path, network: nnx.Module) -> None:
-    """Writes the parameters as float16; a network with batch norm is folded first (`fold`)."""
-    graph, params, rest = nnx.split(network, nnx.Param, ...)
-    del graph
-    if jax.tree.leaves(rest):
-        raise ValueError("network holds more than parameters: fold its batch norm before saving")
-    named: dict[str, Any] = {
-        _name(key): np.asarray(leaf[...], np.float16) for key, leaf in nnx.to_flat_state(params)
-    }
-    # An open file, since np.savez appends ".npz" to a name that lacks it.
-    with open(path, "wb") as file:
-        np.savez(file, **named)
-
-
-def restore(path: str | Path, network: Callable[[], nnx.Module]) -> Partial:
-    """The classifier `network()` with the weights of a file that `save` wrote.
-
-    Two calls with the same `network` differ in their arrays only, so a compiled function takes
-    new weights without tracing again. Raises as `load` does.
-    """
-    graph, expected = _skeleton(network)
-    shapes = {_name(key): leaf.shape for key, leaf in nnx.to_flat_state(expected)}
-    arrays = _read(Path(path))
-    if arrays.keys() != shapes.keys():
-        missing = sorted(shapes.keys() - arrays.keys())
-        extra = sorted(arrays.keys() - shapes.keys())
-        raise ValueError(f"weights {path} lack the arrays {missing} and have unknown ones {extra}")
-    for name, array in arrays.items():
-        if array.shape != shapes[name] or not np.issubdtype(array.dtype, np.floating):
-            raise ValueError(
-                f"weights {path}: {name} must be floating with shape {shapes[name]}, "
-                f"got {array.dtype} with shape {array.shape}"
-            )
-        if not np.isfinite(array).all():
-            raise ValueError(f"weights {path}: {name} must be finite")
-    flat = [
-        (key, leaf.replace(jnp.asarray(arrays[_name(key)], jnp.float32)))
-        for key, leaf in nnx.to_flat_state(expected)
-    ]
-    return Partial(_apply, graph, nnx.from_flat_state(flat))
-
-
-def _apply(graph: Any, params: Any, images: Any) -> Any:
-    return nnx.merge(graph, params)(jnp.asarray(images))
-
-
 def _intercepted(intercept: Callable, layer: str, graph: Any, params: Any, images: Any) -> Any:
     network = nnx.merge(graph, params)
     layers.intercept_nnx(network, layer, intercept)
     return network(jnp.asarray(images))
-
-
-@functools.cache
-def _skeleton(network: Callable[[], nnx.Module]) -> tuple[Any, Any]:
-    """Structure and shapes, without drawing weights; the same object each time: no retracing."""
-    return nnx.split(nnx.eval_shape(network))
-
-
-def _name(key: tuple) -> str:
-    return "/".join(str(part) for part in key)
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise FileNotFoundError(f"weights {path}: there is no such file, expected an .npz")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, zipfile.BadZipFile, AttributeError, EOFError, TypeError) as error:
-        raise ValueError(f"weights {path}: expected an .npz of plain arrays") from error

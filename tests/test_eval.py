@@ -13,7 +13,7 @@ from eval.protocols.all_methods import shuffle
 from eval.report import Box, markdown_table
 from eval.run import main
 from eval.store import Store, digest
-from fidojax import pretrained
+from fidojax import pretrained, stored
 from fidojax.networks import MnistAllConv
 
 
@@ -21,7 +21,7 @@ from fidojax.networks import MnistAllConv
 def weights(tmp_path_factory):
     """A file with weights of the MNIST network as they are before training."""
     path = tmp_path_factory.mktemp("network") / "weights.npz"
-    pretrained.save(path, MnistAllConv(nnx.Rngs(3)))
+    stored.save(path, MnistAllConv(nnx.Rngs(3)))
     return path
 
 

@@ -10,7 +10,7 @@ import pytest
 from flax import linen, nnx
 from jax.tree_util import Partial
 
-from fidojax import adapters, cpu, pretrained
+from fidojax import adapters, cpu, pretrained, stored
 from fidojax.methods.grad_cam import grad_cam
 from fidojax.methods.gradient import gradient
 from fidojax.methods.guided_grad_cam import guided_grad_cam
@@ -323,7 +323,7 @@ def test_keras_layers_that_cannot_be_had_are_named():
 def test_shipped_networks_show_their_last_features(name, shape):
     network = pretrained.load(name)
     path = pretrained.WEIGHTS / f"{name}.npz"
-    plain = pretrained.restore(path, pretrained.SHIPPED[name].network)
+    plain = stored.restore(path, pretrained.SHIPPED[name].network)
     assert isinstance(network.classifier, Tapped)
     image = jax.random.uniform(KEY, network.size)
     for rewrite in (lambda c: c, cpu.fast):

@@ -11,7 +11,7 @@ from flax import nnx
 from PIL import Image
 from test_networks import filled
 
-from fidojax import cpu, pretrained
+from fidojax import cpu, pretrained, stored
 from fidojax.networks import MnistAllConv, ResNet
 
 SPEC_LOG_ODDS = "19.1 19.2 25.1 27.1 25.9 20.5 14.6 22.4 23.2 9.0 19.8 11.3 14.5 18.7 11.1"
@@ -24,7 +24,7 @@ def mnist():
 @pytest.fixture
 def file(tmp_path):
     """Random weights of the MNIST network, as `save` writes them."""
-    pretrained.save(tmp_path / "mine.npz", filled(mnist, 3))
+    stored.save(tmp_path / "mine.npz", filled(mnist, 3))
     return tmp_path / "mine.npz"
 
 
@@ -96,7 +96,7 @@ def test_save_and_load_are_inverse(file):
 
 
 def test_new_weights_do_not_retrace(file, tmp_path):
-    pretrained.save(tmp_path / "other.npz", filled(mnist, 4))
+    stored.save(tmp_path / "other.npz", filled(mnist, 4))
     traces = []
 
     @jax.jit
@@ -163,7 +163,7 @@ def test_damaged_file(file, size):
 def test_batch_norm_must_be_folded_before_saving(tmp_path):
     network = filled(lambda: ResNet(3, (4,), (1,), rngs=nnx.Rngs(0)))
     with pytest.raises(ValueError, match="fold"):
-        pretrained.save(tmp_path / "x.npz", network)
+        stored.save(tmp_path / "x.npz", network)
     assert not (tmp_path / "x.npz").exists()
 
 

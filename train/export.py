@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from fidojax import pretrained
+from fidojax import pretrained, stored
 from fidojax.networks import MnistAllConv, ResNet, fold
 from train.pictures import Pictures
 
@@ -33,15 +33,15 @@ def write(config: Any, model: MnistAllConv | ResNet, test: Pictures, command: st
     """Writes NAME.npz and NAME.md into `config.out`; returns the accuracy of the stored weights."""
     plain = fold(model) if isinstance(model, ResNet) else model
     path = config.out / f"{config.name}.npz"
-    pretrained.save(path, plain)
+    stored.save(path, plain)
     if config.name in pretrained.SHIPPED:
         classifier = pretrained.load(config.name, path).classifier
     else:
-        classifier = pretrained.restore(path, lambda: plain)
+        classifier = stored.restore(path, lambda: plain)
 
     trained = np.mean(predict(jax.jit(_full(model)), test.images).argmax(-1) == test.labels)
     guess = predict(jax.jit(classifier), test.images).argmax(-1)
-    stored = float(np.mean(guess == test.labels))
+    accuracy = float(np.mean(guess == test.labels))
     size = " x ".join(map(str, test.images.shape[1:]))
     kib = path.stat().st_size / 1024
     rows = [
@@ -50,7 +50,7 @@ def write(config: Any, model: MnistAllConv | ResNet, test: Pictures, command: st
         f"{type(model).__name__}, {weights(plain):,} weights, {kib:,.0f} KiB as float16.",
         f"Images in [0, 1], {size}, channels last; logits of {len(test.names)} classes.",
         "",
-        f"* Accuracy (top-1, {config.split} split, {len(test.labels):,} pictures): {stored:.2%} "
+        f"* Accuracy (top-1, {config.split} split, {len(test.labels):,} pictures): {accuracy:.2%} "
         f"as stored (float16), {trained:.2%} before folding and rounding.",
         f"* Command: `{without_places(command)}`",
         f"* Seed {config.seed}, {config.epochs} epochs, batch {config.batch}; "
@@ -65,7 +65,7 @@ def write(config: Any, model: MnistAllConv | ResNet, test: Pictures, command: st
         *(f"* {line}" for line in confusions(guess, test)),
     ]
     (config.out / f"{config.name}.md").write_text("\n".join(rows) + "\n")
-    return stored
+    return accuracy
 
 
 def predict(classifier: Callable, images: np.ndarray, batch: int = 128) -> np.ndarray:
