@@ -3,9 +3,9 @@
     python -m benchmarks.methods --json methods.json
     python -m benchmarks.methods --network keras:MobileNetV2 --weights FILE --methods fido rise
 
-A method's floor is what its passes would cost bare: those that are only forward at the price of a
-forward pass, those with a gradient at the price of a gradient, both in flat batches as large as the
-method may use. *ratio* is its time over that floor, all measured in one run.
+Each explains a few pictures at once. Its floor is what its passes would cost bare: those that are
+only forward at the price of a forward pass, those with a gradient at the price of a gradient, both
+in flat batches. *ratio* is its time over that floor, all measured in one run.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ BATCH = 16
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Time every explainer on one picture beside bare passes of the classifier."""
+    """Time every explainer beside bare passes of the classifier."""
 
     network: str = "tiny_imagenet40"
     """What `fidojax.pretrained.load` takes."""
@@ -42,6 +42,8 @@ class Config:
     """Weights file of a Keras network; random weights if not given."""
     methods: tuple[str, ...] = ()
     """Rows of `eval.methods.settings`; all of them if not given."""
+    pictures: int = 8
+    """Explained at once."""
     repeats: int = 3
     rounds: int = 2
     clock: Literal["wall", "cpu"] = "wall"
@@ -51,12 +53,12 @@ class Config:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One method on one picture.
+    """One method.
 
     Attributes:
-        forward, backward: pictures through the classifier, see `eval.counting.Passes`.
+        forward, backward: pictures through the classifier per map, see `eval.counting.Passes`.
         seconds: per map, through `explain_batch`.
-        floor: seconds of its passes alone; None where it makes none.
+        floor: seconds per map of its passes alone; None where it makes none.
         ratio: seconds / floor.
     """
 
@@ -77,17 +79,19 @@ def bare_forward(classifier: Classifier, images):
 def measure(config: Config, name: str, setting: Setting, model: pretrained.Pretrained) -> Row:
     """The row of one method."""
     passes = count_passes(setting.method, setting.options, model.size, len(model.labels))
-    picture = np.random.default_rng(0).random((1, *model.size), np.float32)
+    count = config.pictures
+    pictures = np.random.default_rng(0).random((count, *model.size), np.float32)
     alone = passes.forward - passes.backward
-    forward_batch, backward_batch = (min(BATCH, n) for n in (alone, passes.backward))
+    forward_batch, backward_batch = (min(BATCH, count * n) for n in (alone, passes.backward))
 
     def explain():
         return explain_batch(
-            setting.method, model.classifier, picture, [0], options=setting.options, micro_batch=1
-        ).saliency
+            setting.method, model.classifier, pictures, [0] * count, options=setting.options,
+            micro_batch=count,
+        ).saliency  # fmt: skip
 
-    some = np.repeat(picture, max(forward_batch, 1), 0)
-    more = np.repeat(picture, max(backward_batch, 1), 0)
+    some = np.resize(pictures, (max(forward_batch, 1), *model.size))
+    more = np.resize(pictures, (max(backward_batch, 1), *model.size))
     targets = np.zeros(len(more), np.int32)
     calls = [
         explain,
@@ -99,6 +103,7 @@ def measure(config: Config, name: str, setting: Setting, model: pretrained.Pretr
     if passes.forward:
         floor = alone * forward / max(forward_batch, 1)
         floor += passes.backward * backward / max(backward_batch, 1)
+    seconds /= count
     ratio = None if floor is None else seconds / floor
     return Row(name, passes.forward, passes.backward, seconds, floor, ratio)
 

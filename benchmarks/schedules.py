@@ -135,7 +135,9 @@ def main(config: Config) -> None:
                 task = bar.add_task(f"{schedule}, {infill}, {mode}, seed {seed}")
                 tell = partial(_tell, bar, task)
                 maps.append(
-                    explain(network.classifier, chosen, targets, options, config, seed, tell)
+                    explain(
+                        network.classifier, chosen, targets, infill, options, config, seed, tell
+                    )  # fmt: skip
                 )
                 bar.remove_task(task)
             values = measure(network.classifier, chosen, targets, maps, options, config.samples)
@@ -198,6 +200,7 @@ def explain(
     classifier: Classifier,
     chosen: Sequence[Picture],
     targets: Sequence[int],
+    infill: str,
     options: Mapping[str, Any],
     config: Config,
     seed: int,
@@ -209,7 +212,9 @@ def explain(
     for start in range(0, len(chosen), config.micro_batch):
         rows = slice(start, start + config.micro_batch)
         ids = [picture.id for picture in chosen[rows]]
-        settings = {name: repr(value) for name, value in sorted(options.items())}
+        # The infiller by its name: its repr holds an address, which differs in every process.
+        named = {**options, "infill": infill}
+        settings = {name: repr(value) for name, value in sorted(named.items())}
         key = json.dumps([weights.hexdigest(), settings, seed, config.micro_batch, ids])
         path = config.out / "maps" / f"{hashlib.sha256(key.encode()).hexdigest()[:20]}.npy"
         if not path.exists():

@@ -4,10 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from scipy.ndimage import gaussian_filter
 
+from fidojax import fido, smoothing
 from fidojax.optimiser import adam
 from fidojax.smoothing import smoothed
+from infillers import mean
 
 
 def updates(transformation, gradients):
@@ -44,3 +47,12 @@ def test_smoothing_is_a_gaussian_average():
     inner = (slice(6, -6), slice(6, -6))
     np.testing.assert_allclose(smoothed(gradient, 0.7)[inner], expected[inner], atol=1e-5)
     np.testing.assert_allclose(smoothed(jnp.ones((5, 7)), 1.3), 1.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("side", "sigma"), [(8, 2.0), (12, 3.0)])
+def test_fido_smooths_by_a_share_of_its_maps_side(monkeypatch, planted, side, sigma):
+    seen = []
+    monkeypatch.setattr(smoothing, "smoothed", lambda values, s: seen.append(s) or values)
+    image = jnp.zeros((12, 12, 3))
+    fido(jax.random.key(0), planted, image, 0, infill=mean(), size=side, smooth=0.25, steps=1)
+    assert seen == [sigma]

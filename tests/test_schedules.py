@@ -5,7 +5,9 @@ import json
 import numpy as np
 import PIL.Image
 import pytest
+from jax.tree_util import Partial
 
+import infillers
 from benchmarks import schedules
 from fidojax import pretrained
 
@@ -46,10 +48,14 @@ def test_rows_are_the_means_over_the_stored_maps(tmp_path, folder, capsys, monke
     total = (own["on"] + short["on"]) / 2
     assert total == pytest.approx((both > 0.5).mean(), abs=1e-6)
     assert "short" in capsys.readouterr().out
-    # A second run computes no map again.
+    # A second run, whose infiller lies at another address, computes no map again.
+    infill = infillers.mean()
+    moved = Partial(lambda *args: infill(*args))
+    monkeypatch.setitem(schedules.INFILLERS, "mean", lambda: moved)
     before = {file: file.stat().st_mtime_ns for file in files}
     schedules.main(config(tmp_path, folder))
-    assert before == {file: file.stat().st_mtime_ns for file in files}
+    now = (tmp_path / "out" / "maps").iterdir()
+    assert before == {file: file.stat().st_mtime_ns for file in now}
     again = json.loads((tmp_path / "out" / "table.json").read_text("utf-8"))
     assert again == table
 

@@ -83,7 +83,8 @@ def fido_loop(
         schedule: "linear" to 0 (the authors'), "cosine" to 0, or "constant".
         b2: Adam's second decay.
         scale: Adam's second moment, of each "pixel" (the authors') or of the whole "map".
-        smooth: when given, sigma in map pixels of a Gaussian average of each gradient.
+        smooth: when given, sigma of a Gaussian average of each gradient, as a share of the
+            optimised map's shorter side.
         temperature: of the Concrete relaxation.
         final_temperature: anneals the temperature geometrically to this value when given.
         warmup: the regularisers' weight rises linearly from 0 to full over so many steps.
@@ -153,7 +154,7 @@ def fido_loop(
 
         (value, mean), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
         if smooth is not None:
-            grads = smoothing.smoothed(grads, smooth)
+            grads = smoothing.smoothed(grads, smooth * min(grads.shape))
         state = loops.update(state, grads, adam)
         state = loops.average_tail(state, jax.nn.sigmoid(state.params), steps, average)
         return state, loops.Record(value, mean)
