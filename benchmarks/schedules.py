@@ -22,10 +22,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 from rich.console import Console
 from rich.progress import Progress
 
+from eval.boxes import outside
 from fidojax import presets, pretrained
 from fidojax.data import IMAGENET_CROP, Picture, pictures
 from fidojax.masks import total_variation
@@ -137,7 +138,7 @@ def main(config: Config) -> None:
                 maps.append(
                     explain(
                         network.classifier, chosen, targets, infill, options, config, seed, tell
-                    )  # fmt: skip
+                    )
                 )
                 bar.remove_task(task)
             values = measure(network.classifier, chosen, targets, maps, options, config.samples)
@@ -283,16 +284,6 @@ def _judge(
         total_variation(keep),
         mixture(*args, **options).probability,
     )
-
-
-def outside(on: Bool[np.ndarray, "h w"], boxes: np.ndarray | None) -> float:
-    """Share of the chosen pixels outside the union of the boxes; nan without boxes or pixels."""
-    if boxes is None or not on.any():
-        return float("nan")
-    inside = np.zeros_like(on)
-    for top, left, bottom, right in boxes:
-        inside[top:bottom, left:right] = True
-    return float((on & ~inside).sum() / on.sum())
 
 
 def markdown(rows: Sequence[Row]) -> str:

@@ -47,8 +47,9 @@ def _interval(samples: tuple[np.ndarray, ...], statistic: str) -> Interval:
         return Interval(value, float("nan"), float("nan"))
     # A given seed, so that the tables of the same results are the same. In small batches, since
     # each takes so many copies of the sample.
+    options = {"batch": 500, "random_state": np.random.default_rng(0)}
     found = bootstrap(
         samples, compute, paired=len(samples) > 1, vectorized=True, n_resamples=RESAMPLES,
-        method="percentile", batch=500, random_state=np.random.default_rng(0),
+        method="percentile", **options,
     )  # fmt: skip
     return Interval(value, *map(float, found.confidence_interval))

@@ -151,7 +151,7 @@ def triptychs(path: Path, rows: Sequence[Triptych], columns: int = 2) -> None:
 
 
 class Panel(NamedTuple):
-    """A picture with its caption and its maps by method."""
+    """A picture with its caption, and by name its maps "h w" or further pictures "h w c"."""
 
     image: np.ndarray
     caption: str
@@ -180,6 +180,9 @@ def panels(path: Path, columns: Sequence[Panel], side: float = 0.9) -> None:
         column[0].imshow(np.clip(panel.image.squeeze(), 0, 1), "gray")
         column[0].set_title(panel.caption[:16], fontsize=6)
         for axis, saliency in zip(column[1:], panel.maps.values(), strict=True):
+            if saliency.ndim == 3:
+                axis.imshow(np.clip(saliency.squeeze(), 0, 1), "gray")
+                continue
             signed = bool(saliency.min() < 0)
             values, _ = normalise(saliency, symmetric=signed)
             axis.imshow(values, DIVERGING if signed else SEQUENTIAL, vmin=0, vmax=1)

@@ -49,10 +49,22 @@ def test_smoothing_is_a_gaussian_average():
     np.testing.assert_allclose(smoothed(jnp.ones((5, 7)), 1.3), 1.0, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("side", "sigma"), [(8, 2.0), (12, 3.0)])
-def test_fido_smooths_by_a_share_of_its_maps_side(monkeypatch, planted, side, sigma):
+@pytest.mark.parametrize(
+    ("options", "sigmas"),
+    [
+        ({"smooth": 0.25}, [2.0, 2.0, 2.0]),
+        ({"smooth": 0.5, "final_smooth": 0.125}, [4.0, 2.0, 1.0]),
+    ],
+)
+def test_fido_smooths_by_a_share_of_its_maps_side(monkeypatch, planted, options, sigmas):
     seen = []
-    monkeypatch.setattr(smoothing, "smoothed", lambda values, s: seen.append(s) or values)
+
+    def record(values, sigma):
+        jax.debug.callback(lambda s: seen.append(float(s)), sigma, ordered=True)
+        return values
+
+    monkeypatch.setattr(smoothing, "smoothed", record)
     image = jnp.zeros((12, 12, 3))
-    fido(jax.random.key(0), planted, image, 0, infill=mean(), size=side, smooth=0.25, steps=1)
-    assert seen == [sigma]
+    fido(jax.random.key(0), planted, image, 0, infill=mean(), size=8, steps=3, **options)
+    jax.effects_barrier()
+    np.testing.assert_allclose(seen, sigmas, rtol=1e-6)

@@ -67,12 +67,3 @@ def test_tuned_and_reported_pictures_are_disjoint(tmp_path, folder):
         for part in ("tune", "report")
     }
     assert len(chosen["tune"] | chosen["report"]) == 6
-
-
-def test_outside_is_the_share_of_the_map_outside_all_boxes():
-    on = np.zeros((4, 6), bool)
-    on[0, 0] = on[1, 1] = on[3, 5] = True
-    boxes = np.array([[0, 0, 2, 2], [0, 1, 1, 3]])
-    assert schedules.outside(on, boxes) == pytest.approx(1 / 3)
-    assert np.isnan(schedules.outside(on, None))
-    assert np.isnan(schedules.outside(np.zeros((4, 6), bool), boxes))

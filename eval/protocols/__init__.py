@@ -3,11 +3,15 @@
 from collections.abc import Callable
 
 from eval.protocols.all_methods import all_methods
+from eval.protocols.fido_infills import fido_infills
 from eval.protocols.fido_photos import fido_photos
 from eval.protocols.vdsm_background import vdsm_background
+from eval.protocols.vdsm_vae import vdsm_vae
 
 PROTOCOLS: dict[str, Callable[..., None]] = {
     "vdsm-background": vdsm_background,
+    "vdsm-vae": vdsm_vae,
     "fido-photos": fido_photos,
+    "fido-infills": fido_infills,
     "all-methods": all_methods,
 }

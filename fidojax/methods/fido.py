@@ -56,6 +56,7 @@ def fido_loop(
     b2: float | Scalar = 0.999,
     scale: str = "pixel",
     smooth: float | Scalar | None = None,
+    final_smooth: float | Scalar | None = None,
     temperature: float | Scalar = 0.1,
     final_temperature: float | Scalar | None = None,
     warmup: int = 30,
@@ -85,6 +86,7 @@ def fido_loop(
         scale: Adam's second moment, of each "pixel" (the authors') or of the whole "map".
         smooth: when given, sigma of a Gaussian average of each gradient, as a share of the
             optimised map's shorter side.
+        final_smooth: anneals that share geometrically to this value when given.
         temperature: of the Concrete relaxation.
         final_temperature: anneals the temperature geometrically to this value when given.
         warmup: the regularisers' weight rises linearly from 0 to full over so many steps.
@@ -112,6 +114,7 @@ def fido_loop(
         "constant": learning_rate,
     }[schedule]
     end = temperature if final_temperature is None else final_temperature
+    fine = smooth if final_smooth is None else final_smooth
     adam = optimiser.adam(rate, b2, scale)
 
     def init(key, classifier, image, target):
@@ -132,7 +135,8 @@ def fido_loop(
         else:
             noise = jax.random.logistic(noise_key, (samples, *shape), image.dtype)
         now = state.step.astype(image.dtype)
-        heat = temperature * (end / temperature) ** (now / max(steps - 1, 1))
+        part = now / max(steps - 1, 1)
+        heat = temperature * (end / temperature) ** part
         weight = jnp.minimum(now / warmup, 1.0) if warmup else 1.0
 
         def loss(theta):
@@ -154,7 +158,8 @@ def fido_loop(
 
         (value, mean), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
         if smooth is not None:
-            grads = smoothing.smoothed(grads, smooth * min(grads.shape))
+            sigma = min(grads.shape) * smooth * (fine / smooth) ** part
+            grads = smoothing.smoothed(grads, sigma)
         state = loops.update(state, grads, adam)
         state = loops.average_tail(state, jax.nn.sigmoid(state.params), steps, average)
         return state, loops.Record(value, mean)
