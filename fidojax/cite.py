@@ -27,6 +27,8 @@ USES = {
     "blur": ("fido", "bbmp"),
     "random": ("fido", "realtime"),
     "local": ("fido",),
+    "vae": ("fido", "vdsm", "vae"),
+    "ca": ("fido", "ca_gan"),
     "occlusion": ("occlusion",),
     "pda": ("pda", "vdsm"),
     "prediction_difference": ("pda",),

@@ -39,7 +39,7 @@ fast: dict[str, Any] = {
     "final_temperature": 0.2,
     "b2": 0.99,
     "scale": "map",
-    "smooth": 0.07,
+    "smooth": 0.1,
     "final_smooth": 0.02,
     "antithetic": True,
     "warmup": 6,

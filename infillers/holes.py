@@ -2,9 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
+from fidojax.names import check_count
 from fidojax.types import Mask, PRNGKey, Scalar
 
 
@@ -19,16 +19,24 @@ def random_pixels(key: PRNGKey, shape: tuple[int, int], keep: float | Scalar = 0
 def rectangle(
     key: PRNGKey, shape: tuple[int, int], sides: tuple[int, int] | Int[Array, "2"]
 ) -> Mask:
-    """One hole of `sides` (height, width) at a uniform place fully inside; sides may be traced."""
+    """One hole of `sides` (height, width) at a uniform place fully inside.
+
+    The sides are at least 1 and at most the picture's; they may be traced.
+    """
     top, left = jax.random.randint(key, (2,), 0, jnp.asarray(shape) - jnp.asarray(sides) + 1)
     return box(shape, top, left, sides)
 
 
 def centred(shape: tuple[int, int], part: float = 0.25) -> Mask:
-    """One centred hole of the picture's own proportions that takes `part` of its area."""
-    sides = np.rint(np.sqrt(part) * np.asarray(shape)).astype(int)
-    top, left = (np.asarray(shape) - sides) // 2
-    return box(shape, top, left, sides)
+    """One centred hole of the picture's own proportions that takes `part` of its area.
+
+    Raises:
+        ValueError: part is not in (0, 1].
+    """
+    if not 0 < part <= 1:
+        raise ValueError(f"part is {part}, expected a share of the area in (0, 1]")
+    height, width = (round(part**0.5 * side) for side in shape)
+    return box(shape, (shape[0] - height) // 2, (shape[1] - width) // 2, (height, width))
 
 
 def free_form(
@@ -46,20 +54,23 @@ def free_form(
         bends: straight parts of each line.
         width: range of a line's width, as a share of the shorter side.
         length: range of a straight part's length, as a share of the shorter side.
+
+    Raises:
+        ValueError: strokes or bends is below 1.
     """
-    place_key, turn_key, length_key, width_key = jax.random.split(key, 4)
+    check_count(strokes=strokes, bends=bends)
+    # One draw for all, since each costs most of a second to compile on the CPU.
+    draws = jax.random.uniform(key, (strokes, 3 + 2 * bends))
+    place, thick, turns, reach = jnp.split(draws, (2, 3, 3 + bends), axis=1)
     side = min(shape)
-    start = jax.random.uniform(place_key, (strokes, 1, 2)) * jnp.asarray(shape)
+    start = place[:, None] * jnp.asarray(shape)
     # A line wanders: each part turns by up to 72 degrees from the one before.
-    turns = jax.random.uniform(turn_key, (strokes, bends), minval=-1.0, maxval=1.0)
-    turns = turns * jnp.where(jnp.arange(bends) == 0, jnp.pi, 0.4 * jnp.pi)
+    turns = (2 * turns - 1) * jnp.where(jnp.arange(bends) == 0, jnp.pi, 0.4 * jnp.pi)
     angle = jnp.cumsum(turns, axis=1)
-    low, high = length
-    reach = side * jax.random.uniform(length_key, (strokes, bends, 1), minval=low, maxval=high)
+    reach = side * (length[0] + (length[1] - length[0]) * reach[..., None])
     parts = reach * jnp.stack([jnp.sin(angle), jnp.cos(angle)], axis=-1)
     ends = jnp.concatenate([start, start + jnp.cumsum(parts, axis=1)], axis=1)
-    low, high = width
-    radius = 0.5 * side * jax.random.uniform(width_key, (strokes, 1), minval=low, maxval=high)
+    radius = 0.5 * side * (width[0] + (width[1] - width[0]) * thick)
     near = _distance(shape, ends[:, :-1].reshape(-1, 2), parts.reshape(-1, 2))
     touched = near <= jnp.repeat(radius, bends)[:, None, None]
     return 1.0 - jnp.any(touched, axis=0).astype(jnp.float32)

@@ -5,7 +5,13 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import pytest
+from flax import nnx
 from jax.tree_util import Partial
+
+import infillers
+from fidojax import stored
+from infillers.ca_generator import Generator
+from infillers.natural_vae import NaturalVAE
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -17,12 +23,37 @@ def compiled_programs_go():
     jax.clear_caches()
 
 
+@pytest.fixture(scope="module")
+def quick_compile():
+    """Programs of this module compile with few optimisations, in two thirds of the time.
+
+    For modules of small programs, whose tests spend nearly all their time compiling:
+    `pytestmark = pytest.mark.usefixtures("quick_compile")`.
+    """
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture
 def shared() -> Path:
     """The folder with reference data and weights, which is no part of the project."""
     if not SHARED.is_dir():
         pytest.skip("needs the reference data in ../shared")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """The learned infillers by name, with networks that compile in a moment."""
+    folder = tmp_path_factory.mktemp("weights")
+    networks = {
+        "vae": NaturalVAE((4, 4, 4), 2, (2,), norm=False, rngs=nnx.Rngs(0)),
+        "ca": Generator(2, (2,), rngs=nnx.Rngs(0)),
+    }
+    for name, network in networks.items():
+        stored.save(folder / f"{name}.npz", network)
+    return {name: infillers.INFILLERS[name](folder / f"{name}.npz", size=8) for name in networks}
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from fidojax import cpu, pretrained, rectifier
 from fidojax.methods.deconvnet import deconvnet
 from fidojax.methods.guided_backprop import guided_backprop, guided_gradient
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 KEY = jax.random.key(0)
 METHODS = {"deconvnet": deconvnet, "guided": guided_backprop}
 X = jnp.arange(16.0).reshape(4, 4, 1)

@@ -22,6 +22,8 @@ from fidojax.sgd import sgd
 from fidojax.smooth_mask import area_loss, smooth_mask
 from infillers import mean
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 KEY = jax.random.key(0)
 
 

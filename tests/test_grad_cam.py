@@ -17,6 +17,8 @@ from fidojax.methods.guided_grad_cam import guided_grad_cam
 from fidojax.run import explain_batch
 from fidojax.split import Split, Tapped
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 os.environ.setdefault("KERAS_BACKEND", "jax")
 KEY = jax.random.key(0)
 IMAGES = jnp.asarray(np.random.default_rng(0).random((4, 8, 8, 3), np.float32))

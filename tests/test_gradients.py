@@ -18,6 +18,8 @@ from fidojax.methods.smoothgrad import smoothgrad, smoothgrad_squared, vargrad
 from fidojax.run import explain_batch
 from infillers import mean, random
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 KEY = functools.partial(jax.random.key, 0)
 relu = jax.nn.relu
 

@@ -9,6 +9,8 @@ from skimage.filters import gaussian
 import infillers
 from infillers.mean import IMAGENET_MEAN
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 ROWS = {
     "mean": infillers.mean(),
     "black": infillers.mean(0.0),
@@ -16,6 +18,7 @@ ROWS = {
     "random": infillers.random(),
     "local": infillers.local(5),
 }
+LEARNED = ("vae", "ca")
 LEAKS = {"blur"}
 """By definition these look at dropped pixels."""
 
@@ -30,13 +33,18 @@ def mask():
     return jax.random.bernoulli(jax.random.key(2), 0.4, (16, 20)).astype(jnp.float32)
 
 
+@pytest.fixture
+def rows(small):
+    return ROWS | small
+
+
 def test_every_infiller_is_in_the_table():
-    assert set(infillers.INFILLERS) <= set(ROWS)
+    assert set(infillers.INFILLERS) <= {*ROWS, *LEARNED}
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_shape_range_jit_and_same_key_same_infill(name, image, mask):
-    infill = ROWS[name]
+@pytest.mark.parametrize("name", [*ROWS, *LEARNED])
+def test_shape_range_jit_and_same_key_same_infill(name, image, mask, rows):
+    infill = rows[name]
     plain = infill(jax.random.key(0), image, mask)
     assert plain.shape == image.shape
     assert plain.dtype == image.dtype
@@ -46,26 +54,26 @@ def test_shape_range_jit_and_same_key_same_infill(name, image, mask):
     np.testing.assert_allclose(plain, compiled, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_works_on_grey_pictures_and_under_vmap(name, image, mask):
+@pytest.mark.parametrize("name", [*ROWS, *LEARNED])
+def test_works_on_grey_pictures_and_under_vmap(name, image, mask, rows):
     grey = image[..., :1]
     keys = jax.random.split(jax.random.key(0), 3)
-    batch = jax.vmap(ROWS[name], in_axes=(0, None, None))(keys, grey, mask)
+    batch = jax.vmap(rows[name], in_axes=(0, None, None))(keys, grey, mask)
     assert batch.shape == (3, 16, 20, 1)
-    np.testing.assert_allclose(batch[1], ROWS[name](keys[1], grey, mask), atol=1e-6)
+    np.testing.assert_allclose(batch[1], rows[name](keys[1], grey, mask), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", [n for n in ROWS if n not in LEAKS])
-def test_looks_at_kept_pixels_only(name, image, mask):
+@pytest.mark.parametrize("name", [n for n in (*ROWS, *LEARNED) if n not in LEAKS])
+def test_looks_at_kept_pixels_only(name, image, mask, rows):
     """Whatever the dropped pixels were, the infill is the same to the bit."""
-    infill = ROWS[name]
+    infill = rows[name]
     key = jax.random.key(0)
     changed = jnp.where(mask[..., None] == 1, image, 0.777)
     np.testing.assert_array_equal(infill(key, image, mask), infill(key, changed, mask))
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_new_constants_do_not_retrace(name, image, mask):
+@pytest.mark.parametrize("name", [*ROWS, *LEARNED])
+def test_new_constants_do_not_retrace(name, image, mask, rows):
     traces = 0
 
     @jax.jit
@@ -75,7 +83,7 @@ def test_new_constants_do_not_retrace(name, image, mask):
         return infill(jax.random.key(0), image, mask)
 
     for _ in range(3):
-        run(jax.tree.map(lambda leaf: leaf * 0.9, ROWS[name]), image)
+        run(jax.tree.map(lambda leaf: leaf * 0.9, rows[name]), image)
     assert traces == 1
 
 

@@ -11,6 +11,8 @@ from fidojax.counterfactual import mix
 from fidojax.masks import bernoulli, concrete, total_variation, upsample
 from fidojax.objective import minimised
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 W = jnp.array([1.0, -2.0, 3.0, 0.5])
 X = jnp.array([1.0, 1.0, 2.0, 4.0])
 X_HAT = jnp.array([0.0, 1.0, -1.0, 2.0])

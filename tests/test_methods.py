@@ -13,8 +13,11 @@ import fidojax
 from fidojax import presets
 from fidojax.methods import LOOPS, METHODS
 from fidojax.methods.fido import sampled_objective
+from fidojax.score import log_odds
 from fidojax.split import Split
 from infillers import INFILLERS, local, mean, random
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 QUICK = {"infill": mean(0.0), "steps": 40}
 FIDO = QUICK | {"size": 12, "tv": 0.0, "learning_rate": 0.2, "lam": 0.1}
@@ -164,13 +167,29 @@ def test_same_key_same_map_and_another_key_another(name, planted, image):
 
 @pytest.mark.parametrize("name", TAKES_INFILL)
 @pytest.mark.parametrize("infill", [*INFILLERS])
-def test_every_method_takes_every_infiller(name, infill, planted, image):
+def test_every_method_takes_every_infiller(name, infill, planted, image, small):
     known = inspect.signature(METHODS[ROWS[name][0]]).parameters
     few = {option: 4 for option in ("steps", "samples") if option in known}
-    explanation = explain(name, planted, image, infill=INFILLERS[infill](), **few)
+    made = small[infill] if infill in small else INFILLERS[infill]()
+    explanation = explain(name, planted, image, infill=made, **few)
     assert bool(jnp.all(jnp.isfinite(explanation.saliency)))
     reference = getattr(explanation.info, "reference", image)
     assert reference.shape == image.shape
+
+
+@pytest.mark.parametrize(("threshold", "shown"), [(0.5, 1.0), (0.6, 1.0), (0.7, 0.0)])
+def test_bbmps_infiller_is_shown_what_the_mask_keeps_at_the_threshold(
+    planted, image, threshold, shown
+):
+    """BBMP-CA: the picture mixes by the soft mask, but the infiller sees mask >= tau."""
+
+    def infill(key, image, mask):
+        return jnp.broadcast_to(mask[..., None], image.shape)
+
+    options = {"infill": Partial(infill), "start": 0.6, "steps": 1, "threshold": threshold}
+    history = METHODS["bbmp"](jax.random.key(0), planted, image, 0, **options).info.objective
+    seen = planted((0.6 * image + 0.4 * shown)[None])
+    np.testing.assert_allclose(history[0], -log_odds(seen, 0)[0], rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ROWS)

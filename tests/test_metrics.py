@@ -14,6 +14,8 @@ from jax.tree_util import Partial
 import infillers
 from fidojax.metrics import METRICS, expected_objective, mixture, preservation, removal, sufficiency
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 SIDE = 5
 BLACK = infillers.mean(0.0)
 

@@ -24,6 +24,8 @@ from fidojax.methods.nonlinear import (
 from fidojax.methods.trajectory import LEVELS, masked, masked_map
 from fidojax.viz_nonlinear import linear_and_nonlinear, removal, snapshots, trajectories
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 KEY = jax.random.key(0)
 BOTH = {"nonlinear": nonlinear_saliency, "linear": linear_saliency}
 

@@ -12,6 +12,8 @@ from fidojax.optimiser import adam
 from fidojax.smoothing import smoothed
 from infillers import mean
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 def updates(transformation, gradients):
     state = transformation.init(gradients[0])

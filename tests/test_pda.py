@@ -12,6 +12,8 @@ from fidojax.gaussian import fit_patch_gaussian, sample_patches
 from fidojax.methods.pda import pda
 from fidojax.methods.prediction_difference import log2_odds, prediction_difference
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 KEY = jax.random.key(0)
 
 

@@ -17,6 +17,8 @@ from fidojax import loop as loops
 from fidojax import moments
 from fidojax.methods.rise import contributions, draw_mask, rise, rise_loop
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 KEY = jax.random.key(0)
 
 

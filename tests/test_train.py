@@ -17,7 +17,7 @@ import pytest
 
 pytest.importorskip("orbax.checkpoint")
 
-from train import augment, classifier, export, pictures
+from train import augment, card, classifier, export, pictures
 from train.classifier_step import Phase, at, optimiser
 from train.loop import Stopped, fit, same_settings
 
@@ -226,6 +226,6 @@ def test_card_pieces(tmp_path):
     test = pictures.Pictures(np.zeros((4, 1, 1, 3), np.uint8), np.array([0, 0, 1, 1]), ("a", "b"))
     assert export.confusions(np.array([1, 0, 1, 1]), test) == ["a: b, 1 of 2"]
     (tmp_path / "m.csv").write_text("step,seconds\n1,10\n2,30\n3,5\n4,7\n")
-    assert export.wall(tmp_path / "m.csv") == 37
+    assert card.wall(tmp_path / "m.csv") == 37
     command = "python -m train.classifier mnist --data-dir /a/b --out /c --seed 1"
-    assert export.without_places(command).endswith("mnist --data-dir D --out DIR --seed 1")
+    assert card.without_places(command).endswith("mnist --data-dir D --out DIR --seed 1")

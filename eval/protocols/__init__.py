@@ -5,6 +5,7 @@ from collections.abc import Callable
 from eval.protocols.all_methods import all_methods
 from eval.protocols.fido_infills import fido_infills
 from eval.protocols.fido_photos import fido_photos
+from eval.protocols.infill_recovery import infill_recovery
 from eval.protocols.vdsm_background import vdsm_background
 from eval.protocols.vdsm_vae import vdsm_vae
 
@@ -13,5 +14,6 @@ PROTOCOLS: dict[str, Callable[..., None]] = {
     "vdsm-vae": vdsm_vae,
     "fido-photos": fido_photos,
     "fido-infills": fido_infills,
+    "infill-recovery": infill_recovery,
     "all-methods": all_methods,
 }

@@ -1,6 +1,6 @@
 """Infill quality: does the class come back when holes in its pictures are filled in?
 
-    python -m eval.run infill-recovery --data-dir ../shared/data/tensorflow_datasets --out runs/infill
+    python -m eval.run infill-recovery --data-dir DATA --out runs/infill
 
 FIDO's Figure 16 (the class's probability after infill, box plots over random masks) and Figure 3 (a
 centred mask, as a gallery), for more kinds of holes and more shares of kept pixels; beside them the
@@ -12,10 +12,12 @@ run goes on when started again. Processes with different --infill may fill one -
 with all of them writes report and figures.
 """
 
-from collections.abc import Callable
+import contextlib
+import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -23,42 +25,48 @@ import rich
 from jax.tree_util import Partial
 from rich.console import Console
 
-from eval.infill_figures import boxes, curves, gallery
-from eval.infill_report import TRUTH, Results, report
+from eval.infill_figures import box_plots, curves, gallery
+from eval.infill_report import NUMBERS, TRUTH, Results, write_report
 from eval.report import progress_bars
 from eval.store import Store, digest
 from fidojax import image_keys, pretrained
 from fidojax.cpu import fast
 from fidojax.data import BadPicture, pictures
-from fidojax.metrics import infill_quality
-from fidojax.types import Infiller, Mask, PRNGKey
+from fidojax.metrics.infill_quality import infill_quality
+from fidojax.types import Infiller
 from infillers import INFILLERS
 from infillers.holes import centred, free_form, random_pixels
 
-Draw = Callable[[PRNGKey, tuple[int, int]], Mask]
-
 
 class Holes(NamedTuple):
-    """A kind of holes: its name in tables and figures, and how to draw it."""
+    """A kind of holes: its name in tables and figures, and a function of key and shape."""
 
     title: str
-    draw: Draw
+    draw: Partial
 
 
 RATES = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Shares of kept pixels of the curve."""
 
 
-def _random(keep: float) -> Draw:
+def _random(keep, key, shape):
     # Of one key, so that the pixels kept at a low rate are kept at all higher ones.
-    return lambda key, shape: random_pixels(key, shape, keep)
+    return random_pixels(key, shape, keep)
+
+
+def _box(key, shape):
+    return centred(shape)
 
 
 HOLES = {
-    "random-0.5": Holes("50% random pixels", _random(0.5)),
-    "box": Holes("centred box of a quarter", lambda key, shape: centred(shape)),
-    "strokes": Holes("free-form strokes", lambda key, shape: free_form(key, shape)),
-    **{f"random-{r}": Holes(f"{r:.0%} random pixels", _random(r)) for r in RATES if r != 0.5},
+    "random-0.5": Holes("50% random pixels", Partial(_random, 0.5)),
+    "box": Holes("centred box of a quarter", Partial(_box)),
+    "strokes": Holes("free-form strokes", Partial(free_form)),
+    **{
+        f"random-{rate}": Holes(f"{rate:.0%} random pixels", Partial(_random, rate))
+        for rate in RATES
+        if rate != 0.5
+    },
 }
 PANELS = ("random-0.5", "box", "strokes")
 """The kinds that are compared in tables and shown in galleries."""
@@ -72,7 +80,7 @@ def infill_recovery(
     data_dir: Path | None = None,
     classifier: str = "tiny_imagenet40",
     weights: Path | None = None,
-    infill: tuple[str, ...] = tuple(INFILLERS),
+    infill: tuple[str, ...] = (),
     limit: int = 500,
     batch: int = 32,
     seed: int = 0,
@@ -85,14 +93,16 @@ def infill_recovery(
         data_dir: where TFDS sets lie prepared.
         classifier: a name for `fidojax.pretrained.load`.
         weights: a file with other weights for it.
-        infill: names of infillers; NAME:WEIGHTS for a learned one with other weights than shipped.
+        infill: names of infillers, all if none is given; NAME:VALUE for another value of its first
+            argument: weights of a learned one, or say local:5, FIDO's window of 15 of 224 pixels
+            brought to 64.
         limit: so many pictures, drawn at random.
         batch: pictures per compiled call.
         seed: seeds the choice of the pictures, the holes and the infillers.
     """
     console = rich.get_console()
     model = pretrained.load(classifier, weights)
-    fills = _infillers(infill, console)
+    fills = _infillers(infill or tuple(INFILLERS), console)
     ids, shown, labels = _read(images, model.size, data_dir, limit, seed, console)
     seen = np.concatenate(
         [_logits(model.classifier, shown[i : i + batch]) for i in range(0, len(shown), batch)]
@@ -100,47 +110,158 @@ def infill_recovery(
     if labels.max() >= seen.shape[1]:
         raise ValueError(f"{images} has more classes than {classifier}, {seen.shape[1]}")
     right = seen.argmax(axis=1) == labels
+    chosen = np.flatnonzero(right)[:SHOWN]
     store = Store(
         out,
         {
             "protocol": "infill-recovery",
-            "images": f"{images}: {len(ids)} x {digest(shown)}",
+            "images": images,
+            "pictures": f"{len(ids)} x {digest(shown)}",
             "classifier": f"{classifier} {digest(model.classifier)}",
             "batch": batch,
             "seed": seed,
         },
     )
     groups = [range(i, min(i + batch, len(ids))) for i in range(0, len(ids), batch)]
-    work = [(fill, kind, group) for fill in fills for kind in HOLES for group in groups]
-    waiting = [part for part in work if not store.has(_part(fills, *part))]
+    work = [(kind, fill, group) for fill in fills for kind in HOLES for group in groups]
+    parts = {item: _part(item[0], item[1], fills[item[1]], item[2]) for item in work}
+    waiting = [item for item in work if not store.has(parts[item])]
     console.print(
-        f"{', '.join(fills)} on {len(HOLES)} kinds of holes in {len(ids)} pictures, of which "
+        f"{', '.join(fills)} in {len(HOLES)} kinds of holes of {len(ids)} pictures, of which "
         f"{classifier} classifies {right.sum()} right; {len(waiting)} of {len(work)} parts to run"
     )
-    judge = partial(_judge, fast(model.classifier))
-    keys = image_keys(seed, ids)
+    network, keys = fast(model.classifier), image_keys(seed, ids)
     with progress_bars(console) as bars:
         total = bars.add_task("all parts", total=len(waiting))
-        for fill, kind, group in waiting:
+        for kind, fill, group in waiting:
             # The last group is filled up, so that one program serves all.
             rows = np.minimum(np.arange(group[0], group[0] + batch), group[-1])
-            quality = judge(fills[fill], kind, keys[rows], shown[rows], labels[rows])
-            arrays = {name: value[: len(group)] for name, value in quality.items()}
-            store.save(_part(fills, fill, kind, group), arrays)
+            masks = _masks(HOLES[kind].draw, keys[rows], model.size[:2])
+            filled = _fill(fills[fill], keys[rows], shown[rows], masks)
+            quality = _judge(network, keys[rows], shown[rows], labels[rows], masks, filled)
+            columns = {"kept": np.asarray(masks.mean(axis=(1, 2)))}
+            columns |= {name: np.asarray(getattr(quality, name)) for name in NUMBERS}
+            arrays = {name: column[: len(group)] for name, column in columns.items()}
+            drawn = chosen[np.isin(chosen, group)] - group[0]
+            arrays["drawn"] = np.rint(255 * np.asarray(quality.image)[drawn]).astype(np.uint8)
+            arrays["drawn_mask"] = np.asarray(masks)[drawn].astype(bool)
+            store.save(parts[kind, fill, group], arrays)
             bars.advance(total)
-    results = Results(
-        ids, labels, right, {kind: holes.title for kind, holes in HOLES.items()}, PANELS,
-        {
-            (kind, fill): _load(store, [_part(fills, fill, kind, group) for group in groups])
-            for kind in HOLES
-            for fill in fills
-        },
-    )  # fmt: skip
-    boxes(store.out / "probability.png", results)
-    curves(store.out / "rates.png", results, {f"random-{rate}": rate for rate in RATES})
-    chosen = np.flatnonzero(right)[:SHOWN]
+    measured = {
+        (kind, fill): _joined([store.load(parts[kind, fill, group])[0] for group in groups])
+        for kind in HOLES
+        for fill in fills
+    }
+    titles = {kind: holes.title for kind, holes in HOLES.items()}
+    results = Results(ids, labels, right, titles, PANELS, tuple(fills), measured)
+    box_plots(store.out / "probability.png", results)
+    curves(store.out / "rates.png", results, {rate: f"random-{rate}" for rate in RATES})
+    names = [model.labels[label] for label in labels[chosen]]
     for kind in PANELS:
-        captions = [f"{model.labels[labels[i]]}" for i in chosen]
-        gallery(store.out / f"gallery_{kind}.png", results, kind, shown, chosen, captions)
-    console.print(report(store, results, model.labels))
+        gallery(store.out / f"gallery_{kind}.png", results, kind, shown[chosen], names)
+    for table in write_report(store, results):
+        console.print(table)
     console.print(f"Results in {out}")
+
+
+def _infillers(names: Sequence[str], console: Console) -> dict[str, Infiller]:
+    """The infillers whose weights are there, and the truth."""
+    found: dict[str, Infiller] = {}
+    for name in names:
+        kind, _, value = name.partition(":")
+        if kind not in INFILLERS:
+            raise ValueError(f"infill is {name!r}, expected some of {', '.join(INFILLERS)}")
+        label = f"{kind}:{_short(value)}" if value else kind
+        if label in found:
+            raise ValueError(f"infill names {label!r} twice")
+        try:
+            found[label] = INFILLERS[kind](*([_number(value)] if value else []))
+        except FileNotFoundError as error:
+            console.print(f"{label} is left out: {error}", markup=False, soft_wrap=True)
+    if not found:
+        raise ValueError("infill: none of the infillers has its weights")
+    return found | {TRUTH: Partial(_truth)}
+
+
+def _number(value: str) -> int | float | str:
+    """The number that a text says, or else the text."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(value)
+    return value
+
+
+def _short(value: str) -> str:
+    """Of a path the file's name."""
+    return value if isinstance(_number(value), int | float) else Path(value).stem
+
+
+def _truth(key, image, mask):
+    return image
+
+
+def _read(
+    source: str,
+    size: tuple[int, int, int],
+    data_dir: Path | None,
+    limit: int,
+    seed: int,
+    console: Console,
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Ids, images and labels of so many pictures in random order."""
+    found = []
+    for picture in pictures([source], size, data_dir):
+        if isinstance(picture, BadPicture):
+            console.print(f"left out {picture}", markup=False, soft_wrap=True)
+        elif picture.label is None:
+            raise ValueError(f"{picture.source} has no label")
+        else:
+            found.append(picture)
+    if not found:
+        raise ValueError(f"{source} has no pictures")
+    order = np.random.default_rng(seed).permutation(len(found))[:limit]
+    drawn = [found[i] for i in order]
+    return (
+        [picture.id for picture in drawn],
+        np.stack([picture.image for picture in drawn]),
+        np.array([picture.label for picture in drawn]),
+    )
+
+
+@jax.jit
+def _logits(classifier, images):
+    return classifier(images)
+
+
+@partial(jax.jit, static_argnums=2)
+def _masks(draw, keys, shape):
+    return jax.vmap(lambda key: draw(jax.random.fold_in(key, 0), shape))(keys)
+
+
+@jax.jit
+def _fill(infill, keys, images, masks):
+    keys = jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys)
+    return jax.vmap(infill)(keys, images, masks)
+
+
+@jax.jit
+def _judge(classifier, keys, images, targets, masks, filled):
+    """Apart from `_fill`, so that an infiller costs no more compiling than its own."""
+
+    def judge(key, image, target, mask, reference):
+        def infill(*_):
+            return reference
+
+        return infill_quality(key, classifier, image, target, mask, infill=infill)
+
+    return jax.vmap(judge)(keys, images, targets, masks, filled)
+
+
+def _part(kind: str, fill: str, infill: Infiller, group: range) -> str:
+    """New weights are another part: their fingerprint is in its name."""
+    name = f"{fill}-{digest(infill)}.{kind}.{group[0]:05d}-{group[-1]:05d}"
+    return re.sub(r"[^\w.-]", "_", name)
+
+
+def _joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -7,6 +7,13 @@ pure, so they jit, and batches are `jax.vmap`.
 from collections.abc import Callable
 from typing import Any
 
+from fidojax.metrics.infill_quality import (
+    InfillQuality,
+    Reconstruction,
+    copied,
+    infill_quality,
+    reconstruction,
+)
 from fidojax.metrics.mixture import Mixture, mixture
 from fidojax.metrics.objective import ExpectedObjective, expected_objective
 from fidojax.metrics.removal import Removal, preservation, removal
@@ -23,12 +30,17 @@ METRICS: dict[str, Callable[..., Any]] = {
 __all__ = [
     "METRICS",
     "ExpectedObjective",
+    "InfillQuality",
     "Mixture",
+    "Reconstruction",
     "Removal",
     "Sufficiency",
+    "copied",
     "expected_objective",
+    "infill_quality",
     "mixture",
     "preservation",
+    "reconstruction",
     "removal",
     "sufficiency",
 ]

@@ -1,0 +1,75 @@
+"""Encoders of amortised methods with weights: the shipped ones, and weights on disk.
+
+encoder = load_encoder("tiny_imagenet40")
+explanation = varsal(key, classifier, image, target, encoder=encoder)
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from fidojax import pretrained, stored
+from fidojax.types import Images
+from fidojax.varsal_network import VarSalNetwork
+
+SHIPPED = ("tiny_imagenet40", "mnist")
+
+
+def load_encoder(
+    weights: str | Path = "tiny_imagenet40", *, size: Sequence[int] | None = None
+) -> Callable[[Images], Any]:
+    """The encoder of `fidojax.varsal`, which explains the classifier that it was trained for.
+
+    It is a callable pytree, images "n h w c" in [0, 1] -> mean and log-variance, each "n h w". Its
+    weights are its leaves: those of another file with the same layers do not retrace.
+
+    Args:
+        weights: a name in `SHIPPED`, for the shipped classifier of that name, or an .npz file
+            written by `train.varsal`.
+        size: (h, w, c) of the pictures that it accepts; the shipped classifier's when None, and
+            of a file any sides.
+
+    Raises:
+        ValueError: the file holds other arrays; at the call: pictures of another size.
+        FileNotFoundError: there is no such file.
+    """
+    path = pretrained.WEIGHTS / f"varsal_{weights}.npz" if weights in SHIPPED else Path(weights)
+    kernels = []
+    arrays = stored.read(path)
+    while f"hidden/{len(kernels)}/conv/kernel" in arrays:
+        kernels.append(arrays[f"hidden/{len(kernels)}/conv/kernel"])
+    if not kernels or any(kernel.ndim != 4 for kernel in kernels):
+        raise ValueError(f"weights {path}: expected the arrays of a VarSalNetwork")
+    channels = kernels[0].shape[2]
+    if size is None and weights in SHIPPED:
+        size = pretrained.SHIPPED[str(weights)].size
+    network = stored.restore(path, _network(channels, tuple(k.shape[3] for k in kernels)))
+    return _Encoder(network, (None, None, channels) if size is None else tuple(size))
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["network"], meta_fields=["size"])
+@dataclass(frozen=True)
+class _Encoder:
+    network: Callable[[Images], Any]
+    size: tuple[int | None, ...]
+
+    def __call__(self, images: Images) -> Any:
+        shape = np.shape(images)[1:]
+        known = [(n, m) for n, m in zip(shape, self.size, strict=True) if m is not None]
+        if any(n != m for n, m in known):
+            wanted = " x ".join("any" if n is None else str(n) for n in self.size)
+            given = " x ".join(map(str, shape))
+            raise ValueError(f"images are {given}, but the encoder is for {wanted}")
+        return self.network(images)
+
+
+# Cached: `stored.restore` does not build twice what the same function builds.
+@functools.cache
+def _network(channels: int, widths: tuple[int, ...]) -> Callable[[], nnx.Module]:
+    return lambda: VarSalNetwork(channels, widths, norm=False, rngs=nnx.Rngs(0))

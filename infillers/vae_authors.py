@@ -1,0 +1,86 @@
+"""The MNIST autoencoder that VDSM's authors trained, read into `MnistVAE`."""
+
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.tree_util import Partial
+
+from infillers.mnist_vae import MnistVAE
+
+LAYERS = {
+    "encode.0": "down/0/conv",
+    "encode.2": "down/0/norm",
+    "encode.3": "down/1/conv",
+    "encode.5": "down/1/norm",
+    "encode.6": "latent",
+    "decode.0": "up/0/conv",
+    "decode.2": "up/0/norm",
+    "decode.3": "up/1/conv",
+    "decode.5": "up/1/norm",
+    "decode.6": "pixels",
+}
+"""PyTorch's name of a layer -> ours."""
+TRANSPOSED = ("decode.3", "decode.6")
+
+
+def is_authors(arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether these arrays have the names that PyTorch gave them."""
+    return "encode.0.weight" in arrays
+
+
+def convert(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of the authors' state dict by our names, in our layout, batch norm folded.
+
+    Raises:
+        ValueError: an array is missing.
+    """
+    try:
+        return dict(
+            pair for theirs, ours in LAYERS.items() for pair in _layer(arrays, theirs, ours).items()
+        )
+    except KeyError as missing:
+        raise ValueError(f"the authors' MNIST VAE has an array {missing}, this file not") from None
+
+
+def network(arrays: Mapping[str, np.ndarray]) -> Partial:
+    """The function that `MnistVAE` computes with the authors' weights.
+
+    Raises:
+        ValueError: an array is missing or its shape does not fit.
+    """
+    ours = convert(arrays)
+    width, latent = ours["pixels/kernel"].shape[2], ours["up/0/conv/kernel"].shape[2]
+    graph, expected = nnx.split(
+        nnx.eval_shape(lambda: MnistVAE(width, latent, norm=False, rngs=nnx.Rngs(0)))
+    )
+    flat = []
+    for key, leaf in nnx.to_flat_state(expected):
+        name = "/".join(map(str, key))
+        if ours[name].shape != leaf.shape:
+            raise ValueError(
+                f"weights: {name} must have shape {leaf.shape}, got {ours[name].shape}"
+            )
+        flat.append((key, leaf.replace(jnp.asarray(ours[name], jnp.float32))))
+    return Partial(_apply, graph, nnx.from_flat_state(flat))
+
+
+def _apply(graph, params, *inputs):
+    return nnx.merge(graph, params)(*inputs)
+
+
+def _layer(arrays: Mapping[str, np.ndarray], theirs: str, ours: str) -> dict[str, np.ndarray]:
+    def array(name: str) -> np.ndarray:
+        return np.asarray(arrays[f"{theirs}.{name}"])
+
+    weight, bias = array("weight"), array("bias")
+    if ours.endswith("norm"):
+        gain = weight / np.sqrt(array("running_var") + 1e-5)
+        return {f"{ours}/scale": gain, f"{ours}/bias": bias - array("running_mean") * gain}
+    if theirs in TRANSPOSED:  # "in out h w", and PyTorch scatters where we gather
+        return {
+            f"{ours}/kernel": weight[:, :, ::-1, ::-1].transpose(2, 3, 0, 1),
+            f"{ours}/bias": bias,
+        }
+    return {f"{ours}/kernel": weight.transpose(2, 3, 1, 0), f"{ours}/bias": bias}

@@ -1,0 +1,126 @@
+"""What a training run of VarSal shows: a grid of maps, and the model card at its end."""
+
+import csv
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from fidojax.counterfactual import mix
+from fidojax.methods.varsal import Encoder, class_divergence, varsal
+from fidojax.probe import rank
+from fidojax.types import Classifier
+from train import card, grid
+from train.pictures import Pictures
+
+SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
+RANKINGS = ("mean", "sampled", "random")
+
+
+def show(path: Path, encoder: Encoder, test: Pictures, count: int = 12) -> None:
+    """The first pictures; below each its map and its standard deviation, each from 0 to its most.
+
+    The map is shown by rank, since only the order was trained.
+    """
+    images = jnp.asarray(test.images[:count], jnp.float32) / 255
+    mean, deviation, _ = maps(encoder, images, jax.random.key(22))
+    places = 1 - jax.vmap(rank)(mean) / mean[0].size
+    spread = deviation / deviation.max(axis=(1, 2), keepdims=True)
+    rows = [test.images[:count], *(np.asarray(row)[..., None] for row in (places, spread))]
+    grid.write(path, rows, zoom=max(1, 96 // images.shape[1]))
+
+
+@jax.jit
+def maps(encoder: Encoder, images: jax.Array, key: jax.Array) -> tuple[jax.Array, ...]:
+    """The mean, the standard deviation, and one sample of each picture's map, "n h w"."""
+
+    def one(key, image):
+        # The encoder knows its classifier; none is asked here.
+        saliency, info = varsal(key, encoder, image, 0, encoder=encoder, samples=1)
+        return saliency, info.standard_deviation, info.samples[0]
+
+    return jax.vmap(one)(jax.random.split(key, len(images)), images)
+
+
+@jax.jit
+def _erased(
+    encoder: Encoder, classifier: Classifier, images: jax.Array, key: jax.Array, share: Any
+) -> jax.Array:
+    """ "rankings n": the divergence of each picture when its lowest pixels are black."""
+    mean, _, sampled = maps(encoder, images, key)
+    random = jax.random.uniform(jax.random.fold_in(key, 1), mean.shape)
+
+    def without_lowest(image, saliency):
+        kept = jnp.round((1 - share) * saliency.size)
+        return mix(image, (rank(saliency) < kept).astype(image.dtype), jnp.zeros_like(image))
+
+    def divergence(saliency):
+        seen = classifier(jax.vmap(without_lowest)(images, saliency))
+        return class_divergence(classifier(images), seen)
+
+    return jax.vmap(divergence)(jnp.stack([mean, sampled, random]))
+
+
+def erased(
+    encoder: Encoder, classifier: Classifier, test: Pictures, share: float, batch: int = 64
+) -> dict[str, float]:
+    """Mean KL of the class probabilities, in nats, without that share of pixels, by ranking.
+
+    Figure 5a of the paper: lower is better.
+    """
+    found = []
+    for first in range(0, len(test.images), batch):
+        rows = np.minimum(np.arange(first, first + batch), len(test.images) - 1)
+        images = jnp.asarray(test.images[rows], jnp.float32) / 255
+        key = jax.random.fold_in(jax.random.key(23), first)
+        lost = _erased(encoder, classifier, images, key, share)
+        found.append(np.asarray(lost)[:, : len(test.images) - first])
+    means = np.concatenate(found, axis=1).mean(axis=1)
+    return {f"erased_{name}": float(mean) for name, mean in zip(RANKINGS, means, strict=True)}
+
+
+def table(encoder: Encoder, classifier: Classifier, test: Pictures) -> list[str]:
+    """A Markdown table for the model card: the map's order beside a sampled and a random one."""
+    measured = [erased(encoder, classifier, test, share) for share in SHARES]
+    lines = ["| order | " + " | ".join(f"{share:.0%}" for share in SHARES) + " |"]
+    lines += ["|---" * (len(SHARES) + 1) + "|"]
+    for name in RANKINGS:
+        cells = [f"{each[f'erased_{name}']:.3f}" for each in measured]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def write(
+    config: Any,
+    encoder: Encoder,
+    classifier: Classifier,
+    path: Path,
+    test: Pictures,
+    command: str,
+    per_epoch: int,
+) -> None:
+    """The card of the weights that are stored at `path`, beside them."""
+    with (config.out / "metrics.csv").open(newline="") as file:
+        epochs = int([row["step"] for row in csv.DictReader(file)][-1]) // per_epoch
+    function: Any = encoder
+    network = nnx.merge(*function.network.args)
+    size = " x ".join(map(str, test.images.shape[1:]))
+    lines = [
+        f"{type(network).__name__}, {card.weights(network):,} weights, "
+        f"{path.stat().st_size / 1024:,.0f} KiB as float16. It explains the classifier "
+        f"`{config.classifier}` and no other.",
+        f"Images in [0, 1], {size}, channels last; mean and log-variance of the map's pixels.",
+        f"Prior {config.prior}; lowest mean loss of an epoch, as kept.",
+        "",
+        "KL (nats) of the class probabilities when that share of pixels is black, the lowest of "
+        f"the map first, {config.split} split, {len(test.labels):,} pictures, as stored:",
+        "",
+        *table(encoder, classifier, test),
+        "",
+        *card.made(dataclasses.replace(config, epochs=epochs), command, config.name),
+    ]
+    card.write(path.with_suffix(".md"), path.stem, lines)
