@@ -101,7 +101,8 @@ class Layer(nnx.Module):
     """Convolution, then relu, then batch norm (`norm=True`) or its `Affine`."""
 
     def __init__(self, conv: Conv | Up, *, norm: bool, rngs: nnx.Rngs):
-        channels = conv.bias[...].shape[0]
+        bias: Any = conv.bias  # optional in the types only
+        channels = bias[...].shape[0]
         self.conv = conv
         self.norm = nnx.BatchNorm(channels, momentum=0.9, rngs=rngs) if norm else Affine(channels)
 

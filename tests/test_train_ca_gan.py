@@ -29,13 +29,13 @@ PAPER = ca_gan.CONFIGS["full-256"][1]
 def drawn() -> tuple[np.ndarray, ca_critics.Hole]:
     """Pictures, black left and white right, and holes; of "pixels" nearly all is dropped."""
     config = dataclasses.replace(
-        SMOKE, holes=("rectangle", "pixels", "free_form"), keep=(0.05, 0.06)
+        SMOKE, side=32, holes=("rectangle", "pixels", "free_form"), keep=(0.05, 0.06)
     )
     images = np.zeros((96, 32, 32, 3), np.uint8)
     images[:, :, 16:] = 255
     batch = jax.jit(partial(ca_gan_step.batch, config))
     real, hole = batch(images, jax.random.key(0))
-    return np.asarray(real), ca_critics.Hole(*map(np.asarray, hole))
+    return np.asarray(real), jax.device_get(hole)
 
 
 def kind(mask: np.ndarray) -> str:

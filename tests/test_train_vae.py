@@ -192,10 +192,12 @@ def test_clip_and_plateau():
     """Each element is cut to 5; after three epochs that are no better the rate is a fifth."""
     config = dataclasses.replace(SMOKE, schedule="plateau", learning_rate=0.1, clip=5.0)
     tx = optimiser(config, per_epoch=2)
-    weights = {"w": jnp.zeros(2)}
+    weights: Any = {"w": jnp.zeros(2)}
     state, sizes = tx.init(weights), []
     for _ in range(12):
-        update, state = tx.update({"w": jnp.asarray([7.0, 70.0])}, state, weights, value=1.0)
+        grads: Any = {"w": jnp.asarray([7.0, 70.0])}
+        update: Any
+        update, state = tx.update(grads, state, weights, value=1.0)
         sizes.append(float(-update["w"][0]))
         np.testing.assert_allclose(update["w"][0], update["w"][1], rtol=1e-6)
     np.testing.assert_allclose(sizes[:7], 0.1, rtol=1e-3)

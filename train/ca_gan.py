@@ -130,7 +130,7 @@ CONFIGS = {
         Config(
             name="smoke",
             out=Path("runs/ca_smoke"),
-            side=32,
+            side=16,
             width=4,
             dilations=(2,),
             critic_width=4,

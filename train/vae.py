@@ -151,12 +151,16 @@ CONFIGS = {
 def data(config: Config) -> tuple[pictures.Pictures, pictures.Pictures]:
     """Training pictures and measured pictures."""
     if config.name == "smoke":
-        some = pictures.synthetic(256, 24, 6, seed=1), pictures.synthetic(96, 24, 6, seed=2)
+        train, test = pictures.synthetic(256, 24, 6, seed=1), pictures.synthetic(96, 24, 6, seed=2)
         if len(config.widths) == 3:
-            return some
-        return tuple(part._replace(images=part.images.max(-1, keepdims=True)) for part in some)
+            return train, test
+        return _grey(train), _grey(test)
     train = pictures.read(config.data_dir, config.name, "train")
     return train, pictures.read(config.data_dir, config.name, config.split)
+
+
+def _grey(some: pictures.Pictures) -> pictures.Pictures:
+    return some._replace(images=some.images.max(-1, keepdims=True))
 
 
 def main(config: Config) -> None:

@@ -27,7 +27,7 @@ def show(path: Path, infill: Infiller, test: Pictures, count: int = 12) -> None:
 
 
 def write(
-    config: Any, infill: Infiller, path: Path, test: Pictures, command: str, per_epoch: int
+    config: Any, infill: Any, path: Path, test: Pictures, command: str, per_epoch: int
 ) -> None:
     """The card of the weights that are stored at `path`, beside them."""
     with (config.out / "metrics.csv").open(newline="") as file:

@@ -114,7 +114,8 @@ def fido_loop(
         "constant": learning_rate,
     }[schedule]
     end = temperature if final_temperature is None else final_temperature
-    fine = smooth if final_smooth is None else final_smooth
+    coarse = 0.0 if smooth is None else smooth
+    fine = coarse if final_smooth is None else final_smooth
     adam = optimiser.adam(rate, b2, scale)
 
     def init(key, classifier, image, target):
@@ -158,7 +159,7 @@ def fido_loop(
 
         (value, mean), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
         if smooth is not None:
-            sigma = min(grads.shape) * smooth * (fine / smooth) ** part
+            sigma = min(grads.shape) * coarse * (fine / coarse) ** part
             grads = smoothing.smoothed(grads, sigma)
         state = loops.update(state, grads, adam)
         state = loops.average_tail(state, jax.nn.sigmoid(state.params), steps, average)
