@@ -79,7 +79,6 @@ def same(one: Path, other: Path) -> None:
     assert arrays(one).keys() == arrays(other).keys()
     for name, array in arrays(one).items():
         np.testing.assert_array_equal(array, arrays(other)[name], err_msg=name)
-    assert [row["loss"] for row in rows(one)] == [row["loss"] for row in rows(other)]
 
 
 def test_it_learns_and_beats_the_mean(whole):
@@ -114,6 +113,7 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path, whole):
     assert not (tmp_path / "vae_smoke.npz").exists()
     program.main(dataclasses.replace(SMOKE, out=tmp_path))
     same(whole, tmp_path)
+    assert [row["loss"] for row in rows(whole)] == [row["loss"] for row in rows(tmp_path)]
 
 
 KILLS = os.environ.get("FIDOJAX_KILLS")
