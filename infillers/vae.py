@@ -99,11 +99,10 @@ class _VAE:
             raise ValueError(
                 f"image is {height} x {width}, expected multiples of 4; or give vae a size"
             )
-        kept = image * mask[..., None]
-        kept = jnp.broadcast_to(kept, (height, width, self.kind.channels)).astype(jnp.float32)
+        colours = jnp.broadcast_to(image, (height, width, self.kind.channels)).astype(jnp.float32)
         latent_key, pixel_key = jax.random.split(key)
         drawn = (latent_key,) if self.draw else ()
-        decoded = self.network(kept[None], mask[None].astype(jnp.float32), *drawn)
+        decoded = self.network(colours[None], mask[None].astype(jnp.float32), *drawn)
         picture = self.kind.picture(decoded, pixel_key if self.sample else None)[0]
         if channels < self.kind.channels:
             picture = picture.mean(axis=-1, keepdims=True)
