@@ -34,7 +34,7 @@ bbmp_localisation: dict[str, Any] = {"lam": 1e-3, "tv_exponent": 2.0, "top_class
 fast: dict[str, Any] = {
     "steps": 60,
     "samples": 4,
-    "learning_rate": 0.4,
+    "learning_rate": 0.3,
     "temperature": 2.0,
     "final_temperature": 0.2,
     "b2": 0.99,
