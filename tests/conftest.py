@@ -1,5 +1,6 @@
 """Fixtures shared by all tests: planted classifiers with known answers, and the reference data."""
 
+import os
 from pathlib import Path
 
 import jax
@@ -27,12 +28,15 @@ def compiled_programs_go():
 def quick_compile():
     """Programs of this module compile with few optimisations, in two thirds of the time.
 
-    For modules of small programs, whose tests spend nearly all their time compiling:
-    `pytestmark = pytest.mark.usefixtures("quick_compile")`.
+    For modules of small programs, whose tests spend nearly all their time compiling, also in the
+    processes that they start: `pytestmark = pytest.mark.usefixtures("quick_compile")`.
     """
-    jax.config.update("jax_disable_most_optimizations", True)
+    name = "jax_disable_most_optimizations"
+    jax.config.update(name, True)
+    os.environ[name.upper()] = "1"
     yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    jax.config.update(name, False)
+    del os.environ[name.upper()]
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ import pytest
 import infillers as known
 from benchmarks import infillers as benchmark
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 def absent():
     raise FileNotFoundError("weights ca.npz: there is no such file")

@@ -16,6 +16,8 @@ from fidojax.differences import RULES, contributions
 from fidojax.methods.deeplift import deeplift
 from infillers import INFILLERS, mean
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 os.environ.setdefault("KERAS_BACKEND", "jax")
 DRAW = np.random.default_rng(0)
 KEY = jax.random.key(0)

@@ -20,6 +20,8 @@ from eval.intervals import difference, interval
 from fidojax import pretrained
 from fidojax.data import BadPicture, Picture
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 # The package exports a function of the same name.
 protocol: Any = importlib.import_module("eval.protocols.infill_recovery")
 

@@ -11,6 +11,8 @@ import infillers
 from benchmarks import schedules
 from fidojax import pretrained
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 @pytest.fixture
 def folder(tmp_path):

@@ -21,6 +21,8 @@ from train import augment, card, classifier, export, pictures
 from train.classifier_step import Phase, at, optimiser
 from train.loop import Stopped, fit, same_settings
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 ROOT = Path(__file__).parents[1]
 PHASES = (Phase(0, 16, ema=0.9), Phase(2, 16, ema=0.9))
 SMOKE = dataclasses.replace(classifier.CONFIGS["smoke"][1], phases=PHASES)

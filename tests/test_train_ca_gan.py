@@ -20,6 +20,8 @@ pytest.importorskip("orbax.checkpoint")
 from infillers import ca_critics
 from train import ca_gan, ca_gan_step
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 ROOT = Path(__file__).parents[1]
 SMOKE = ca_gan.CONFIGS["smoke"][1]
 PAPER = ca_gan.CONFIGS["full-256"][1]

@@ -25,6 +25,8 @@ from train import card, grid, recovery
 from train import vae as program
 from train.vae_step import drawn_holes, optimiser
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 ROOT = Path(__file__).parents[1]
 NATURAL = program.CONFIGS["smoke"][1]
 SMOKE = dataclasses.replace(NATURAL, widths=(8,), epochs=3, sides=((0, 24),))

@@ -27,6 +27,8 @@ from fidojax.varsal_network import VarSalNetwork
 from train import pictures, varsal, varsal_report
 from train.varsal_step import keep_best, kept, one_draw, optimiser, start
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 ROOT = Path(__file__).parents[1]
 SMOKE = varsal.CONFIGS["smoke"][1]
 

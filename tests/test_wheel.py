@@ -23,16 +23,24 @@ def wheel(tmp_path_factory) -> Path:
     return path
 
 
+def sizes(wheel: Path) -> dict[str, int]:
+    return {each.filename: each.file_size for each in zipfile.ZipFile(wheel).infolist()}
+
+
 def test_ships_the_two_packages_and_the_weights_only(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {
         "fidojax",
         "infillers",
     }
-    for weights in ("mnist", "tiny_imagenet40"):
-        assert f"fidojax/weights/{weights}.npz" in names
-        assert f"fidojax/weights/{weights}.md" in names
-    assert wheel.stat().st_size < 6e6
+    stored = {name: size for name, size in sizes(wheel).items() if "/weights/" in name}
+    for name in (
+        "fidojax/weights/mnist", "fidojax/weights/tiny_imagenet40", "infillers/weights/vae_mnist",
+        "infillers/weights/vae_tiny_imagenet40", "infillers/weights/ca_tiny_imagenet40",
+    ):  # fmt: skip
+        assert stored[f"{name}.npz"] < 4e6
+        assert f"{name}.md" in stored
+    assert wheel.stat().st_size < 8e6
 
 
 def test_explains_a_picture_from_the_wheel_alone(wheel, tmp_path):
