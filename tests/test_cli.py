@@ -341,6 +341,8 @@ def test_a_killed_run_leaves_whole_results_and_goes_on(run, tmp_path, how):
         (["--infill", "blur:sigmas=3"], "there is no 'sigmas'; did you mean sigma?"),
         (["--infill", "blur:3"], "--infill: expected blur:OPTION=VALUE"),
         (["--infill", "blur:sigma=-1"], "sigma is -1"),
+        (["--infill", "vae:weights='none.npz'"], "--infill: weights none.npz: there is no such"),
+        (["--infill", "vae:weights='mnist'"], "these weights are for grey pictures"),
         (["--preset", "papers"], "did you mean paper?"),
         (["--preset", "vdsm", "--method", "bbmp"], "vdsm is not for the method bbmp"),
         (["--objective", "srs"], "there is no 'srs'; did you mean ssr or sdr?"),

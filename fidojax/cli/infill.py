@@ -29,6 +29,8 @@ def make_infill(spec: str) -> Any:
         check_name(f"--infill {name}", option, known)
     try:
         return INFILLERS[name](**options)
+    except OSError as error:
+        raise ValueError(f"--infill: {error}") from None
     except TypeError:
         raise ValueError(f"--infill: {text} does not suit {name}{_signature(name)}") from None
 

@@ -128,7 +128,15 @@ def prepare(asked: Explain) -> Job:
 
 
 def _try(job: Job) -> None:
-    """Let the method check its options and, unless it iterates, the classifier; compute nothing."""
+    """Let the method check its options and, unless it iterates, the classifier; compute nothing.
+
+    The infiller is shown a picture's shape, too: learned ones may be for other pictures.
+    """
+    infill = job.call_options.get("infill")
+    if infill is not None:
+        image = jax.ShapeDtypeStruct(job.pretrained.size, np.float32)
+        mask = jax.ShapeDtypeStruct(job.pretrained.size[:2], np.float32)
+        jax.eval_shape(lambda f, x, m: f(jax.random.key(0), x, m), infill, image, mask)
     if job.method in LOOPS:
         LOOPS[job.method](**job.call_options)
     elif "boxes" not in inspect.signature(METHODS[job.method]).parameters:
