@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from eval.drawn import forward
 from eval.store import Store
 from fidojax.data import BadPicture, pictures
 from fidojax.metrics import sufficiency
@@ -40,7 +41,7 @@ def classified_right(
                 console.print(f"left out {picture}", markup=False, soft_wrap=True)
                 continue
             label = int(re.match(r"\d+", path.name)[0])  # type: ignore[index]
-            logits = np.asarray(_logits(model.classifier, picture.image[None])[0])
+            logits = np.asarray(forward(model.classifier, picture.image[None])[0])
             if label >= len(logits):
                 raise ValueError(f"{path.name}: the classifier has {len(logits)} classes")
             store.save(
@@ -50,11 +51,6 @@ def classified_right(
         arrays, record = store.load(path.name)
         if record["label"] == record["prediction"]:
             yield path.name, arrays["image"], record["label"]
-
-
-@jax.jit
-def _logits(classifier, images):
-    return classifier(images)
 
 
 @jax.jit

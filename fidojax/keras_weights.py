@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from fidojax import stored
+
 
 def read(model: Any, path: Path) -> None:
     """Reads a weights file into a Keras model.
@@ -27,11 +29,7 @@ def read(model: Any, path: Path) -> None:
         except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
             raise ValueError(f"weights: {path} does not fit {model.name}: {error}") from error
     elif path.suffix == ".npz":
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                arrays = dict(archive)
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(f"weights: {path} is not a readable .npz file: {error}") from error
+        arrays = stored.read(path)
         try:
             _assign(model, arrays)
         except ValueError as error:

@@ -147,15 +147,22 @@ class ResNet(nnx.Module):
         return self.logits(jnp.mean(x, axis=(1, 2)))
 
 
-def fold(network: ResNet) -> ResNet:
+def fold(network: Any) -> Any:
     """The same function without batch norm, whose running statistics go into kernels and biases.
 
-    scale (conv(x) - mean) / sqrt(var + eps) + bias is again a convolution. Raises ValueError if
-    the network is folded already.
+    scale (conv(x) - mean) / sqrt(var + eps) + bias is again a convolution.
+
+    Args:
+        network: has all of its batch norm in `ConvNorm`s, and in `config` the arguments of its
+            class.
+
+    Raises:
+        ValueError: it is folded already.
     """
     # Abstract, so that no weights are drawn which would be replaced at once.
-    folded = nnx.eval_shape(lambda: ResNet(*network.config, norm=False, rngs=nnx.Rngs(0)))
+    folded = nnx.eval_shape(lambda: type(network)(*network.config, norm=False, rngs=nnx.Rngs(0)))
     target: dict[tuple, Any] = dict(nnx.iter_graph(folded))
+    inside = set()
     for path, module in nnx.iter_graph(network):
         if isinstance(module, ConvNorm):
             norm: Any = module.norm  # its arrays are optional in the types only
@@ -165,5 +172,7 @@ def fold(network: ResNet) -> ResNet:
             gain = norm.scale[...] / jnp.sqrt(norm.var[...] + norm.epsilon)
             conv.kernel.set_value(module.conv.kernel[...] * gain)
             conv.bias.set_value(norm.bias[...] - norm.mean[...] * gain)
-    nnx.update(folded.logits, nnx.state(network.logits))
+            inside.add((*path, "conv"))
+        elif isinstance(module, nnx.Conv | nnx.Linear) and path not in inside:
+            nnx.update(target[path], nnx.state(module))
     return folded

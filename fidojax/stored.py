@@ -6,7 +6,7 @@ They are stored as float16 and computed with in float32.
 
 import functools
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,15 @@ def restore(path: str | Path, network: Callable[[], nnx.Module]) -> Partial:
         ValueError: the file's arrays do not fit the network.
         FileNotFoundError: there is no such file.
     """
+    return assemble(network, read(path), path)
+
+
+def assemble(
+    network: Callable[[], nnx.Module], arrays: Mapping[str, np.ndarray], path: str | Path
+) -> Partial:
+    """What `restore` does, with the arrays that were read from `path`."""
     graph, expected = _skeleton(network)
     shapes = {_name(key): leaf.shape for key, leaf in nnx.to_flat_state(expected)}
-    arrays = read(path)
     if arrays.keys() != shapes.keys():
         missing = sorted(shapes.keys() - arrays.keys())
         extra = sorted(arrays.keys() - shapes.keys())

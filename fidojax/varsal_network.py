@@ -47,22 +47,3 @@ class VarSalNetwork(nnx.Module):
             x = nnx.relu(layer(x, train))
         mean, log_variance = jnp.unstack(self.posterior(x), axis=-1)
         return mean, log_variance
-
-
-def fold(network: VarSalNetwork) -> VarSalNetwork:
-    """The same function without batch norm, whose running statistics go into the convolutions.
-
-    Raises:
-        ValueError: it is folded already.
-    """
-    folded = nnx.eval_shape(lambda: VarSalNetwork(*network.config, norm=False, rngs=nnx.Rngs(0)))
-    convs: Any = [layer.conv for layer in folded.hidden]
-    for layer, conv in zip(network.hidden, convs, strict=True):
-        norm: Any = layer.norm  # its arrays are optional in the types only
-        if norm is None:
-            raise ValueError("fold needs a network with norm=True")
-        gain = norm.scale[...] / jnp.sqrt(norm.var[...] + norm.epsilon)
-        conv.kernel.set_value(layer.conv.kernel[...] * gain)
-        conv.bias.set_value(norm.bias[...] - norm.mean[...] * gain)
-    nnx.update(folded.posterior, nnx.state(network.posterior))
-    return folded

@@ -1,11 +1,12 @@
 """The contextual attention GAN: FIDO's "CA", the infill of its main results."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.tree_util import Partial
 
@@ -56,14 +57,13 @@ def ca(
         check_name("size", size, ("trained",))
         size = SHIPPED.get(str(weights))
     path = WEIGHTS / f"ca_{weights}.npz" if weights in SHIPPED else Path(weights)
-    build = _shown(path) if network is None else network
-    infill = _Drawn(stored.restore(path, build), composite)
+    arrays = stored.read(path)
+    infill = _Drawn(stored.assemble(network or _shown(path, arrays), arrays, path), composite)
     return infill if size is None else resized(infill, int(size))
 
 
-def _shown(path: Path) -> Callable[[], nnx.Module]:
+def _shown(path: Path, arrays: Mapping[str, np.ndarray]) -> Callable[[], nnx.Module]:
     """The network with as many channels and layers as the file has arrays for."""
-    arrays = stored.read(path)
     first = arrays.get("coarse/stack/convs/0/kernel")
     if first is None:
         raise ValueError(f"weights {path}: expected those of a contextual attention generator")

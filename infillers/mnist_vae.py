@@ -1,7 +1,5 @@
 """VDSM's variational autoencoder for MNIST, with its loss."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import optax
@@ -10,12 +8,12 @@ from jaxtyping import Array, Float
 
 from fidojax.names import check_name
 from fidojax.types import Images, PRNGKey
-from infillers.vae_parts import Conv, Latent, Layer, Up, seen
+from infillers.vae_parts import Autoencoder, Conv, Layer, Up
 
 LOSSES = ("authors", "paper")
 
 
-class MnistVAE(nnx.Module):
+class MnistVAE(Autoencoder):
     """Sees the kept pixels and the mask, and answers with the whole picture as logits of ink.
 
     Three convolutions down to a quarter of each side, three up, batch norm after the relu. The
@@ -45,28 +43,6 @@ class MnistVAE(nnx.Module):
             Layer(Up(width, width, rngs=rngs), norm=norm, rngs=rngs),
         ])  # fmt: skip
         self.pixels = Up(width, 1, rngs=rngs)
-
-    def encode(
-        self, images: Float[Array, "n h w 1"], masks: Float[Array, "n h w"], *, train: bool = False
-    ) -> Latent:
-        """Pictures in [0, 1] and masks -> the latent's distribution, "n h/4 w/4 latent"."""
-        x = seen(images, masks)
-        for layer in self.down:
-            x = layer(x, train)
-        return Latent(*jnp.split(self.latent(x), 2, axis=-1))
-
-    def decode(
-        self, latent: Float[Array, "n a b k"], *, train: bool = False
-    ) -> Float[Array, "n h w 1"]:
-        """A sample of the latent -> the logit of each pixel's ink."""
-        for layer in self.up:
-            latent = layer(latent, train)
-        return self.pixels(latent)
-
-    def __call__(self, images: Images, masks: Any, key: PRNGKey | None = None) -> Any:
-        """The decoder's output for one sample of the latent, or for its mean without a key."""
-        latent = self.encode(images, masks)
-        return self.decode(latent.mean if key is None else latent.sample(key))
 
     @staticmethod
     def picture(logits: Float[Array, "n h w 1"], key: PRNGKey | None = None) -> Images:

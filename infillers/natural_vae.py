@@ -10,14 +10,14 @@ from jaxtyping import Array, Float
 
 from fidojax.networks import IMAGENET_MEAN, IMAGENET_STD
 from fidojax.types import Images, PRNGKey
-from infillers.vae_parts import Conv, Latent, Layer, Up, seen
+from infillers.vae_parts import Autoencoder, Conv, Latent, Layer, Up
 
 CLOSEST = 6.0
 """Beyond this a log-variance counts no more: exp(-3) of the pixels' spread is three grey levels.
 Else the few pixels that are all but certain, as in black borders, would decide the gradient."""
 
 
-class NaturalVAE(nnx.Module):
+class NaturalVAE(Autoencoder):
     """Sees the kept pixels and the mask, and answers with a Gaussian for each pixel.
 
     Eleven convolutions down to a quarter of each side, the dilated ones to see far, seven up; batch
@@ -79,26 +79,7 @@ class NaturalVAE(nnx.Module):
         self, images: Float[Array, "n h w 3"], masks: Float[Array, "n h w"], *, train: bool = False
     ) -> Latent:
         """Pictures in [0, 1] and masks -> the latent's distribution, "n h/4 w/4 latent"."""
-        x = seen(normalised(images), masks)
-        for layer in self.down:
-            x = layer(x, train)
-        return Latent(*jnp.split(self.latent(x), 2, axis=-1))
-
-    def decode(
-        self, latent: Float[Array, "n a b k"], *, train: bool = False
-    ) -> Float[Array, "n h w p"]:
-        """A sample of the latent -> mean and log-variance, 3 + 3, of the normalised pixels.
-
-        Without variance: the logits of the picture.
-        """
-        for layer in self.up:
-            latent = layer(latent, train)
-        return self.pixels(latent)
-
-    def __call__(self, images: Images, masks: Any, key: PRNGKey | None = None) -> Any:
-        """The decoder's output for one sample of the latent, or for its mean without a key."""
-        latent = self.encode(images, masks)
-        return self.decode(latent.mean if key is None else latent.sample(key))
+        return super().encode(normalised(images), masks, train=train)
 
     @staticmethod
     def picture(decoded: Float[Array, "n h w p"], key: PRNGKey | None = None) -> Images:

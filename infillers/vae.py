@@ -65,10 +65,9 @@ def vae(
     path = WEIGHTS / f"vae_{weights}.npz" if weights in SHIPPED else Path(weights)
     arrays = stored.read(path)
     if vae_authors.is_authors(arrays):
-        function, kind = vae_authors.network(arrays), MnistVAE
-    else:
-        function = stored.restore(path, _shown(path, arrays) if network is None else network)
-        kind = type(nnx.merge(*function.args))
+        arrays = vae_authors.convert(arrays)
+    function = stored.assemble(network or _shown(path, arrays), arrays, path)
+    kind = type(nnx.merge(*function.args))
     infill = _VAE(function, kind, latent == "sample", sample)
     if size == "trained":
         size = SHIPPED.get(str(weights), 28 if kind is MnistVAE else None)
@@ -110,7 +109,7 @@ class _VAE:
 
 
 def _shown(path: Path, arrays: Mapping[str, np.ndarray]) -> Callable[[], nnx.Module]:
-    """The network whose arrays these seem to be; `stored.restore` then looks at each of them."""
+    """The network whose arrays these seem to be; `stored.assemble` then looks at each of them."""
     try:
         hidden = [
             arrays[f"down/{i}/conv/kernel"].shape[3]
@@ -129,7 +128,7 @@ def _shown(path: Path, arrays: Mapping[str, np.ndarray]) -> Callable[[], nnx.Mod
     raise ValueError(f"weights {path}: expected the arrays of a MnistVAE or a NaturalVAE")
 
 
-# Cached: `stored.restore` does not build twice what the same function builds.
+# Cached: `stored.assemble` does not build twice what the same function builds.
 @functools.cache
 def _mnist(width: int, latent: int) -> Callable[[], nnx.Module]:
     return lambda: MnistVAE(width, latent, norm=False, rngs=nnx.Rngs(0))

@@ -2,12 +2,7 @@
 
 from collections.abc import Mapping
 
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
-from jax.tree_util import Partial
-
-from infillers.mnist_vae import MnistVAE
 
 LAYERS = {
     "encode.0": "down/0/conv",
@@ -42,32 +37,6 @@ def convert(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         )
     except KeyError as missing:
         raise ValueError(f"the authors' MNIST VAE has an array {missing}, this file not") from None
-
-
-def network(arrays: Mapping[str, np.ndarray]) -> Partial:
-    """The function that `MnistVAE` computes with the authors' weights.
-
-    Raises:
-        ValueError: an array is missing or its shape does not fit.
-    """
-    ours = convert(arrays)
-    width, latent = ours["pixels/kernel"].shape[2], ours["up/0/conv/kernel"].shape[2]
-    graph, expected = nnx.split(
-        nnx.eval_shape(lambda: MnistVAE(width, latent, norm=False, rngs=nnx.Rngs(0)))
-    )
-    flat = []
-    for key, leaf in nnx.to_flat_state(expected):
-        name = "/".join(map(str, key))
-        if ours[name].shape != leaf.shape:
-            raise ValueError(
-                f"weights: {name} must have shape {leaf.shape}, got {ours[name].shape}"
-            )
-        flat.append((key, leaf.replace(jnp.asarray(ours[name], jnp.float32))))
-    return Partial(_apply, graph, nnx.from_flat_state(flat))
-
-
-def _apply(graph, params, *inputs):
-    return nnx.merge(graph, params)(*inputs)
 
 
 def _layer(arrays: Mapping[str, np.ndarray], theirs: str, ours: str) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from fidojax.types import PRNGKey
+from fidojax.types import Images, PRNGKey
 
 
 class Latent(NamedTuple):
@@ -111,6 +111,37 @@ class Layer(nnx.Module):
         if isinstance(self.norm, nnx.BatchNorm):
             return self.norm(x, use_running_average=not train)
         return self.norm(x)
+
+
+class Autoencoder(nnx.Module):
+    """Layers down to a latent, and up again to what the decoder says of each pixel."""
+
+    down: nnx.List
+    latent: Conv
+    up: nnx.List
+    pixels: Conv | Up
+
+    def encode(
+        self, images: Float[Array, "n h w c"], masks: Float[Array, "n h w"], *, train: bool = False
+    ) -> Latent:
+        """Pictures in [0, 1] and masks -> the latent's distribution, "n h/4 w/4 latent"."""
+        x = seen(images, masks)
+        for layer in self.down:
+            x = layer(x, train)
+        return Latent(*jnp.split(self.latent(x), 2, axis=-1))
+
+    def decode(
+        self, latent: Float[Array, "n a b k"], *, train: bool = False
+    ) -> Float[Array, "n h w p"]:
+        """A sample of the latent -> what the class says of each pixel."""
+        for layer in self.up:
+            latent = layer(latent, train)
+        return self.pixels(latent)
+
+    def __call__(self, images: Images, masks: Any, key: PRNGKey | None = None) -> Any:
+        """The decoder's output for one sample of the latent, or for its mean without a key."""
+        latent = self.encode(images, masks)
+        return self.decode(latent.mean if key is None else latent.sample(key))
 
 
 def fold(network: Any) -> Any:

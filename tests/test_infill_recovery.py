@@ -14,7 +14,7 @@ import pytest
 from jax.tree_util import Partial
 
 import infillers
-from eval import intervals
+from eval import drawn, intervals
 from eval.infill_report import NUMBERS, TRUTH
 from eval.intervals import difference, interval
 from fidojax import pretrained
@@ -64,7 +64,7 @@ def recover(digits):
 
         def call(out, found=digits, figures=False, **options):
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(protocol, "pictures", lambda *_: found)
+                patch.setattr(drawn, "pictures", lambda *_: found)
                 for name in () if figures else ("box_plots", "curves", "gallery"):
                     patch.setattr(protocol, name, lambda *_: None)
                 protocol.infill_recovery(out, **{"classifier": "mnist", "batch": 3} | options)

@@ -119,10 +119,11 @@ def test_program_stops_at_nan(tmp_path):
 
 
 def test_another_setting_in_the_same_folder_is_refused(tmp_path):
-    same_settings(tmp_path, {"epochs": 2, "sizes": ((0.0, 1),)})
-    same_settings(tmp_path, {"epochs": 2, "sizes": ((0.0, 1),)})
+    config = dataclasses.replace(SMOKE, out=tmp_path, data_dir=tmp_path)
+    same_settings(config)
+    same_settings(dataclasses.replace(config, data_dir=None))
     with pytest.raises(ValueError, match="another epochs: choose another folder"):
-        same_settings(tmp_path, {"epochs": 3, "sizes": ((0.0, 1),)})
+        same_settings(dataclasses.replace(config, epochs=3))
 
 
 def test_crop_of_everything_is_the_image():
@@ -197,6 +198,11 @@ def test_order_depends_on_seed_and_epoch():
     np.testing.assert_array_equal(np.sort(one), np.arange(20))
     assert (one != pictures.order(20, 0, 4)).any()
     assert (one != pictures.order(20, 1, 3)).any()
+
+
+def test_rows_of_an_epoch_are_its_order_without_the_rest():
+    drawn = np.concatenate([pictures.rows(20, 6, 0, index) for index in range(3, 6)])
+    np.testing.assert_array_equal(drawn, pictures.order(20, 0, 1)[:18])
 
 
 def test_missing_data_is_named(tmp_path):

@@ -20,8 +20,9 @@ from fidojax.methods.varsal import (
     varsal,
     varsal_objective,
 )
+from fidojax.networks import fold
 from fidojax.soft_tv import soft_tv_kl, standard_normal_kl
-from fidojax.varsal_network import VarSalNetwork, fold
+from fidojax.varsal_network import VarSalNetwork
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

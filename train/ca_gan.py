@@ -17,11 +17,8 @@ import time
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import tyro
 from flax import nnx
-from jax.sharding import NamedSharding, PartitionSpec
 
 from fidojax import pretrained, stored
 from fidojax.types import Infiller
@@ -29,6 +26,7 @@ from infillers.ca import ca
 from infillers.ca_generator import Generator
 from train import ca_gan_report, pictures, recovery
 from train.ca_gan_step import Run, build, make_steps
+from train.data_parallel import places
 from train.loop import fit, same_settings
 
 
@@ -152,45 +150,27 @@ def data(config: Config) -> tuple[pictures.Pictures, pictures.Pictures]:
     if config.name == "smoke":
         side = config.side
         return pictures.synthetic(128, side, 6, seed=1), pictures.synthetic(32, side, 6, seed=2)
-    train = pictures.read(config.data_dir, config.name, "train")
-    return train, pictures.read(config.data_dir, config.name, config.split)
+    return pictures.both(config.data_dir, config.name, config.split)
 
 
 def main(config: Config) -> None:
     """Trains, measures and writes the weights and their card."""
     begun = time.time()
-    if config.devices:  # before anything starts the backend
-        jax.config.update("jax_num_cpu_devices", config.devices)
-    if config.batch % jax.local_device_count():
-        raise ValueError(
-            f"--batch {config.batch} must be a multiple of the {jax.local_device_count()} devices"
-        )
-    places = ("out", "data_dir", "export")
-    same_settings(
-        config.out, {k: v for k, v in dataclasses.asdict(config).items() if k not in places}
-    )
+    on = places(config.devices, config.batch)
+    same_settings(config)
     train, test = data(config)
     if train.images.shape[1:] != (config.side, config.side, 3):
         size = " x ".join(map(str, train.images.shape[1:]))
         raise ValueError(f"{config.name}: pictures are {size}, expected --side {config.side} x 3")
 
-    mesh = jax.make_mesh((jax.local_device_count(),), ("data",), (jax.sharding.AxisType.Auto,))
-    replicated = NamedSharding(mesh, PartitionSpec())
-    spread = NamedSharding(mesh, PartitionSpec("data"))
     networks, run = build(config)
-    run = jax.device_put(jax.tree.map(jnp.array, run), replicated)  # copies, since steps donate
-    draw, critics_step, generator_step = make_steps(config, networks, replicated, spread)
+    run = on.copied(run)
+    draw, critics_step, generator_step = make_steps(config, networks, on.replicated, on.spread)
     seed = jax.random.key(config.seed + 1)
-    orders: dict[int, np.ndarray] = {}
 
     def next_images(drawn: int) -> jax.Array:
-        """The batch of that number; an epoch's rest that fills no batch is left out."""
-        epoch, place = divmod(drawn, len(train.labels) // config.batch)
-        if epoch not in orders:
-            orders.clear()
-            orders[epoch] = pictures.order(len(train.labels), config.seed, epoch)
-        rows = orders[epoch][place * config.batch : (place + 1) * config.batch]
-        return jax.device_put(train.images[rows], spread)
+        rows = pictures.rows(len(train.labels), config.batch, config.seed, drawn)
+        return jax.device_put(train.images[rows], on.spread)
 
     def step(run: Run, index: int):
         adversarial = index >= config.adversarial_from
@@ -203,7 +183,6 @@ def main(config: Config) -> None:
             real, hole = draw(next_images(drawn + turn), hole_key)
             run, metrics = critics_step(run, real, hole, turn_key)
         run, found = generator_step(run, *draw(next_images(drawn + turns), key), adversarial)
-        reached["step"] = index + 1
         return run, found | metrics
 
     def network() -> Generator:
@@ -214,26 +193,20 @@ def main(config: Config) -> None:
         stored.save(path, nnx.merge(networks.generator, jax.device_get(run.average)))
         return ca(path, size=None, network=network)
 
-    some = pictures.Pictures(
-        test.images[: config.validate], test.labels[: config.validate], test.names
-    )
+    some = test.first(config.validate)
     known = config.name in pretrained.SHIPPED
     classifier = pretrained.load(config.name).classifier if known else None
-    reached = {"step": 0}
 
-    def evaluate(run: Run) -> dict[str, float]:
+    def evaluate(run: Run, done: int) -> dict[str, float]:
         infill = infiller(run, config.out / "latest.npz")
-        ca_gan_report.show(config.out / "grids" / f"{reached['step']:07d}.png", infill, some)
+        recovery.show(config.out / "grids" / f"{done:07d}.png", infill, some)
         row = {}
         for kind in recovery.KINDS:
             error, probability = recovery.measure(infill, some, kind, classifier)
             row |= {kind: error} | ({f"{kind}_read": probability} if known else {})
         return row | {"seconds": time.time() - begun}
 
-    print(
-        f"{config.name}: {len(train.labels)} pictures, {config.steps} steps, "
-        f"{len(mesh.devices)} devices"
-    )
+    print(f"{config.name}: {len(train.labels)} pictures, {config.steps} steps, {on.count} devices")
     run = fit(
         run,
         step,

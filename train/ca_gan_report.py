@@ -1,6 +1,5 @@
-"""What a training run of the contextual attention GAN shows: grids of infills, the model card."""
+"""The model card at the end of the contextual attention GAN's training."""
 
-import csv
 import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,13 +7,9 @@ from typing import Any
 
 from flax import nnx
 
-from fidojax import pretrained
 from fidojax.types import Infiller
 from train import card, recovery
 from train.pictures import Pictures
-from train.vae_report import show
-
-__all__ = ["show", "write"]
 
 
 def write(
@@ -25,14 +20,9 @@ def write(
     Args:
         pictures: how many there were to train on.
     """
-    with (config.out / "metrics.csv").open(newline="") as file:
-        steps = int([row["step"] for row in csv.DictReader(file)][-1])
+    steps = card.steps(config.out / "metrics.csv")
     drawn: Any = infill
-    graph, params = drawn.network.args
-    network = nnx.merge(graph, params)
     alone = min(steps, config.adversarial_from)
-    known = config.name in pretrained.SHIPPED
-    read = " and mean probability of the true class by the shipped classifier" if known else ""
     said = SimpleNamespace(
         seed=config.seed,
         epochs=f"{steps * config.batch / pictures:.1f}",
@@ -40,14 +30,10 @@ def write(
         out=config.out,
     )
     lines = [
-        f"{type(network).__name__}, {card.weights(network):,} weights, "
-        f"{path.stat().st_size / 1024:,.0f} KiB as float16.",
+        card.network(nnx.merge(*drawn.network.args), path),
         f"Images in [0, 1], {config.side} x {config.side} x 3, channels last; masks 1 = keep.",
         "",
-        f"Root mean square error in the holes (pixels in [0, 1]){read}, "
-        f"{config.split} split, {len(test.labels):,} pictures, as stored:",
-        "",
-        *recovery.table(infill, test, config.name),
+        *recovery.measured(infill, test, config.name, config.split),
         "",
         *card.made(said, command, config.name),
         f"* {steps:,} steps: {alone:,} with reconstruction losses alone, then {steps - alone:,} "

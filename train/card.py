@@ -51,6 +51,20 @@ def made(config: Any, command: str, data: str) -> list[str]:
     ]
 
 
+def network(model: nnx.Module, path: Path) -> str:
+    """What the file at `path` holds: the network's class, its weights, its size."""
+    return (
+        f"{type(model).__name__}, {weights(model):,} weights, "
+        f"{path.stat().st_size / 1024:,.0f} KiB as float16."
+    )
+
+
+def steps(path: Path) -> int:
+    """The last step in a metrics.csv."""
+    with path.open(newline="") as file:
+        return int([row["step"] for row in csv.DictReader(file)][-1])
+
+
 def weights(model: nnx.Module) -> int:
     """Number of parameters."""
     return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
@@ -67,7 +81,11 @@ def wall(path: Path) -> float:
 def hardware() -> str:
     """In general words."""
     kinds = {device.device_kind for device in jax.local_devices()}
-    return f"{os.cpu_count()} CPU cores" if kinds == {"cpu"} else ", ".join(sorted(kinds))
+    if kinds != {"cpu"}:
+        return ", ".join(sorted(kinds))
+    # Those that this process may use, where the system tells.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} CPU core{'s' if cores != 1 else ''}"
 
 
 def without_places(command: str) -> str:

@@ -22,10 +22,10 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 from flax import nnx
-from jax.sharding import NamedSharding, PartitionSpec
 
 from train import export, pictures
 from train.classifier_step import Phase, Run, at, make_step, network, optimiser
+from train.data_parallel import places
 from train.loop import fit, same_settings
 
 
@@ -128,55 +128,38 @@ def data(config: Config) -> tuple[pictures.Pictures, pictures.Pictures]:
     """Training pictures and measured pictures."""
     if config.name == "smoke":
         return pictures.synthetic(256, 24, 6, seed=1), pictures.synthetic(96, 24, 6, seed=2)
-    train = pictures.read(config.data_dir, config.name, "train")
-    return train, pictures.read(config.data_dir, config.name, config.split)
+    return pictures.both(config.data_dir, config.name, config.split)
 
 
 def main(config: Config) -> None:
     """Trains, measures and writes the weights and their card."""
     begun = time.time()
-    if config.devices:  # before anything starts the backend
-        jax.config.update("jax_num_cpu_devices", config.devices)
-    if config.batch % jax.local_device_count():
-        raise ValueError(
-            f"--batch {config.batch} must be a multiple of the {jax.local_device_count()} devices"
-        )
-    fixed = {k: v for k, v in dataclasses.asdict(config).items() if k not in ("out", "data_dir")}
-    same_settings(config.out, fixed)
+    on = places(config.devices, config.batch)
+    same_settings(config)
     train, test = data(config)
     per_epoch = len(train.labels) // config.batch
     steps = config.epochs * per_epoch
 
-    mesh = jax.make_mesh((jax.local_device_count(),), ("data",), (jax.sharding.AxisType.Auto,))
-    replicated = NamedSharding(mesh, PartitionSpec())
-    spread = NamedSharding(mesh, PartitionSpec("data"))
     graph, params, stats = nnx.split(network(config, len(test.names)), nnx.Param, ...)
     tx = optimiser(config, per_epoch)
     run = Run(params, stats, tx.init(params), (params, stats))
-    run = jax.device_put(jax.tree.map(jnp.array, run), replicated)  # copies, since steps donate
-    jitted = make_step(config, graph, tx, replicated)
+    run = on.copied(run)
+    jitted = make_step(config, graph, tx, on.replicated)
 
     def step(run: Run, index: int):
-        epoch, place = divmod(index, per_epoch)
-        if place == 0 or epoch not in orders:
-            orders.clear()
-            orders[epoch] = pictures.order(len(train.labels), config.seed, epoch)
-        rows = orders[epoch][place * config.batch : (place + 1) * config.batch]
-        phase = at(config.phases, epoch)
-        images, labels = jax.device_put((train.images[rows], train.labels[rows]), spread)
+        rows = pictures.rows(len(train.labels), config.batch, config.seed, index)
+        phase = at(config.phases, index // per_epoch)
+        images, labels = jax.device_put((train.images[rows], train.labels[rows]), on.spread)
         return jitted(run, images, labels, jnp.int32(index), phase)
 
-    orders: dict[int, np.ndarray] = {}
     forward = jax.jit(lambda average, images: nnx.merge(graph, *average, copy=True)(images))
 
-    def evaluate(run: Run) -> dict[str, float]:
+    def evaluate(run: Run, done: int) -> dict[str, float]:
         average = jax.device_get(run.average)
         guess = export.predict(partial(forward, average), test.images).argmax(-1)
         return {config.split: float(np.mean(guess == test.labels)), "seconds": time.time() - begun}
 
-    print(
-        f"{config.name}: {len(train.labels)} pictures, {steps} steps, {len(mesh.devices)} devices"
-    )
+    print(f"{config.name}: {len(train.labels)} pictures, {steps} steps, {on.count} devices")
     run = fit(
         run,
         step,

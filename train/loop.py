@@ -7,10 +7,11 @@ bits as one that was not.
 """
 
 import csv
+import dataclasses
 import json
 import math
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,18 @@ def _finite(state: Any) -> jax.Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves]))
 
 
-def same_settings(directory: Path, settings: Mapping[str, Any]) -> None:
-    """Writes the settings beside the checkpoints, or raises ValueError where others are there."""
+PLACES = ("out", "data_dir", "export")
+"""Fields of a program's settings that its results do not depend on."""
+
+
+def same_settings(config: Any) -> None:
+    """Writes the settings beside the checkpoints, or raises ValueError where others are there.
+
+    Args:
+        config: a dataclass; its field `out` is the folder.
+    """
+    directory = config.out
+    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in PLACES}
     path = directory / "settings.json"
     text = json.dumps(settings, indent=1, sort_keys=True, default=str)
     if path.exists() and path.read_text() != text:
@@ -80,7 +91,7 @@ def fit(
     steps: int,
     directory: Path,
     save_every: int,
-    evaluate: Callable[[Any], dict[str, float]] = lambda state: {},
+    evaluate: Callable[[Any, int], dict[str, float]] = lambda state, done: {},
     title: str = "training",
 ) -> Any:
     """Runs `step` for index 0 .. steps - 1 and returns the last state; resumes from `directory`.
@@ -91,7 +102,7 @@ def fit(
         steps: how many in all.
         directory: holds the checkpoints and metrics.csv.
         save_every: steps between checkpoints; each writes one row of metrics, means since the last.
-        evaluate: further columns of that row, from the state.
+        evaluate: further columns of that row, from the state and the number of steps done.
         title: what the progress bar says.
 
     Raises:
@@ -140,7 +151,7 @@ def fit(
                     if not _finite(state):
                         raise FloatingPointError(f"a weight is not finite after step {index}")
                     row = {n: sum(r[n] for r in recent) / len(recent) for n in values}
-                    row = {"step": done} | row | evaluate(state)
+                    row = {"step": done} | row | evaluate(state, done)
                     log.add(row)  # first: a row without its checkpoint is dropped on resuming
                     keeper.save(done, state, force=True)
                     recent = []

@@ -1,5 +1,6 @@
 """Labelled pictures of a TFDS folder, decoded once into one array (array_record, no tensorflow)."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,10 @@ class Pictures(NamedTuple):
     images: np.ndarray
     labels: np.ndarray
     names: tuple[str, ...]
+
+    def first(self, count: int) -> "Pictures":
+        """The first so many."""
+        return Pictures(self.images[:count], self.labels[:count], self.names)
 
 
 def folder(data_dir: str | Path | None, name: str) -> Path:
@@ -42,6 +47,11 @@ def read(data_dir: str | Path | None, name: str, split: str) -> Pictures:
     )
 
 
+def both(data_dir: str | Path | None, name: str, split: str) -> tuple[Pictures, Pictures]:
+    """The pictures to train on, and those of the split that is measured."""
+    return read(data_dir, name, "train"), read(data_dir, name, split)
+
+
 def synthetic(count: int, size: int, classes: int, seed: int) -> Pictures:
     """Stripes in noise: the class sets their colour and direction; learnable in seconds."""
     rng = np.random.default_rng(seed)
@@ -54,6 +64,16 @@ def synthetic(count: int, size: int, classes: int, seed: int) -> Pictures:
     return Pictures(images, labels, tuple(f"class {index}" for index in range(classes)))
 
 
+@lru_cache(maxsize=1)
 def order(count: int, seed: int, epoch: int) -> np.ndarray:
     """The order of an epoch depends on seed and epoch only, so that a resumed run sees the same."""
     return np.random.default_rng((seed, epoch)).permutation(count)
+
+
+def rows(count: int, batch: int, seed: int, index: int) -> np.ndarray:
+    """Which of `count` pictures make the batch of that index, over all epochs.
+
+    An epoch's rest that fills no batch is left out.
+    """
+    epoch, place = divmod(index, count // batch)
+    return order(count, seed, epoch)[place * batch : (place + 1) * batch]

@@ -1,6 +1,7 @@
 """What an infiller recovers of measured pictures: error in the holes, what a classifier reads."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +13,7 @@ from fidojax import pretrained
 from fidojax.counterfactual import mix
 from fidojax.types import Infiller
 from infillers import holes
+from train import grid
 from train.pictures import Pictures
 
 KINDS = ("pixels", "centre", "free_form")
@@ -71,8 +73,32 @@ def measure(infill: Infiller, test: Pictures, kind: str, classifier: Any = None)
 _logits = jax.jit(lambda classifier, images: classifier(images))
 
 
+def show(path: Path, infill: Infiller, test: Pictures, count: int = 12) -> None:
+    """The first pictures; then for each kind of hole what is seen, and the picture infilled."""
+    some = np.arange(BATCH) % len(test.images)
+    images = jnp.asarray(test.images[some], jnp.float32) / 255
+    rows = [images]
+    for kind in KINDS:
+        hole = masks(kind, len(images), images.shape[1:3])
+        rows += [images * hole[..., None], fill(infill, images, hole)]
+    zoom = max(1, 96 // images.shape[1])
+    grid.write(path, [np.asarray(row[:count]) for row in rows], zoom)
+
+
+def measured(infill: Infiller, test: Pictures, name: str, split: str) -> list[str]:
+    """What a model card says of it: a sentence, and `table`."""
+    known = name in pretrained.SHIPPED
+    read = " and mean probability of the true class by the shipped classifier" if known else ""
+    return [
+        f"Root mean square error in the holes (pixels in [0, 1]){read}, "
+        f"{split} split, {len(test.labels):,} pictures, as stored:",
+        "",
+        *table(infill, test, name),
+    ]
+
+
 def table(infill: Infiller, test: Pictures, name: str) -> list[str]:
-    """A Markdown table for the model card: the infiller beside those that are not learned."""
+    """A Markdown table: the infiller beside those that are not learned."""
     classifier = pretrained.load(name).classifier if name in pretrained.SHIPPED else None
     grey = test.images.shape[-1] == 1
     rivals = {

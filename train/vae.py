@@ -20,16 +20,15 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import tyro
 from flax import nnx
-from jax.sharding import NamedSharding, PartitionSpec
 
 from fidojax import stored
 from fidojax.types import Infiller
 from infillers.vae import vae
 from infillers.vae_parts import fold
 from train import pictures, recovery, vae_report
+from train.data_parallel import places
 from train.loop import fit, same_settings
 from train.vae_step import Run, make_step, network, optimiser
 
@@ -155,8 +154,7 @@ def data(config: Config) -> tuple[pictures.Pictures, pictures.Pictures]:
         if len(config.widths) == 3:
             return train, test
         return _grey(train), _grey(test)
-    train = pictures.read(config.data_dir, config.name, "train")
-    return train, pictures.read(config.data_dir, config.name, config.split)
+    return pictures.both(config.data_dir, config.name, config.split)
 
 
 def _grey(some: pictures.Pictures) -> pictures.Pictures:
@@ -166,45 +164,25 @@ def _grey(some: pictures.Pictures) -> pictures.Pictures:
 def main(config: Config) -> None:
     """Trains, measures and writes the weights and their card."""
     begun = time.time()
-    if config.devices:  # before anything starts the backend
-        jax.config.update("jax_num_cpu_devices", config.devices)
-    if config.batch % jax.local_device_count():
-        raise ValueError(
-            f"--batch {config.batch} must be a multiple of the {jax.local_device_count()} devices"
-        )
-    places = ("out", "data_dir", "export")
-    same_settings(
-        config.out, {k: v for k, v in dataclasses.asdict(config).items() if k not in places}
-    )
+    on = places(config.devices, config.batch)
+    same_settings(config)
     train, test = data(config)
     per_epoch = len(train.labels) // config.batch
     steps = config.epochs * per_epoch
 
-    mesh = jax.make_mesh((jax.local_device_count(),), ("data",), (jax.sharding.AxisType.Auto,))
-    replicated = NamedSharding(mesh, PartitionSpec())
-    spread = NamedSharding(mesh, PartitionSpec("data"))
     graph, params, stats = nnx.split(network(config), nnx.Param, ...)
     tx = optimiser(config, per_epoch)
     run = Run(params, stats, tx.init(params), (params, stats))
-    run = jax.device_put(jax.tree.map(jnp.array, run), replicated)  # copies, since steps donate
-    jitted = make_step(config, graph, tx, len(train.labels), replicated)
-    orders: dict[int, np.ndarray] = {}
+    run = on.copied(run)
+    jitted = make_step(config, graph, tx, len(train.labels), on.replicated)
 
     shape = partial(network, config, norm=False)
-    some = pictures.Pictures(
-        test.images[: config.validate], test.labels[: config.validate], test.names
-    )
-    reached = {"epoch": 0}
+    some = test.first(config.validate)
 
     def step(run: Run, index: int):
-        epoch, place = divmod(index, per_epoch)
-        reached["epoch"] = epoch + 1
-        if place == 0 or epoch not in orders:
-            orders.clear()
-            orders[epoch] = pictures.order(len(train.labels), config.seed, epoch)
-        rows = orders[epoch][place * config.batch : (place + 1) * config.batch]
-        side = [side for start, side in config.sides if epoch >= start][-1]
-        return jitted(run, jax.device_put(train.images[rows], spread), jnp.int32(index), side)
+        rows = pictures.rows(len(train.labels), config.batch, config.seed, index)
+        side = [side for start, side in config.sides if index >= start * per_epoch][-1]
+        return jitted(run, jax.device_put(train.images[rows], on.spread), jnp.int32(index), side)
 
     def infiller(run: Run, path: Path) -> Infiller:
         """As a user gets it: stored and read again."""
@@ -212,15 +190,13 @@ def main(config: Config) -> None:
         stored.save(path, fold(model))
         return vae(path, size=None, network=shape)
 
-    def evaluate(run: Run) -> dict[str, float]:
+    def evaluate(run: Run, done: int) -> dict[str, float]:
         infill = infiller(run, config.out / "latest.npz")
-        vae_report.show(config.out / "grids" / f"{reached['epoch']:03d}.png", infill, some)
+        recovery.show(config.out / "grids" / f"{-(-done // per_epoch):03d}.png", infill, some)
         errors = {kind: recovery.measure(infill, some, kind).error for kind in recovery.KINDS}
         return errors | {"seconds": time.time() - begun}
 
-    print(
-        f"{config.name}: {len(train.labels)} pictures, {steps} steps, {len(mesh.devices)} devices"
-    )
+    print(f"{config.name}: {len(train.labels)} pictures, {steps} steps, {on.count} devices")
     run = fit(
         run,
         step,

@@ -24,15 +24,16 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 from flax import nnx
-from jax.sharding import NamedSharding, PartitionSpec
 from jax.tree_util import Partial
 
 from fidojax import pretrained, stored
 from fidojax.encoders import load_encoder
 from fidojax.methods.varsal import BASELINES
+from fidojax.networks import fold
 from fidojax.types import Classifier
-from fidojax.varsal_network import WIDTHS, VarSalNetwork, fold
+from fidojax.varsal_network import WIDTHS, VarSalNetwork
 from train import pictures, varsal_report
+from train.data_parallel import places
 from train.loop import fit, same_settings
 from train.varsal_step import keep_best, kept, make_step, optimiser, start
 
@@ -102,8 +103,9 @@ CONFIGS = {
             name="tiny_imagenet40",
             classifier="tiny_imagenet40",
             out=Path("runs/varsal_tiny_imagenet40"),
-            widths=(32,) * 4 + (24,) * 5 + (16,) * 6,
-            batch=32,
+            widths=(24,) * 4 + (16,) * 11,
+            epochs=4,
+            batch=16,
             learning_rate=2e-3,
             schedule="cosine",
             flip=True,
@@ -119,8 +121,8 @@ CONFIGS = {
             out=Path("runs/varsal_mnist"),
             split="test",
             widths=(24,) * 3 + (16,) * 5,
-            epochs=5,
-            batch=64,
+            epochs=3,
+            batch=32,
             learning_rate=2e-3,
             schedule="cosine",
             sigma=3.0,
@@ -150,8 +152,7 @@ def data(config: Config) -> tuple[pictures.Pictures, pictures.Pictures]:
     """Training pictures and measured pictures."""
     if config.name == "smoke":
         return pictures.synthetic(256, 16, 6, seed=1), pictures.synthetic(64, 16, 6, seed=2)
-    train = pictures.read(config.data_dir, config.name, "train")
-    return train, pictures.read(config.data_dir, config.name, config.split)
+    return pictures.both(config.data_dir, config.name, config.split)
 
 
 def explained(config: Config, train: pictures.Pictures) -> Classifier:
@@ -171,47 +172,27 @@ def _nearest(means: Any, images: Any) -> Any:
 def main(config: Config) -> None:
     """Trains, measures and writes the weights and their card."""
     begun = time.time()
-    if config.devices:  # before anything starts the backend
-        jax.config.update("jax_num_cpu_devices", config.devices)
-    if config.batch % jax.local_device_count():
-        raise ValueError(
-            f"--batch {config.batch} must be a multiple of the {jax.local_device_count()} devices"
-        )
-    places = ("out", "data_dir", "export")
-    same_settings(
-        config.out, {k: v for k, v in dataclasses.asdict(config).items() if k not in places}
-    )
+    on = places(config.devices, config.batch)
+    same_settings(config)
     train, test = data(config)
     per_epoch = len(train.labels) // config.batch
     steps = config.epochs * per_epoch
 
-    mesh = jax.make_mesh((jax.local_device_count(),), ("data",), (jax.sharding.AxisType.Auto,))
-    replicated = NamedSharding(mesh, PartitionSpec())
-    spread = NamedSharding(mesh, PartitionSpec("data"))
-    classifier = jax.device_put(explained(config, train), replicated)
+    classifier = jax.device_put(explained(config, train), on.replicated)
     channels = train.images.shape[-1]
     network = VarSalNetwork(channels, config.widths, rngs=nnx.Rngs(config.seed))
     graph, params, stats = nnx.split(network, nnx.Param, ...)
     tx = optimiser(config, per_epoch)
     run = start(params, stats, tx)
-    run = jax.device_put(jax.tree.map(jnp.array, run), replicated)  # copies, since steps donate
-    jitted = make_step(config, graph, tx, replicated)
-    orders: dict[int, np.ndarray] = {}
-    some = pictures.Pictures(
-        test.images[: config.validate], test.labels[: config.validate], test.names
-    )
-    reached = {"epoch": 0}
+    run = on.copied(run)
+    jitted = make_step(config, graph, tx, on.replicated)
+    some = test.first(config.validate)
 
     def step(run, index: int):
-        epoch, place = divmod(index, per_epoch)
-        reached["epoch"] = epoch + 1
-        if place == 0 or epoch not in orders:
-            orders.clear()
-            orders[epoch] = pictures.order(len(train.labels), config.seed, epoch)
-        rows = orders[epoch][place * config.batch : (place + 1) * config.batch]
-        images = jax.device_put(train.images[rows], spread)
+        rows = pictures.rows(len(train.labels), config.batch, config.seed, index)
+        images = jax.device_put(train.images[rows], on.spread)
         run, metrics = jitted(run, classifier, images, jnp.int32(index))
-        return (keep_best(run, per_epoch) if place == per_epoch - 1 else run), metrics
+        return (keep_best(run, per_epoch) if (index + 1) % per_epoch == 0 else run), metrics
 
     def encoder(run, path: Path):
         """As a user gets it: stored and read again."""
@@ -219,15 +200,13 @@ def main(config: Config) -> None:
         stored.save(path, fold(model))
         return load_encoder(path)
 
-    def evaluate(run) -> dict[str, float]:
+    def evaluate(run, done: int) -> dict[str, float]:
         best = encoder(run, config.out / "latest.npz")
-        varsal_report.show(config.out / "grids" / f"{reached['epoch']:03d}.png", best, some)
+        varsal_report.show(config.out / "grids" / f"{-(-done // per_epoch):03d}.png", best, some)
         erased = varsal_report.erased(best, classifier, some, 0.5)
         return {"best": float(run.lowest), **erased, "seconds": time.time() - begun}
 
-    print(
-        f"{config.name}: {len(train.labels)} pictures, {steps} steps, {len(mesh.devices)} devices"
-    )
+    print(f"{config.name}: {len(train.labels)} pictures, {steps} steps, {on.count} devices")
     run = fit(
         run,
         step,

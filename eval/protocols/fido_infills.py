@@ -18,16 +18,15 @@ import numpy as np
 import rich
 
 from eval.boxes import outside
+from eval.drawn import draw
 from eval.intervals import interval
 from eval.report import Panel, markdown_table, panels, progress_bars, terminal_table
 from eval.store import Store, digest, write_csv, write_text
 from fidojax import explain_batch, image_keys, pretrained
 from fidojax.cpu import fast
-from fidojax.data import Picture, pictures
 from fidojax.metrics import mixture
 from fidojax.names import check_name
 from fidojax.presets import PRESETS
-from fidojax.pretrained import Pretrained
 from infillers import INFILLERS
 
 NUMBERS = {
@@ -75,30 +74,28 @@ def fido_infills(
         check_name("infill", name, INFILLERS)
     model = pretrained.load(classifier, weights)
     model = model._replace(classifier=fast(model.classifier))
-    chosen = _chosen(images, model, data_dir, limit, seed)
-    ids = [picture.id for picture in chosen]
-    shown = np.stack([picture.image for picture in chosen])
-    labels = np.array([picture.label for picture in chosen])
+    drawn = draw(images, model, data_dir, limit, seed, console, right=True)
+    ids, shown, labels = drawn.ids, drawn.images, drawn.labels
     options = PRESETS[preset] | {"objective": objective}
     store = Store(
         out,
         {
             "protocol": "fido-infills",
             "images": images,
-            "pictures": f"{len(chosen)} x {digest(shown)}",
+            "pictures": f"{len(ids)} x {digest(shown)}",
             "classifier": f"{classifier} {digest(model.classifier)}",
             "options": options,
             "group": group,
             "seed": seed,
         },
     )
-    console.print(f"FIDO on {len(chosen)} pictures with {', '.join(infill)} infill")
+    console.print(f"FIDO on {len(ids)} pictures with {', '.join(infill)} infill")
     fills = {name: INFILLERS[name]() for name in infill}
     found: dict[str, dict[str, np.ndarray]] = {}
     with progress_bars(console) as bars:
         for name, infiller in fills.items():
             parts = []
-            for first in range(0, len(chosen), group):
+            for first in range(0, len(ids), group):
                 rows = slice(first, first + group)
                 part = f"{name}-{digest(infiller)}.{first:05d}"
                 if not store.has(part):
@@ -119,35 +116,14 @@ def fido_infills(
             found[name] = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
             found[name]["outside"] = np.array(
                 [
-                    outside(saliency > 0.5, picture.boxes)
-                    for saliency, picture in zip(found[name]["saliency"], chosen, strict=True)
+                    outside(saliency > 0.5, boxes)
+                    for saliency, boxes in zip(found[name]["saliency"], drawn.boxes, strict=True)
                 ]
             )
     lines = _tables(store, ids, found)
     _galleries(store, shown, [model.labels[label] for label in labels], found)
-    console.print(terminal_table(lines, f"{len(chosen)} pictures, means [95% interval]"))
+    console.print(terminal_table(lines, f"{len(ids)} pictures, means [95% interval]"))
     console.print(f"Results in {out}")
-
-
-def _chosen(
-    images: str, model: Pretrained, data_dir: Path | None, limit: int, seed: int
-) -> list[Picture]:
-    """The first pictures in a random order whose class the classifier reads right."""
-    found = [p for p in pictures([images], model.size, data_dir) if isinstance(p, Picture)]
-    right: list[Picture] = []
-    for i in np.random.default_rng(seed).permutation(len(found)):
-        if found[i].label == int(_predicted(model.classifier, found[i].image)):
-            right.append(found[i])
-        if len(right) == limit:
-            break
-    if not right:
-        raise ValueError(f"{images} has no picture that {model.name} classifies right")
-    return right
-
-
-@jax.jit
-def _predicted(classifier, image):
-    return classifier(image[None])[0].argmax()
 
 
 @partial(jax.jit, static_argnums=0)

@@ -25,13 +25,13 @@ import rich
 from jax.tree_util import Partial
 from rich.console import Console
 
+from eval.drawn import draw
 from eval.infill_figures import box_plots, curves, gallery
 from eval.infill_report import NUMBERS, TRUTH, Results, write_report
 from eval.report import progress_bars
 from eval.store import Store, digest
 from fidojax import image_keys, pretrained
 from fidojax.cpu import fast
-from fidojax.data import BadPicture, pictures
 from fidojax.metrics.infill_quality import infill_quality
 from fidojax.types import Infiller
 from infillers import INFILLERS
@@ -103,13 +103,9 @@ def infill_recovery(
     console = rich.get_console()
     model = pretrained.load(classifier, weights)
     fills = _infillers(infill or tuple(INFILLERS), console)
-    ids, shown, labels = _read(images, model.size, data_dir, limit, seed, console)
-    seen = np.concatenate(
-        [_logits(model.classifier, shown[i : i + batch]) for i in range(0, len(shown), batch)]
-    )
-    if labels.max() >= seen.shape[1]:
-        raise ValueError(f"{images} has more classes than {classifier}, {seen.shape[1]}")
-    right = seen.argmax(axis=1) == labels
+    found = draw(images, model, data_dir, limit, seed, console)
+    ids, shown, labels = found.ids, found.images, found.labels
+    right = found.right
     chosen = np.flatnonzero(right)[:SHOWN]
     store = Store(
         out,
@@ -198,39 +194,6 @@ def _short(value: str) -> str:
 
 def _truth(key, image, mask):
     return image
-
-
-def _read(
-    source: str,
-    size: tuple[int, int, int],
-    data_dir: Path | None,
-    limit: int,
-    seed: int,
-    console: Console,
-) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Ids, images and labels of so many pictures in random order."""
-    found = []
-    for picture in pictures([source], size, data_dir):
-        if isinstance(picture, BadPicture):
-            console.print(f"left out {picture}", markup=False, soft_wrap=True)
-        elif picture.label is None:
-            raise ValueError(f"{picture.source} has no label")
-        else:
-            found.append(picture)
-    if not found:
-        raise ValueError(f"{source} has no pictures")
-    order = np.random.default_rng(seed).permutation(len(found))[:limit]
-    drawn = [found[i] for i in order]
-    return (
-        [picture.id for picture in drawn],
-        np.stack([picture.image for picture in drawn]),
-        np.array([picture.label for picture in drawn]),
-    )
-
-
-@jax.jit
-def _logits(classifier, images):
-    return classifier(images)
 
 
 @partial(jax.jit, static_argnums=2)
