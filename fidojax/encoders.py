@@ -1,7 +1,9 @@
-"""Encoders of amortised methods with weights: the shipped ones, and weights on disk.
+"""Networks of amortised methods with weights: the shipped ones, and weights on disk.
 
 encoder = load_encoder("tiny_imagenet40")
 explanation = varsal(key, classifier, image, target, encoder=encoder)
+masker = load_masker("tiny_imagenet40")
+explanation = realtime(key, classifier, image, target, masker=masker)
 """
 
 import functools
@@ -15,6 +17,8 @@ import numpy as np
 from flax import nnx
 
 from fidojax import pretrained, stored
+from fidojax.methods.realtime import Masker
+from fidojax.realtime_network import RealtimeNetwork
 from fidojax.types import Images
 from fidojax.varsal_network import VarSalNetwork
 
@@ -49,7 +53,7 @@ def load_encoder(
     channels = kernels[0].shape[2]
     if size is None and weights in SHIPPED:
         size = pretrained.SHIPPED[str(weights)].size
-    network = stored.restore(path, _network(channels, tuple(k.shape[3] for k in kernels)))
+    network = stored.assemble(_network(channels, tuple(k.shape[3] for k in kernels)), arrays, path)
     return _Encoder(network, (None, None, channels) if size is None else tuple(size))
 
 
@@ -69,7 +73,44 @@ class _Encoder:
         return self.network(images)
 
 
-# Cached: `stored.restore` does not build twice what the same function builds.
+def load_masker(weights: str | Path = "tiny_imagenet40") -> Masker:
+    """The masker of `fidojax.realtime`, for the features of the classifier it was trained for.
+
+    It is a callable pytree, see `fidojax.methods.realtime.Masker`. Its weights are its leaves:
+    those of another file with the same layers do not retrace.
+
+    Args:
+        weights: a name in `SHIPPED`, for the shipped classifier of that name, or an .npz file
+            written by `train.realtime`.
+
+    Raises:
+        ValueError: the file holds other arrays; at the call: features of another classifier.
+        FileNotFoundError: there is no such file.
+    """
+    path = pretrained.WEIGHTS / f"realtime_{weights}.npz" if weights in SHIPPED else Path(weights)
+    arrays = stored.read(path)
+    parts = ("up/conv", "shortcut", "conv1/conv")
+    stages = []
+    while all(f"stages/{len(stages)}/{part}/kernel" in arrays for part in parts):
+        stages.append([arrays[f"stages/{len(stages)}/{part}/kernel"].shape for part in parts])
+    selector = arrays.get("selector/kernel", np.zeros(0)).shape
+    if len(selector) != 2 or not stages or any(len(s) != 4 for stage in stages for s in stage):
+        raise ValueError(f"weights {path}: expected the arrays of a RealtimeNetwork")
+    widths = tuple(shortcut[3] for _, shortcut, _ in stages)
+    finer = (shortcut[2] - shortcut[3] for _, shortcut, _ in stages)
+    ratio = widths[0] // max(1, stages[0][2][3])
+    network = _masker(selector[1], (selector[0], *finer), widths, ratio)
+    return stored.assemble(network, arrays, path)
+
+
+# Cached: `stored.assemble` does not build twice what the same function builds.
 @functools.cache
 def _network(channels: int, widths: tuple[int, ...]) -> Callable[[], nnx.Module]:
     return lambda: VarSalNetwork(channels, widths, norm=False, rngs=nnx.Rngs(0))
+
+
+@functools.cache
+def _masker(
+    classes: int, channels: tuple[int, ...], widths: tuple[int, ...], ratio: int
+) -> Callable[[], nnx.Module]:
+    return lambda: RealtimeNetwork(classes, channels, widths, ratio, norm=False, rngs=nnx.Rngs(0))
