@@ -5,7 +5,8 @@
 
 Each explains a few pictures at once. Its floor is what its passes would cost bare: those that are
 only forward at the price of a forward pass, those with a gradient at the price of a gradient, both
-in flat batches. *ratio* is its time over that floor, all measured in one run.
+in flat batches. *ratio* is its time over that floor, all measured in one run. Methods that explain
+by a network of their own stand beside them where it is there (VarSal, Figure 5b).
 """
 
 import dataclasses
@@ -25,6 +26,7 @@ from benchmarks.throughput_report import about
 from eval.counting import count_passes
 from eval.methods import Setting, settings
 from fidojax import cpu, pretrained
+from fidojax.encoders import load_encoder
 from fidojax.run import explain_batch
 from fidojax.types import Classifier
 
@@ -42,6 +44,8 @@ class Config:
     """Weights file of a Keras network; random weights if not given."""
     methods: tuple[str, ...] = ()
     """Rows of `eval.methods.settings`; all of them if not given."""
+    encoder: str | None = None
+    """VarSal's, a name or file for `load_encoder`; the one shipped for the network if not given."""
     pictures: int = 8
     """Explained at once."""
     repeats: int = 3
@@ -108,6 +112,17 @@ def measure(config: Config, name: str, setting: Setting, model: pretrained.Pretr
     return Row(name, passes.forward, passes.backward, seconds, floor, ratio)
 
 
+def amortised(config: Config) -> dict[str, Setting]:
+    """The rows of methods with a trained network; none where it is neither given nor shipped."""
+    try:
+        encoder = load_encoder(config.encoder or config.network)
+    except FileNotFoundError:
+        if config.encoder or "varsal" in config.methods:
+            raise
+        return {}
+    return {"varsal": Setting("varsal", {"encoder": encoder})}
+
+
 def main(config: Config) -> list[Row]:
     """Measure, print, and write the file that was asked for."""
     weights = config.weights
@@ -115,7 +130,7 @@ def main(config: Config) -> list[Row]:
         weights = "random"
     model = pretrained.load(config.network, weights)
     model = model._replace(classifier=cpu.fast(model.classifier))
-    known = settings()
+    known = settings() | amortised(config)
     console, rows = Console(), []
     for name in config.methods or known:
         rows.append(measure(config, name, known[name], model))
@@ -128,7 +143,8 @@ def main(config: Config) -> list[Row]:
     console.print(table)
     if config.json:
         chosen = {**dataclasses.asdict(config), "json": None}
-        chosen["weights"] = chosen["weights"] and Path(chosen["weights"]).name
+        for file in ("weights", "encoder"):
+            chosen[file] = chosen[file] and Path(chosen[file]).name
         result = {"about": about(chosen), "rows": [dataclasses.asdict(row) for row in rows]}
         config.json.write_text(json.dumps(result, indent=1) + "\n")
     return rows

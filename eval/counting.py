@@ -83,5 +83,6 @@ _READERS = {
     "guided_backprop": Passes(1, 1),
     "guided_grad_cam": Passes(2, 1),
     "deeplift": Passes(6, 4),
+    "realtime": Passes(1, 0),
 }
 """DeepLIFT shows image and reference; RevealCancel runs both parts of every kernel, too."""

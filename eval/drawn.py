@@ -43,13 +43,13 @@ def draw(
     source: str,
     model: Pretrained,
     data_dir: Path | None,
-    limit: int,
+    limit: int | None,
     seed: int,
     console: Console,
     *,
     right: bool = False,
 ) -> Drawn:
-    """So many pictures in random order; of those that are classified `right` only, if asked.
+    """So many pictures in random order, or all; of those classified `right` only, if asked.
 
     Raises:
         ValueError: there is none, or one has no label or one that the classifier does not know.

@@ -1,11 +1,16 @@
 """Confidence intervals by the bootstrap over pictures."""
 
+import warnings
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import bootstrap
+from scipy.stats import DegenerateDataWarning, bootstrap
+
+from eval import agreement
 
 RESAMPLES = 5000
+_STATISTICS: dict[str, Callable[..., np.ndarray]] = {"mean": np.mean, "median": np.median}
 
 
 class Interval(NamedTuple):
@@ -23,7 +28,8 @@ class Interval(NamedTuple):
 
 def interval(values: np.ndarray, statistic: str = "mean") -> Interval:
     """Of the mean or the median of one number per picture."""
-    return _interval((values,), statistic)
+    of = _STATISTICS[statistic]
+    return _interval((values,), lambda values, axis: of(values, axis=axis))
 
 
 def difference(ours: np.ndarray, theirs: np.ndarray, statistic: str = "mean") -> Interval:
@@ -31,16 +37,33 @@ def difference(ours: np.ndarray, theirs: np.ndarray, statistic: str = "mean") ->
 
     Paired: a resample takes the same pictures from both.
     """
-    return _interval((ours, theirs), statistic)
+    of = _STATISTICS[statistic]
+
+    def compute(ours, theirs, axis):
+        return of(ours, axis=axis) - of(theirs, axis=axis)
+
+    return _interval((ours, theirs), compute)
 
 
-def _interval(samples: tuple[np.ndarray, ...], statistic: str) -> Interval:
-    of = {"mean": np.mean, "median": np.median}[statistic]
+def correlation(
+    ours: np.ndarray, theirs: np.ndarray, *given: np.ndarray, ranks: bool = True
+) -> Interval:
+    """Spearman's correlation over pictures of two numbers per picture; without `ranks` Pearson's.
+
+    Partial where further numbers are `given`. A resample takes the same pictures from all, and is
+    ranked anew; of pictures so few that one may be constant the bounds are NaN.
+    """
 
     def compute(*samples, axis):
-        first, *second = (of(sample, axis=axis) for sample in samples)
-        return first - second[0] if second else first
+        del axis  # always the last
+        rows = [agreement.places(sample) for sample in samples] if ranks else samples
+        return agreement.correlation(*rows)
 
+    return _interval((ours, theirs, *given), compute)
+
+
+def _interval(samples: tuple[np.ndarray, ...], compute: Callable[..., np.ndarray]) -> Interval:
+    """Of `compute(*samples, axis)`; several samples are paired."""
     samples = tuple(np.asarray(sample, np.float64) for sample in samples)
     value = float(compute(*samples, axis=-1))
     if len(samples[0]) < 2:
@@ -48,8 +71,10 @@ def _interval(samples: tuple[np.ndarray, ...], statistic: str) -> Interval:
     # A given seed, so that the tables of the same results are the same. In small batches, since
     # each takes so many copies of the sample.
     options = {"batch": 500, "random_state": np.random.default_rng(0)}
-    found = bootstrap(
-        samples, compute, paired=len(samples) > 1, vectorized=True, n_resamples=RESAMPLES,
-        method="percentile", **options,
-    )  # fmt: skip
+    with warnings.catch_warnings():  # the bounds are NaN then, which says it
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        found = bootstrap(
+            samples, compute, paired=len(samples) > 1, vectorized=True, n_resamples=RESAMPLES,
+            method="percentile", **options,
+        )  # fmt: skip
     return Interval(value, *map(float, found.confidence_interval))

@@ -1,6 +1,5 @@
 """What a training run of VarSal shows: a grid of maps, and the model card at its end."""
 
-import csv
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from fidojax.counterfactual import mix
-from fidojax.methods.varsal import Encoder, class_divergence, varsal
+from fidojax.methods.varsal import Encoder, varsal
+from fidojax.metrics import erasing
 from fidojax.probe import rank
 from fidojax.types import Classifier
 from train import card, grid
@@ -54,15 +53,11 @@ def _erased(
     mean, _, sampled = maps(encoder, images, key)
     random = jax.random.uniform(jax.random.fold_in(key, 1), mean.shape)
 
-    def without_lowest(image, saliency):
-        kept = jnp.round((1 - share) * saliency.size)
-        return mix(image, (rank(saliency) < kept).astype(image.dtype), jnp.zeros_like(image))
+    def divergence(image, saliency):
+        return erasing(classifier, image, saliency, shares=share[None]).curve[0]
 
-    def divergence(saliency):
-        seen = classifier(jax.vmap(without_lowest)(images, saliency))
-        return class_divergence(classifier(images), seen)
-
-    return jax.vmap(divergence)(jnp.stack([mean, sampled, random]))
+    of_all = jax.vmap(jax.vmap(divergence), (None, 0))
+    return of_all(images, jnp.stack([mean, sampled, random]))
 
 
 def erased(
@@ -104,14 +99,11 @@ def write(
     per_epoch: int,
 ) -> None:
     """The card of the weights that are stored at `path`, beside them."""
-    with (config.out / "metrics.csv").open(newline="") as file:
-        epochs = int([row["step"] for row in csv.DictReader(file)][-1]) // per_epoch
+    epochs = card.steps(config.out / "metrics.csv") // per_epoch
     function: Any = encoder
-    network = nnx.merge(*function.network.args)
     size = " x ".join(map(str, test.images.shape[1:]))
     lines = [
-        f"{type(network).__name__}, {card.weights(network):,} weights, "
-        f"{path.stat().st_size / 1024:,.0f} KiB as float16. It explains the classifier "
+        f"{card.network(nnx.merge(*function.network.args), path)} It explains the classifier "
         f"`{config.classifier}` and no other.",
         f"Images in [0, 1], {size}, channels last; mean and log-variance of the map's pixels.",
         f"Prior {config.prior}; lowest mean loss of an epoch, as kept.",

@@ -7,6 +7,8 @@ pure, so they jit, and batches are `jax.vmap`.
 from collections.abc import Callable
 from typing import Any
 
+from fidojax.metrics.alpha_search import AlphaSearch, alpha_search
+from fidojax.metrics.erasing import Erasing, erasing
 from fidojax.metrics.infill_quality import (
     InfillQuality,
     Reconstruction,
@@ -14,9 +16,19 @@ from fidojax.metrics.infill_quality import (
     infill_quality,
     reconstruction,
 )
+from fidojax.metrics.localisation import (
+    Localisation,
+    localisation,
+    out_of_box,
+    pointing_game,
+    relevance_mass,
+    relevance_rank,
+    roc_auc,
+)
 from fidojax.metrics.mixture import Mixture, mixture
 from fidojax.metrics.objective import ExpectedObjective, expected_objective
 from fidojax.metrics.removal import Removal, preservation, removal
+from fidojax.metrics.saliency_metric import SaliencyMetric, box_metric, saliency_metric
 from fidojax.metrics.sufficiency import Sufficiency, sufficiency
 
 METRICS: dict[str, Callable[..., Any]] = {
@@ -29,18 +41,32 @@ METRICS: dict[str, Callable[..., Any]] = {
 
 __all__ = [
     "METRICS",
+    "AlphaSearch",
+    "Erasing",
     "ExpectedObjective",
     "InfillQuality",
+    "Localisation",
     "Mixture",
     "Reconstruction",
     "Removal",
+    "SaliencyMetric",
     "Sufficiency",
+    "alpha_search",
+    "box_metric",
     "copied",
+    "erasing",
     "expected_objective",
     "infill_quality",
+    "localisation",
     "mixture",
+    "out_of_box",
+    "pointing_game",
     "preservation",
     "reconstruction",
+    "relevance_mass",
+    "relevance_rank",
     "removal",
+    "roc_auc",
+    "saliency_metric",
     "sufficiency",
 ]

@@ -1,0 +1,111 @@
+"""Maps of labelled pictures with boxes, judged by where they lie and by what their box shows."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from eval.boxes import padded
+from eval.drawn import Drawn
+from fidojax import metrics
+from fidojax.types import Classifier
+
+BATCH = 64
+"""Pictures that are judged at once."""
+
+
+class Judged(NamedTuple):
+    """What there is for the maps of one method.
+
+    Attributes:
+        maps: "n h w".
+        boxes: "n 4", found ones, half-open in pixels.
+        numbers: one per picture by name, NaN where there is none: WSL `error`, saliency `metric`,
+            share `outside` the box, `pointing` game, share of the `mass`, `rank` accuracy, `area`
+            of the found box, its `iou`, and whether the map chooses no pixel, `empty`.
+        alphas: for the pictures in even and in odd places, if they were sought.
+    """
+
+    maps: np.ndarray
+    boxes: np.ndarray
+    numbers: Mapping[str, np.ndarray]
+    alphas: tuple[float, ...]
+
+
+def judge(
+    classifier: Classifier,
+    drawn: Drawn,
+    maps: np.ndarray,
+    rule: str,
+    *,
+    empty: str = "image",
+    component: str = "all",
+    interpolation: str = "linear",
+    tolerance: float = 0.0,
+) -> Judged:
+    """All numbers of the maps.
+
+    Args:
+        drawn: the pictures of the maps.
+        rule: "absolute" cuts at one half, "mean" at alpha times the mean: the alpha of the pictures
+            in even places is that of the least error in odd ones, and the other way round.
+        empty, component, interpolation, tolerance: as `fidojax.metrics` takes them.
+    """
+    boxes = padded(drawn.boxes)
+    thresholds = np.full(len(maps), 0.5, np.float32)
+    alphas: tuple[float, ...] = ()
+    if rule == "mean":
+        half = np.arange(len(maps)) % 2
+        found = [
+            _search(maps[half != i], boxes[half != i], empty=empty, component=component)
+            for i in (0, 1)
+        ]
+        alphas = tuple(round(float(search.alpha), 3) for search in found)
+        thresholds = np.array(alphas, np.float32)[half]
+    parts = []
+    for first in range(0, len(maps), BATCH):
+        # The last batch is filled up, so that one program serves all.
+        at = np.minimum(np.arange(first, first + BATCH), len(maps) - 1)
+        found = _measure(
+            classifier, drawn.images[at], drawn.labels[at], maps[at], boxes[at], thresholds[at],
+            tolerance, rule=rule, empty=empty, component=component, interpolation=interpolation,
+        )  # fmt: skip
+        parts.append({name: np.asarray(column) for name, column in found.items()})
+    columns = {
+        name: np.concatenate([part[name] for part in parts])[: len(maps)] for name in parts[0]
+    }
+    return Judged(maps, columns.pop("box"), columns, alphas)
+
+
+_search = jax.jit(metrics.alpha_search, static_argnames=("empty", "component"))
+
+
+@partial(jax.jit, static_argnames=("rule", "empty", "component", "interpolation"))
+def _measure(
+    classifier, images, labels, maps, boxes, thresholds, tolerance,
+    *, rule, empty, component, interpolation,
+):  # fmt: skip
+    def measure(image, label, saliency, own, threshold):
+        choice = {"threshold": threshold, "rule": rule, "empty": empty, "component": component}
+        place = metrics.localisation(saliency, own, **choice)
+        shown = metrics.saliency_metric(
+            jax.random.key(0), classifier, image, label, saliency,
+            interpolation=interpolation, **choice,
+        )  # fmt: skip
+        return {
+            "box": place.box,
+            "error": 1 - place.hit,
+            "metric": shown.value,
+            "outside": place.outside,
+            "pointing": metrics.pointing_game(saliency, own, tolerance=tolerance),
+            "mass": metrics.relevance_mass(saliency, own),
+            "rank": metrics.relevance_rank(saliency, own),
+            "area": shown.area,
+            "iou": place.iou,
+            "empty": (place.chosen == 0).astype(jnp.float32),
+        }
+
+    return jax.vmap(measure)(images, labels, maps, boxes, thresholds)

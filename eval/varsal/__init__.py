@@ -1,0 +1,1 @@
+"""What the protocols of VarSal's figures measure, tabulate and draw."""

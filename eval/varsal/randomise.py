@@ -1,0 +1,63 @@
+"""A network's layers from its input to its logits, and the same network with some drawn anew."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from fidojax import layers
+
+
+def layer_order(network: Callable[[], nnx.Module], size: tuple[int, int, int]) -> list[str]:
+    """The names of the layers with weights, "blocks/0/conv1/conv", in the order they are called.
+
+    Args:
+        network: builds it.
+        size: (h, w, c) of its pictures.
+    """
+    order: list[str] = []
+
+    def note(name: str, call: Callable, *args: Any, **kwargs: Any) -> Any:
+        order.append(name.replace(".", "/"))
+        return call(*args, **kwargs)
+
+    def run(images: Any) -> Any:
+        module: Any = network()
+        for name in layers.nnx_layers(module):
+            part = module
+            for step in name.split("."):
+                part = getattr(part, step)
+            if hasattr(part, "kernel"):
+                layers.intercept_nnx(module, name, partial(note, name))
+        return module(images)
+
+    jax.eval_shape(run, jax.ShapeDtypeStruct((1, *size), jnp.float32))
+    return order
+
+
+def redrawn(
+    key: jax.Array, arrays: Mapping[str, np.ndarray], names: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """The arrays of a network (`fidojax.stored.read`) with the layers of those names untrained.
+
+    Kernels are normal of variance 2 / fan-out (He et al. 2015), as the convolutions of the shipped
+    networks began, biases 0. A layer's draw depends on the key and its name alone, so that of two
+    cascades the longer one holds the shorter.
+    """
+    initial = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
+    changed = dict(arrays)
+    for name in names:
+        kernel, bias = f"{name}/kernel", f"{name}/bias"
+        drawn = initial(jax.random.fold_in(key, _number(name)), arrays[kernel].shape)
+        changed[kernel] = np.asarray(drawn, np.float32)
+        if bias in arrays:
+            changed[bias] = np.zeros_like(arrays[bias])
+    return changed
+
+
+def _number(name: str) -> int:
+    return int.from_bytes(name.encode(), "big") % (2**31 - 1)

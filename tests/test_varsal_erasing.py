@@ -1,0 +1,290 @@
+"""The metric of VarSal's Figure 5a, and its protocol on small inputs."""
+
+import csv
+import importlib
+import json
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jaxtyping
+import numpy as np
+import PIL.Image
+import pytest
+from conftest import PLANTED
+from flax import nnx
+from jax.tree_util import Partial
+
+from eval import drawn, intervals
+from eval.store import Store
+from eval.varsal import rankings
+from eval.varsal.erasing_report import ORDERINGS, Results, write_report
+from fidojax import pretrained, stored
+from fidojax.data import BadPicture, Picture
+from fidojax.metrics import erasing
+from fidojax.metrics.erasing import ERASED, ORDERS, SHARES
+from fidojax.varsal_network import VarSalNetwork
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+# The package exports a function of the same name.
+protocol: Any = importlib.import_module("eval.protocols.varsal_erasing")
+
+
+def curved(weights, images):
+    return jnp.tanh(jnp.einsum("nhwc,hwck->nk", images - 0.3, weights))
+
+
+CURVED = Partial(curved, jax.random.normal(jax.random.key(0), (5, 6, 3, 4)))
+IMAGE = jax.random.uniform(jax.random.key(1), (5, 6, 3))
+TIES = jax.random.randint(jax.random.key(2), (5, 6), 0, 4).astype(jnp.float32)
+"""A map of four values."""
+
+
+def by_hand(image, saliency, share, order, erased):
+    """One point of the curve, pixel by pixel."""
+    color = {"black": 0.0, "grey": 0.5, "mean": image.mean((0, 1))}[erased]
+    places = [(y, x) for y in range(5) for x in range(6)]
+    places.sort(key=lambda at: -saliency[at])  # a stable sort
+    if order == "lowest":
+        places.reverse()
+    other = image.copy()
+    for at in places[: round(share * 30)]:
+        other[at] = color
+    p, q = (np.exp(np.asarray(CURVED(x[None]), np.float64)[0]) for x in (image, other))
+    p, q = p / p.sum(), q / q.sum()
+    return sum(p[k] * np.log(p[k] / q[k]) for k in range(4))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("erased", ERASED)
+def test_equals_a_loop_over_pixels_with_ties(order, erased):
+    shares = (0.0, 0.1, 0.4, 0.77, 1.0)
+    found = erasing(CURVED, IMAGE, TIES, shares=shares, order=order, erased=erased, chunk=2)
+    image, saliency = np.asarray(IMAGE), np.asarray(TIES)
+    expected = [by_hand(image, saliency, share, order, erased) for share in shares]
+    np.testing.assert_allclose(found.curve, expected, atol=2e-6)
+    np.testing.assert_array_equal(found.erased, [0, 3, 12, 23, 30])
+    assert expected[1] > 1e-4
+
+
+def test_a_perfect_map_is_below_a_random_one_below_its_inverse(planted):
+    image = jax.random.uniform(jax.random.key(3), (12, 12, 3), minval=0.5)
+    perfect = jnp.zeros((12, 12)).at[PLANTED].set(1.0)
+    random = jax.random.uniform(jax.random.key(4), (12, 12))
+    maps = jnp.stack([perfect, random, 1 - perfect])
+    curves = jax.jit(jax.vmap(lambda each: erasing(planted, image, each).curve))
+    perfect, random, inverted = curves(maps)
+    # The patch is 20 of 144 pixels: nothing is lost before 86 %.
+    np.testing.assert_allclose(perfect[:8], 0, atol=1e-6)
+    assert (perfect[:8] < random[:8]).all()
+    assert (random[:8] < inverted[:8]).all()
+    assert erasing(planted, image, maps[0], order="highest").curve[1] == inverted[1] > 0.1
+
+
+def test_batches_and_chunks_change_no_value_and_new_weights_do_not_trace_again():
+    traces = 0
+
+    def one(classifier, image, saliency):
+        nonlocal traces
+        traces += 1
+        return erasing(classifier, image, saliency, chunk=4).curve
+
+    images, maps = jnp.stack([IMAGE, IMAGE**2]), jnp.stack([TIES, -TIES])
+    together = jax.jit(jax.vmap(one, (None, 0, 0)))
+    found = together(CURVED, images, maps)
+    for i in range(2):
+        alone = erasing(CURVED, images[i], maps[i], chunk=100).curve
+        np.testing.assert_allclose(found[i], alone, atol=1e-6)
+    other = together(jax.tree.map(lambda leaf: 2 * leaf, CURVED), images, maps)
+    assert not np.allclose(found, other)
+    assert traces == 1
+
+
+def test_what_cannot_be_is_refused(monkeypatch):
+    assert np.isnan(erasing(CURVED, IMAGE, TIES.at[0, 0].set(jnp.nan)).curve).all()
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"order": "middle"}, "order: there is no 'middle'"),
+        ({"erased": "white"}, "erased: there is no 'white'"),
+        ({"shares": ()}, r"shares are \(\), expected at least one"),
+        ({"shares": (0.1, 10)}, r"shares are \(0.1, 10\), expected .* in \[0, 1\]"),
+        ({"chunk": 0}, "chunk is 0"),
+    ]
+    for options, message in cases:
+        with pytest.raises(ValueError, match=message):
+            erasing(CURVED, IMAGE, TIES, **options)
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ValueError, match=r"saliency has shape \(6, 5\), expected \(5, 6\)"):
+        erasing(CURVED, IMAGE, TIES.T)
+
+
+def test_roughness():
+    noise = np.random.default_rng(0).random((40, 50), np.float32)
+    assert protocol.roughness(jnp.asarray(noise)) == pytest.approx(1 / 3, abs=0.01)
+    ramp = jnp.arange(20.0).reshape(4, 5)
+    # Of 15 steps down each is 5 places, of 16 to the side each is one.
+    expected = (15 * 5 + 16) / 31 / 20
+    assert float(protocol.roughness(ramp)) == pytest.approx(expected)
+
+
+def spread(deviation, images):
+    mean = jnp.full(images.shape[:3], 5.0)
+    return mean, jnp.full_like(mean, 2 * jnp.log(deviation))
+
+
+def test_a_sampled_map_is_drawn_from_the_posterior():
+    image = jnp.zeros((40, 40, 1))
+    key, encoder = jax.random.key(0), Partial(spread, jnp.float32(2.0))
+    found = rankings.sampled(key, encoder, image, 0, encoder=encoder).saliency
+    assert float(found.mean()) == pytest.approx(5, abs=0.2)
+    assert float(found.std()) == pytest.approx(2, abs=0.15)
+
+
+NOISE = np.random.default_rng(1).random((3, 28, 28, 1), np.float32)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The protocol on three pictures of noise, with tiny encoders and cheap FIDO and PDA."""
+    folder = tmp_path_factory.mktemp("weights")
+    for seed, name in enumerate(("one", "two")):
+        network = VarSalNetwork(1, (2,), norm=False, rngs=nnx.Rngs(seed))
+        stored.save(folder / f"{name}.npz", network)
+    found = [
+        *(Picture(f"digits/{i}", image, 0, source=f"{i}") for i, image in enumerate(NOISE)),
+        BadPicture("digit 3", "the record is damaged"),
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawn, "pictures", lambda *_: found)
+        patch.setattr(rankings, "PDA", {"window": 4, "stride": 12, "samples": 1})
+        patch.setattr(rankings, "PRESETS", {"fast": {"steps": 2, "samples": 1, "size": 7}})
+        patch.setattr(intervals, "RESAMPLES", 100)
+
+        def call(out, encoder="one", standard="two", figures=False, **options):
+            options = {"classifier": "mnist", "batch": 2, "fido_limit": 2, "pda_limit": 1} | options
+            files = [name and str(folder / f"{name}.npz") for name in (encoder, standard)]
+            with pytest.MonkeyPatch.context() as patch:
+                for name in () if figures else ("curves", "priors", "samples"):
+                    patch.setattr(protocol, name, lambda *_: None)
+                protocol.varsal_erasing(out, encoder=files[0], standard=files[1], **options)
+            return out
+
+        yield call
+
+
+@pytest.fixture(scope="module")
+def out(run, tmp_path_factory):
+    """A finished run."""
+    return run(tmp_path_factory.mktemp("run") / "out", figures=True)
+
+
+def table(out) -> list[dict[str, str]]:
+    with open(out / "table.csv", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def files(out) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in (out / "parts").iterdir()}
+
+
+ROWS = (*ORDERINGS, "varsal", "standard sampled")
+
+
+def test_it_measures_every_ranking_at_every_share(out):
+    rows = table(out)
+    counts = {row["ranking"]: int(row["pictures"]) for row in rows}
+    assert counts == dict.fromkeys(ROWS, 3) | {"fido": 2, "pda": 1}
+    assert len(rows) == len(ROWS) * len(SHARES)
+    found = {(row["ranking"], float(row["share"])): float(row["mean"]) for row in rows}
+    classifier = pretrained.load("mnist").classifier
+    images = list(map(jnp.asarray, NOISE))
+    middle = rankings.center(None, None, images[0], 0).saliency
+    assert middle.argmax() in (13 * 28 + 13, 14 * 28 + 14)
+    curve = np.mean([erasing(classifier, image, middle).curve for image in images], axis=0)
+    measured = [found["center", share] for share in SHARES]
+    np.testing.assert_allclose(measured, curve, rtol=1e-3, atol=1e-5)
+    told = json.loads((out / "results.json").read_text("utf-8"))
+    assert told["varsal below"].keys() == ORDERINGS.keys()
+    assert len(told["other claims"]) == 6
+    for name, claim in told["varsal below"].items():
+        own = [row for row in rows if row["ranking"] == name]
+        for gap, row in zip(claim["gaps"], own, strict=True):
+            assert gap["value"] == pytest.approx(-float(row["minus_varsal"]), rel=1e-3)
+    for name in ("curves", "priors", "samples"):
+        with PIL.Image.open(out / f"{name}.png") as file:
+            assert min(file.size) > 300
+
+
+def test_a_lost_part_alone_is_run_again(out, run, capsys):
+    before, report = files(out), (out / "table.md").read_text("utf-8")
+    assert len(before) == 2 * (len(ROWS) - 2) + 1 + 1
+    lost = next(name for name in before if name.startswith("varsal_sampled") and "00002" in name)
+    (out / "parts" / lost).unlink()
+    run(out)
+    assert "left out digit 3: the record is damaged" in capsys.readouterr().out
+    after = files(out)
+    assert {name for name, at in after.items() if before[name] != at} == {lost}
+    assert (out / "table.md").read_text("utf-8") == report
+    with pytest.raises(ValueError, match="other settings"):
+        run(out, seed=1)
+
+
+def test_another_encoder_alone_is_measured_anew(out, run):
+    before = files(out)
+    standard = [row for row in table(out) if row["ranking"].startswith("standard")]
+    run(out, encoder="two", standard=None, fido_limit=0, pda_limit=0)
+    after = files(out)
+    assert {name: after[name] for name in before} == before
+    new = {name.split("-")[0] for name in after.keys() - before.keys()}
+    assert new == {"varsal", "varsal_sampled"}
+    rows = table(out)
+    assert {row["ranking"] for row in rows} == {*ROWS} - {*standard[0].values()} - {
+        "standard sampled", "fido", "pda"
+    }  # fmt: skip
+    now = [row for row in rows if row["ranking"].startswith("varsal")]
+    assert [row["mean"] for row in now] == [row["mean"] for row in standard]
+
+
+def test_the_verdicts(tmp_path, monkeypatch):
+    """Curves that differ by known amounts, on pictures that differ by much more."""
+    monkeypatch.setattr(intervals, "RESAMPLES", 200)
+    rng = np.random.default_rng(0)
+    level = rng.random((60, 1)) + 1
+    shares = (0.1, 0.2, 0.5, 0.7, 0.9)
+    above = {
+        "varsal": (0, 0, 0, 0, 0),
+        "random": (0.5, 0.5, 0.5, 0.5, 0.5),
+        "center": (0.1, 0, 0.1, 0.1, -0.1),
+        "gradient": (0.4, 0.4, 0.2, 0.4, 0.45),
+        "integrated_gradients": (0.4, 0.4, 0.45, 0.4, 1.1),
+        "varsal sampled": (0, 0, 0, 0, 0),
+    }
+    noise = rng.normal(0, 0.02, (len(above), 60, 5))
+    noise[:, :, 1] -= noise[:, :, 1].mean(axis=1, keepdims=True)
+    measured = {
+        name: {"curve": level + above[name] + noise[i], "roughness": level[:, 0] - 0.1 * i}
+        for i, name in enumerate(above)
+    }
+    measured["gradient"] = {key: each[:40] for key, each in measured["gradient"].items()}
+    results = Results([str(i) for i in range(60)], shares, measured, {})
+    summary, _ = write_report(Store(tmp_path, {}), results)
+    told = json.loads((tmp_path / "results.json").read_text("utf-8"))
+    center = [gap["verdict"] for gap in told["varsal below"]["center"]["gaps"]]
+    assert center == ["holds", "undecided", "holds", "holds", "fails"]
+    assert "| center | not in the paper | 10%, 50–70% | 90% | 20% |" in (  # noqa: RUF001
+        tmp_path / "table.md"
+    ).read_text("utf-8")
+    others = {name: claim["gaps"][0] for name, claim in told["other claims"].items()}
+    assert {name: gap["verdict"] for name, gap in others.items()} == {
+        "gradient nearer to random at 90% than at 50%": "holds",
+        # From just below the control to far above it.
+        "integrated_gradients nearer to random at 90% than at 50%": "fails",
+        "varsal smoother than varsal sampled": "fails",
+    }
+    expected = (0.5 - 0.45) - (0.5 - 0.2), 0.6 - 0.05
+    for gap, value in zip(list(others.values())[:2], expected, strict=True):
+        assert gap["value"] == pytest.approx(value, abs=0.02)
+        assert gap["high"] - gap["low"] < 0.05, "paired, so the pictures' levels do not matter"
+    gap = summary.behind["gradient"][0]
+    assert gap.value == pytest.approx(0.4, abs=0.01)
+    assert gap.low > 0.38
