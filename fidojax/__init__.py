@@ -31,15 +31,18 @@ from fidojax.methods import (
     occlusion,
     pda,
     prediction_difference,
+    realtime,
     rise,
     smoothgrad,
     smoothgrad_squared,
     vargrad,
+    varsal,
 )
 from fidojax.repeat import over_keys
 from fidojax.run import explain_batch, explain_groups, image_keys
 from fidojax.split import Split
 from fidojax.types import Classifier, Explanation, Infiller
+from fidojax.warm_start import start_from
 
 __version__ = "0.1.0"
 
@@ -77,8 +80,11 @@ __all__ = [
     "pda",
     "prediction_difference",
     "presets",
+    "realtime",
     "rise",
     "smoothgrad",
     "smoothgrad_squared",
+    "start_from",
     "vargrad",
+    "varsal",
 ]

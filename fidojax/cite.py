@@ -48,6 +48,8 @@ USES = {
     "guided_backprop": ("guided_backprop",),
     "grad_cam": ("grad_cam",),
     "guided_grad_cam": ("grad_cam", "guided_backprop"),
+    "varsal": ("varsal", "soft_topk"),
+    "realtime": ("realtime",),
     "tiny_imagenet40": ("resnet", "imagenet"),
     "mnist": ("deeplift", "mnist"),
 }

@@ -1,4 +1,4 @@
-"""Figures of explanations: a map over its picture, one explanation, a gallery of many.
+"""Figures of explanations: a map over its picture, one explanation, a gallery, drawn samples.
 
 Only NumPy and Matplotlib; nothing is shown or saved here. Notebooks show what is returned,
 `figure.savefig(path)` writes it.
@@ -18,6 +18,8 @@ from matplotlib.figure import Figure
 
 SEQUENTIAL = "plasma"
 """Colour map of maps that are positive: larger is brighter."""
+SPREAD = "cividis"
+"""Colour map of standard deviations, so that they are not taken for a saliency map."""
 DIVERGING = "RdBu_r"
 """Colour map of symmetric maps: red supports the class, blue opposes it, white is zero."""
 
@@ -39,6 +41,7 @@ class Exhibit:
         verdict: how much was kept, and the target's probability on the mixture.
         limits: values at the ends of the colour bar; see `normalise` where None.
         symmetric: the map has two signs; see `normalise`.
+        deviation: "h w", standard deviation of each pixel of the map, in its units, if known.
     """
 
     image: Float[np.ndarray, "h w c"]
@@ -51,11 +54,12 @@ class Exhibit:
     verdict: str = ""
     limits: Limits | None = None
     symmetric: bool = False
+    deviation: Float[np.ndarray, "h w"] | None = None
 
 
 def normalise(
-    saliency: Float[np.ndarray, "h w"], limits: Limits | None = None, *, symmetric: bool = False
-) -> tuple[Float[np.ndarray, "h w"], Limits]:
+    saliency: Float[np.ndarray, "*n h w"], limits: Limits | None = None, *, symmetric: bool = False
+) -> tuple[Float[np.ndarray, "*n h w"], Limits]:
     """Bring a map to [0, 1], where 0 and 1 are the ends of the colour map.
 
     Without `limits` the ends are the 1st and the 99th percentile of the map, so that single
@@ -115,7 +119,7 @@ def overlay(
 
 
 def figure(exhibit: Exhibit) -> Figure:
-    """One explanation: the image, the map with its colour bar, the overlay, the mixture."""
+    """One explanation: the image, the map and its deviation, the overlay, the mixture."""
     return gallery([exhibit], width=12.0)
 
 
@@ -130,15 +134,16 @@ def gallery(exhibits: Sequence[Exhibit], *, width: float = 12.0) -> Figure:
     """
     if not exhibits:
         raise ValueError("exhibits is empty, expected at least one")
-    panels = 3 + any(exhibit.mixture is not None for exhibit in exhibits)
-    side = (width - (panels + 1) * _GAP - _BAR) / panels
+    bars = 1 + any(exhibit.deviation is not None for exhibit in exhibits)
+    panels = 2 + bars + any(exhibit.mixture is not None for exhibit in exhibits)
+    side = (width - (panels + 1) * _GAP - bars * _BAR) / panels
     heights = [side * e.image.shape[0] / e.image.shape[1] for e in exhibits]
     height = sum(heights) + len(exhibits) * _CAPTION + _GAP
     drawing = Figure(figsize=(width, height), facecolor="white")
     top = height
     for exhibit, tall in zip(exhibits, heights, strict=True):
         top -= _CAPTION + tall
-        _draw_row(drawing, exhibit, top, side, tall)
+        _draw_row(_Row(drawing, bars, top, side, tall), exhibit)
     return drawing
 
 
@@ -146,36 +151,99 @@ def gallery(exhibits: Sequence[Exhibit], *, width: float = 12.0) -> Figure:
 _GAP, _BAR, _CAPTION = 0.12, 0.5, 0.52
 
 
-def _draw_row(drawing: Figure, exhibit: Exhibit, bottom: float, side: float, tall: float) -> None:
-    def panel(number: int, title: str, caption: str) -> Axes:
-        left = _GAP + number * (side + _GAP) + _BAR * (number > 1)
-        axis = _axes(drawing, left, bottom, side, tall)
+@dataclass(frozen=True)
+class _Row:
+    """Where the panels of a row lie, in inches; those of number 1 to `bars` have a colour bar."""
+
+    drawing: Figure
+    bars: int
+    bottom: float
+    side: float
+    tall: float
+
+    def panel(self, number: int, title: str, caption: str) -> Axes:
+        axis = _axes(self.drawing, self._left(number), self.bottom, self.side, self.tall)
         axis.set_axis_off()
         place = {"transform": axis.transAxes, "ha": "center", "va": "bottom"}
-        up = 1 / (72 * tall)  # one point of the panel's height
+        up = 1 / (72 * self.tall)  # one point of the panel's height
         axis.text(0.5, 1 + 17 * up, _short(title), fontsize=10, weight="bold", **place)
         axis.text(0.5, 1 + 4 * up, _short(caption), fontsize=9, color="0.3", **place)
         return axis
 
-    _show(panel(0, exhibit.title, exhibit.prediction), exhibit.image)
-    values, limits = normalise(exhibit.saliency, exhibit.limits, symmetric=exhibit.symmetric)
-    low, high = limits
-    drawn = panel(1, "saliency map", exhibit.meaning).imshow(
-        low + values * (high - low), cmap=_colour_map(exhibit.symmetric), vmin=low, vmax=high
-    )
-    ends = (bool(exhibit.saliency.min() < low), bool(exhibit.saliency.max() > high))
-    bar = drawing.colorbar(
-        drawn,
-        cax=_axes(drawing, 2 * side + 2.5 * _GAP, bottom, 0.12, tall),
-        extend=_EXTENDED[ends],
-        extendfrac=0.03,
-    )
-    bar.ax.tick_params(labelsize=7, length=2, color="0.4", labelcolor="0.3")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    def coloured(
+        self,
+        number: int,
+        title: str,
+        caption: str,
+        values: np.ndarray,
+        limits: Limits,
+        colours: str,
+    ) -> None:
+        low, high = limits
+        drawn = self.panel(number, title, caption).imshow(
+            np.clip(values, low, high), cmap=colours, vmin=low, vmax=high
+        )
+        left = self._left(number) + self.side + 0.5 * _GAP
+        ends = (bool(values.min() < low), bool(values.max() > high))
+        bar = self.drawing.colorbar(
+            drawn,
+            cax=_axes(self.drawing, left, self.bottom, 0.12, self.tall),
+            extend=_EXTENDED[ends],
+            extendfrac=0.03,
+        )
+        bar.ax.tick_params(labelsize=7, length=2, color="0.4", labelcolor="0.3")
+        bar.outline.set_visible(False)  # type: ignore[operator]
+
+    def _left(self, number: int) -> float:
+        bars = min(max(number - 1, 0), self.bars)
+        return _GAP + number * (self.side + _GAP) + _BAR * bars
+
+
+def _draw_row(row: _Row, exhibit: Exhibit) -> None:
+    _show(row.panel(0, exhibit.title, exhibit.prediction), exhibit.image)
+    _, limits = normalise(exhibit.saliency, exhibit.limits, symmetric=exhibit.symmetric)
+    colours = _colour_map(exhibit.symmetric)
+    row.coloured(1, "saliency map", exhibit.meaning, exhibit.saliency, limits, colours)
+    if exhibit.deviation is not None:
+        _, ends = normalise(exhibit.deviation)
+        row.coloured(2, "standard deviation", "in the map's units", exhibit.deviation, ends, SPREAD)
     covered = overlay(exhibit.image, exhibit.saliency, limits=limits, symmetric=exhibit.symmetric)
-    _show(panel(2, "map over image", exhibit.target), covered)
+    _show(row.panel(1 + row.bars, "map over image", exhibit.target), covered)
     if exhibit.mixture is not None:
-        _show(panel(3, "what the classifier saw", exhibit.verdict), exhibit.mixture)
+        _show(row.panel(2 + row.bars, "what the classifier saw", exhibit.verdict), exhibit.mixture)
+
+
+def samples(
+    saliency: Float[np.ndarray, "h w"],
+    drawn: Float[np.ndarray, "n h w"],
+    *,
+    across: int = 6,
+    side: float = 1.9,
+) -> Figure:
+    """A map and maps drawn from its distribution, in the same colours.
+
+    Args:
+        across: panels in a row.
+        side: of a panel in inches.
+
+    Raises:
+        ValueError: as `normalise`.
+    """
+    maps = np.concatenate([saliency[None], drawn])
+    values, _ = normalise(maps)
+    across = min(across, len(maps))
+    rows = -(-len(maps) // across)
+    tall = side * saliency.shape[0] / saliency.shape[1]
+    size = (_GAP + across * (side + _GAP), rows * (tall + 0.3) + _GAP)
+    drawing = Figure(figsize=size, facecolor="white")
+    for place, panel in enumerate(values):
+        row, column = divmod(place, across)
+        bottom = size[1] - (row + 1) * (tall + 0.3)
+        axis = _axes(drawing, _GAP + column * (side + _GAP), bottom, side, tall)
+        axis.set_axis_off()
+        axis.set_title(f"sample {place}" if place else "mean", fontsize=9, pad=3)
+        axis.imshow(panel, cmap=SEQUENTIAL, vmin=0, vmax=1)
+    return drawing
 
 
 # Whether the map goes beyond the colour bar's ends -> the arrows that say so.

@@ -16,19 +16,23 @@ import jax.numpy as jnp
 import numpy as np
 import PIL.Image
 import pytest
+from flax import nnx
 from jax.tree_util import Partial
 
-from fidojax import cite, presets
+from fidojax import cite, presets, stored
 from fidojax.cli import job as jobs
 from fidojax.cli import main
+from fidojax.cli.amortised import LOADERS
 from fidojax.cli.batch import boxes_of
 from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.meaning import limits, meaning, signed
-from fidojax.cli.options import Explain
+from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.target import target_of
 from fidojax.data import Picture
+from fidojax.encoders import load_encoder
 from fidojax.methods import LOOPS, METHODS
 from fidojax.pretrained import Pretrained
+from fidojax.varsal_network import VarSalNetwork
 
 ROOT = Path(__file__).parents[1]
 LABELS = ("red fox", "green lizard", "blue jay", "crane", "crane")
@@ -467,6 +471,84 @@ def test_every_method_goes_through(run, folder, method, objective, word):
     assert (ran.results / ran.records["fox.png"]["files"]["figure"]).exists()
 
 
+@pytest.fixture
+def encoder(tmp_path) -> Path:
+    """The weights of an encoder for VarSal, of one layer."""
+    path = tmp_path / "encoder.npz"
+    stored.save(path, VarSalNetwork(3, (4,), norm=False, rngs=nnx.Rngs(0)))
+    return path
+
+
+def test_varsal_stores_and_draws_how_sure_it_is(run, folder, encoder):
+    words = ("--method", "varsal", "--explainer", encoder, "--set", "samples=4")
+    ran = run(folder / "fox.png", *words, how=())
+    assert ran.code == 0, ran.err
+    assert f"encoder {encoder}" in ran.out.splitlines()[0]
+    record = ran.records["fox.png"]
+    files = record["files"]
+    assert files.keys() == {"map", "standard_deviation", "figure", "samples"}
+    images = np.stack([np.asarray(PIL.Image.open(folder / "fox.png").resize((16, 16)))]) / 255
+    mean, log_variance = load_encoder(encoder)(jnp.float32(images))
+    np.testing.assert_allclose(np.load(ran.results / files["map"]), mean[0], atol=1e-5)
+    deviation = np.load(ran.results / files["standard_deviation"])
+    np.testing.assert_allclose(deviation, np.exp(0.5 * log_variance[0]), rtol=1e-5)
+    assert record["mean_standard_deviation"] == pytest.approx(deviation.mean(), rel=1e-5)
+    assert f"mean standard deviation {deviation.mean():.2f}" in ran.err
+    page = (ran.results / "index.html").read_text()
+    assert all(file in page for file in files.values())
+    assert page.count("<img") == 2  # no array is taken for a picture
+    assert page.count("mean standard deviation</th>") == page.count("<td>all classes</td>") == 1
+    (ran.results / files["standard_deviation"]).unlink()
+    assert "1 picture explained" in run(folder / "fox.png", *words, "--no-figures", how=()).out
+
+
+def test_another_encoder_is_another_run(run, folder, encoder, tmp_path):
+    words = ("--method", "varsal", "--no-figures", "--explainer")
+    run(folder, *words, encoder, how=())
+    stored.save(encoder, VarSalNetwork(3, (4,), norm=False, rngs=nnx.Rngs(1)))
+    assert "3 pictures explained" in run(folder, *words, encoder, how=()).out
+    assert "samples" not in run(folder, *words, encoder, how=()).records["fox.png"]["files"]
+
+
+def test_varsal_takes_the_encoder_of_the_classifiers_name(monkeypatch, encoder):
+    asked = []
+
+    def shipped(name):
+        asked.append(name)
+        if name != "tiny_imagenet40":
+            raise FileNotFoundError("there is no such file")
+        return load_encoder(encoder)
+
+    monkeypatch.setitem(LOADERS, "encoder", shipped)
+    job = jobs.prepare(Explain(method="varsal"))
+    assert asked == ["tiny_imagenet40"]
+    assert job.settings["encoder"] == "tiny_imagenet40"
+    assert "encoder" not in job.options
+    for other, whose in (
+        (Explain(method="varsal", classifier="mnist"), "mnist"),
+        (Explain(method="varsal", classifier="keras:VGG16"), "keras:VGG16"),
+        (Explain(method="varsal", weights="my.npz"), "tiny_imagenet40 with other weights"),
+    ):
+        with pytest.raises(UsageError, match=f"no encoder is shipped for {whose}; give the file"):
+            jobs.prepare(other)
+
+
+def test_an_encoder_that_does_not_fit_is_a_usage_error(run, folder, encoder, tmp_path):
+    grey = tmp_path / "grey.npz"
+    stored.save(grey, VarSalNetwork(1, (4,), norm=False, rngs=nnx.Rngs(0)))
+    for words, sentence in (
+        (("--explainer", grey), "images are 16 x 16 x 3, but the encoder is for any x any x 1"),
+        (("--explainer", "none.npz"), "--explainer: weights none.npz: there is no such file"),
+        (("--explainer", encoder, "--samples", "-1"), "samples is -1"),
+        (("--explainer", encoder, "--target", "crane"), "varsal explains all classes at once"),
+        (("--explainer", encoder, "--method", "max"), "the method max needs no trained network"),
+    ):
+        ran = run(folder, "--method", "varsal", *words, how=())
+        assert ran.code == 2
+        assert sentence in ran.err
+        assert ran.err.count("\n") == 1
+
+
 def test_a_classifier_that_a_method_cannot_take_is_a_usage_error(run, folder):
     ran = run(folder, "--method", "grad_cam", how=())
     assert ran.code == 2
@@ -484,6 +566,7 @@ def test_every_method_has_a_meaning():
     assert meaning("fido", {"objective": "sdr"}) == "drop probability"
     assert signed("deeplift", np.array([-1.0, 2.0]))
     assert not signed("rise", np.array([1.0, 2.0]))
+    assert not signed("varsal", np.array([-1.0, 2.0]))  # its zero means nothing
 
 
 def test_limit_and_no_figures(run, folder):

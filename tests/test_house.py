@@ -22,6 +22,7 @@ RIM = {
     "cli",
     "data",
     "encoders",
+    "keras_weights",
     "page",
     "pretrained",
     "stored",

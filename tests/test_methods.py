@@ -27,6 +27,28 @@ FADE = {
 }  # fmt: skip
 BOX = jnp.array([[2 / 12, 3 / 12, 6 / 12, 8 / 12]])
 
+
+def brightness(weights, images):
+    """An encoder for VarSal that has learned where the planted classifier looks."""
+    mean = jnp.einsum("nhwc,hwc->nhw", images, weights)
+    return mean, -mean
+
+
+ENCODER = Partial(brightness, jnp.zeros((12, 12, 3)).at[PLANTED].set(1.0))
+
+
+def one_level(images):
+    return (images,)
+
+
+def bright(weights, targets, confidence, features):
+    """A masker for Realtime that has learned where the planted classifier looks."""
+    mask = jnp.einsum("nhwc,hwc->nhw", features, weights)
+    return mask, mask - confidence
+
+
+MASKER = Partial(bright, jnp.zeros((12, 12, 3)).at[PLANTED].set(1 / 3))
+
 # name of the row: (method, options, does it find the pixels that the classifier looks at?)
 ROWS = {
     "fido-ssr": ("fido", FIDO, True),
@@ -69,6 +91,8 @@ ROWS = {
     "guided-backprop": ("guided_backprop", {}, True),
     "grad-cam": ("grad_cam", {}, False),
     "guided-grad-cam": ("guided_grad_cam", {}, True),
+    "varsal": ("varsal", {"encoder": ENCODER}, True),
+    "realtime": ("realtime", {"masker": MASKER, "features": Partial(one_level)}, True),
     "max": ("max", {}, False),
     "center": ("center", {}, False),
     "box": ("box", {"boxes": BOX}, True),
@@ -79,7 +103,7 @@ TAKES_INFILL = list(
 """One row of each method that takes an infiller."""
 UNIT = {
     "fido", "bbmp", "meaningful_perturbation", "extremal_perturbation", "nonlinear", "linear",
-    "max", "center", "box",
+    "max", "center", "box", "realtime",
 }  # fmt: skip
 """Methods whose maps lie in [0, 1] by definition."""
 RANDOM = {"bbmp-published", "rise", "vargrad"}
@@ -117,7 +141,7 @@ def test_the_one_signature(name):
     assert [p.name for p in parameters[:4]] == ["key", "classifier", "image", "target"]
     assert all(p.kind is p.KEYWORD_ONLY for p in parameters[4:])
     required = {p.name for p in parameters[4:] if p.default is p.empty}
-    assert required <= {"infill", "boxes"}
+    assert required <= {"infill", "boxes", "encoder", "masker"}
     assert "Reference:" in (METHODS[name].__doc__ or "")
 
 

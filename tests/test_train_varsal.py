@@ -113,7 +113,7 @@ def test_weight_decay_is_part_of_the_gradient():
     weights = jnp.array([1.0, 1.0, -4.0])
     updates: Any = tx.update(jnp.array([0.2, -0.7, 1.0]), tx.init(weights), weights)[0]
     np.testing.assert_allclose(updates, [-1e-4, 1e-4, 1e-4], rtol=1e-3)
-    with pytest.raises(ValueError, match='schedule must be "constant" or "cosine"'):
+    with pytest.raises(ValueError, match=r"schedule.*constant.*cosine"):
         optimiser(dataclasses.replace(config, schedule="step"), 10)
 
 
@@ -161,15 +161,15 @@ def test_erased_tells_a_good_order_from_a_random_one(planted):
         ("a", "b"),
     )
     perfect = Partial(by_hand, jnp.zeros((12, 12)).at[PLANTED].set(1.0))
-    good = varsal_report.erased(perfect, planted, test, 0.8)
-    bad = varsal_report.erased(Partial(by_hand, -perfect.args[0]), planted, test, 1 - 124 / 144)
-    assert good["erased_mean"] < 1e-6
-    assert good["erased_sampled"] < 1e-6
-    assert good["erased_random"] > 0.1
+    good = varsal_report.erased(perfect, planted, test, (0.8,))
+    bad = varsal_report.erased(Partial(by_hand, -perfect.args[0]), planted, test, (1 - 124 / 144,))
+    assert good["mean"] < 1e-6
+    assert good["sampled"] < 1e-6
+    assert good["random"] > 0.1
     evidence = 0.05 * (test.images[:, *PLANTED].astype(np.float64) / 255).sum((1, 2, 3))
     p = 1 / (1 + np.exp(-2 * evidence))
     expected = p * np.log(2 * p) + (1 - p) * np.log(2 * (1 - p))
-    np.testing.assert_allclose(bad["erased_mean"], expected.mean(), rtol=1e-4)
+    np.testing.assert_allclose(bad["mean"], expected.mean(), rtol=1e-4)
     lines = varsal_report.table(perfect, planted, test)
     assert lines[0] == "| order | 10% | 30% | 50% | 70% | 90% |"
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| mean", "| sampled", "| random"]

@@ -1,13 +1,14 @@
 """Figures: what is drawn is what was given, and nothing is drawn that is not a map."""
 
 import io
+import itertools
 
 import matplotlib
 import matplotlib.image
 import numpy as np
 import pytest
 
-from fidojax.viz import Exhibit, figure, gallery, normalise, overlay
+from fidojax.viz import Exhibit, figure, gallery, normalise, overlay, samples
 
 RAMP = np.linspace(-1, 3, 64, dtype=np.float32).reshape(8, 8)
 
@@ -104,6 +105,31 @@ def test_a_figure_has_a_panel_for_each_part(channels, with_mixture):
     words = [text.get_text() for axis in drawn.axes for text in axis.texts]
     assert "keep probability" in words
     assert pixels(drawn).std() > 0.1
+
+
+def test_the_deviation_stands_beside_the_map_with_a_scale_of_its_own():
+    spread = np.linspace(2, 5, 64, dtype=np.float32).reshape(8, 8)
+    exhibits = [Exhibit(image(), RAMP, deviation=spread, mixture=image()), Exhibit(image(), RAMP)]
+    drawn = gallery(exhibits)
+    assert len(drawn.axes) == 7 + 4
+    panels = [axis for axis in drawn.axes if axis.images]
+    shown = np.asarray(panels[2].images[0].get_array())
+    low, high = np.percentile(spread, (1, 99))
+    np.testing.assert_allclose(shown, np.clip(spread, low, high), rtol=1e-5)
+    assert panels[2].images[0].get_clim() == pytest.approx((low, high))
+    assert "standard deviation" in [text.get_text() for text in panels[2].texts]
+    boxes = [axis.get_position() for axis in drawn.axes[:7]]
+    edges = sorted((box.x0, box.x1) for box in boxes)
+    assert all(left[1] <= right[0] for left, right in itertools.pairwise(edges))
+    assert edges[-1][1] <= 1
+
+
+def test_samples_share_the_colours_of_their_mean():
+    drawn = samples(RAMP, np.stack([RAMP + 1, RAMP - 1]), across=2)
+    maps = [np.asarray(axis.images[0].get_array()) for axis in drawn.axes]
+    assert [axis.get_title() for axis in drawn.axes] == ["mean", "sample 1", "sample 2"]
+    assert maps[2].mean() < maps[0].mean() < maps[1].mean()
+    assert drawn.axes[2].get_position().y1 < drawn.axes[0].get_position().y0
 
 
 def test_long_names_are_shortened_in_the_middle():

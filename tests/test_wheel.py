@@ -37,6 +37,8 @@ def test_ships_the_two_packages_and_the_weights_only(wheel):
     for name in (
         "fidojax/weights/mnist", "fidojax/weights/tiny_imagenet40", "infillers/weights/vae_mnist",
         "infillers/weights/vae_tiny_imagenet40", "infillers/weights/ca_tiny_imagenet40",
+        "fidojax/weights/varsal_mnist", "fidojax/weights/varsal_tiny_imagenet40",
+        "fidojax/weights/realtime_mnist", "fidojax/weights/realtime_tiny_imagenet40",
     ):  # fmt: skip
         assert stored[f"{name}.npz"] < 4e6
         assert f"{name}.md" in stored

@@ -130,6 +130,7 @@ CONFIGS = {
             batch=32,
             learning_rate=3e-3,
             schedule="cosine",
+            preserver=1.0,
             sigma=3.1,  # 11 at 224 pixels
         ),
     ),

@@ -18,6 +18,7 @@ from fidojax.methods.realtime import (
 )
 from fidojax.names import check_name
 from train import augment
+from train.adam import adam, rate
 
 OBJECTIVES = ("code", "paper")
 
@@ -43,26 +44,14 @@ def split(network: nnx.Module) -> tuple[Any, Any, Any, Any]:
 def selector_optimiser(config: Any) -> optax.GradientTransformation:
     """Adam, its rate a tenth after every so many steps."""
     falls = range(config.selector_falls, config.selector_steps, config.selector_falls)
-    rate = optax.piecewise_constant_schedule(config.selector_rate, dict.fromkeys(falls, 0.1))
-    return _adam(config, rate)
+    falling = optax.piecewise_constant_schedule(config.selector_rate, dict.fromkeys(falls, 0.1))
+    return adam(falling, config.weight_decay)
 
 
 def optimiser(config: Any) -> optax.GradientTransformation:
     """Adam, at a constant rate or one that falls to 0 after a warm-up."""
-    steps = config.steps
-    rates = {
-        "constant": config.learning_rate,
-        "cosine": optax.warmup_cosine_decay_schedule(
-            0.0, config.learning_rate, round(0.05 * steps), steps
-        ),
-    }
-    check_name("schedule", config.schedule, rates)
-    return _adam(config, rates[config.schedule])
-
-
-def _adam(config: Any, rate: Any) -> optax.GradientTransformation:
-    """With the weight decay added to the gradient, as PyTorch's is."""
-    return optax.chain(optax.add_decayed_weights(config.weight_decay), optax.adam(rate))
+    falling = rate(config.schedule, config.learning_rate, config.steps)
+    return adam(falling, config.weight_decay)
 
 
 def asked(

@@ -203,7 +203,8 @@ def main(config: Config) -> None:
     def evaluate(run, done: int) -> dict[str, float]:
         best = encoder(run, config.out / "latest.npz")
         varsal_report.show(config.out / "grids" / f"{-(-done // per_epoch):03d}.png", best, some)
-        erased = varsal_report.erased(best, classifier, some, 0.5)
+        half = varsal_report.erased(best, classifier, some, (0.5,))
+        erased = {f"erased_{name}": float(mean) for name, (mean,) in half.items()}
         return {"best": float(run.lowest), **erased, "seconds": time.time() - begun}
 
     print(f"{config.name}: {len(train.labels)} pictures, {steps} steps, {on.count} devices")

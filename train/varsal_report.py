@@ -1,6 +1,7 @@
 """What a training run of VarSal shows: a grid of maps, and the model card at its end."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,23 +48,27 @@ def maps(encoder: Encoder, images: jax.Array, key: jax.Array) -> tuple[jax.Array
 
 @jax.jit
 def _erased(
-    encoder: Encoder, classifier: Classifier, images: jax.Array, key: jax.Array, share: Any
+    encoder: Encoder, classifier: Classifier, images: jax.Array, key: jax.Array, shares: jax.Array
 ) -> jax.Array:
-    """ "rankings n": the divergence of each picture when its lowest pixels are black."""
+    """ "rankings n shares": the divergence of each picture when its lowest pixels are black."""
     mean, _, sampled = maps(encoder, images, key)
     random = jax.random.uniform(jax.random.fold_in(key, 1), mean.shape)
 
     def divergence(image, saliency):
-        return erasing(classifier, image, saliency, shares=share[None]).curve[0]
+        return erasing(classifier, image, saliency, shares=shares, chunk=1).curve
 
     of_all = jax.vmap(jax.vmap(divergence), (None, 0))
     return of_all(images, jnp.stack([mean, sampled, random]))
 
 
 def erased(
-    encoder: Encoder, classifier: Classifier, test: Pictures, share: float, batch: int = 64
-) -> dict[str, float]:
-    """Mean KL of the class probabilities, in nats, without that share of pixels, by ranking.
+    encoder: Encoder,
+    classifier: Classifier,
+    test: Pictures,
+    shares: Sequence[float],
+    batch: int = 64,
+) -> dict[str, np.ndarray]:
+    """Mean KL of the class probabilities, in nats, without each share of pixels, by ranking.
 
     Figure 5a of the paper: lower is better.
     """
@@ -72,20 +77,19 @@ def erased(
         rows = np.minimum(np.arange(first, first + batch), len(test.images) - 1)
         images = jnp.asarray(test.images[rows], jnp.float32) / 255
         key = jax.random.fold_in(jax.random.key(23), first)
-        lost = _erased(encoder, classifier, images, key, share)
+        lost = _erased(encoder, classifier, images, key, jnp.asarray(shares))
         found.append(np.asarray(lost)[:, : len(test.images) - first])
     means = np.concatenate(found, axis=1).mean(axis=1)
-    return {f"erased_{name}": float(mean) for name, mean in zip(RANKINGS, means, strict=True)}
+    return dict(zip(RANKINGS, means, strict=True))
 
 
 def table(encoder: Encoder, classifier: Classifier, test: Pictures) -> list[str]:
     """A Markdown table for the model card: the map's order beside a sampled and a random one."""
-    measured = [erased(encoder, classifier, test, share) for share in SHARES]
+    measured = erased(encoder, classifier, test, SHARES)
     lines = ["| order | " + " | ".join(f"{share:.0%}" for share in SHARES) + " |"]
     lines += ["|---" * (len(SHARES) + 1) + "|"]
-    for name in RANKINGS:
-        cells = [f"{each[f'erased_{name}']:.3f}" for each in measured]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    for name, means in measured.items():
+        lines.append(f"| {name} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
     return lines
 
 

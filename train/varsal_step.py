@@ -12,6 +12,7 @@ from jax.sharding import NamedSharding
 
 from fidojax.methods.varsal import KEPT, varsal_objective
 from train import augment
+from train.adam import adam, rate
 
 LARGEST = float(jnp.finfo(jnp.float32).max)
 """The lowest loss before there is one; finite, as all that is saved must be."""
@@ -39,18 +40,10 @@ def start(params: Any, stats: Any, tx: optax.GradientTransformation) -> Run:
 
 
 def optimiser(config: Any, per_epoch: int) -> optax.GradientTransformation:
-    """Adam with the weight decay added to the gradient, as PyTorch's is."""
+    """Adam, at a constant rate or one that falls to 0 after a warm-up."""
     steps = config.epochs * per_epoch
-    rates = {
-        "constant": config.learning_rate,
-        "cosine": optax.warmup_cosine_decay_schedule(
-            0.0, config.learning_rate, round(0.05 * steps), steps
-        ),
-    }
-    if config.schedule not in rates:
-        raise ValueError(f'schedule must be "constant" or "cosine", got {config.schedule!r}')
-    decay = optax.add_decayed_weights(config.weight_decay)
-    return optax.chain(decay, optax.adam(rates[config.schedule], *config.betas))
+    falling = rate(config.schedule, config.learning_rate, steps)
+    return adam(falling, config.weight_decay, config.betas)
 
 
 def make_step(config: Any, graph: Any, tx: Any, replicated: NamedSharding) -> Callable:

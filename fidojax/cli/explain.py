@@ -16,7 +16,7 @@ from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.job import Job, prepare
 from fidojax.cli.meter import Meter, span
 from fidojax.cli.options import Explain, UsageError
-from fidojax.cli.outcome import Outcome, exhibit, outcome, versions
+from fidojax.cli.outcome import Outcome, exhibit, maps_of, outcome, versions
 from fidojax.cli.page import page
 from fidojax.cli.records import EXPLAINED, Results, result_name
 from fidojax.cli.target import target_of
@@ -93,6 +93,7 @@ class _Run:
         how = [f"preset {job.preset}"] if job.preset else []
         how += [f"{name} {job.options[name]}" for name in ("objective",) if name in job.options]
         how += [f"infill {job.infill}"] if job.infill else []
+        how += [f"{job.explainer.option} {job.explainer.source}"] if job.explainer else []
         how += [f"{job.evaluations} classifier evaluations each"] if job.evaluations else []
         height, width, _ = job.pretrained.size
         kind = self.devices[0].device_kind
@@ -196,8 +197,8 @@ class _Run:
         if self.asked.figures:
             target = result.record["target"]["index"]
             drawn = {"figure": figure(exhibit(result, self.job, picture, one))}
-            drawn |= more_figures(self.job, picture, target, probabilities)
-        self.results.store(name, result.record, np.asarray(one.saliency), drawn)
+            drawn |= more_figures(self.job, picture, one, target, probabilities)
+        self.results.store(name, result.record, maps_of(one), drawn)
         self.explained += 1
         meter.show(self._done, self._done)
         if self.total <= 50:

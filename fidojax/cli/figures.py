@@ -10,23 +10,26 @@ from fidojax.cli.job import Job
 from fidojax.data import Picture
 from fidojax.methods.nonlinear import Comparison
 from fidojax.run import explain_batch
+from fidojax.types import Explanation
+from fidojax.viz import samples
 
 
 def more_figures(
-    job: Job, picture: Picture, target: int, probabilities: np.ndarray
+    job: Job, picture: Picture, explanation: Explanation, target: int, probabilities: np.ndarray
 ) -> dict[str, Figure]:
     """The method's own figures by name; none for most.
 
     Args:
+        explanation: of the picture.
         target: the explained class.
         probabilities: "k", of the classes on the picture.
     """
     draw = _MORE.get(job.method)
-    return draw(job, picture, target, probabilities) if draw else {}
+    return draw(job, picture, explanation, target, probabilities) if draw else {}
 
 
 def _nonlinear(
-    job: Job, picture: Picture, target: int, probabilities: np.ndarray
+    job: Job, picture: Picture, explanation: Explanation, target: int, probabilities: np.ndarray
 ) -> dict[str, Figure]:
     """Figures 1 to 4 of the paper, for the explained class and the best other one."""
     other = next(int(row) for row in np.argsort(-probabilities) if row != target)
@@ -55,4 +58,16 @@ def _nonlinear(
     }
 
 
-_MORE: dict[str, Callable[..., dict[str, Figure]]] = {"nonlinear": _nonlinear, "linear": _nonlinear}
+def _varsal(
+    job: Job, picture: Picture, explanation: Explanation, target: int, probabilities: np.ndarray
+) -> dict[str, Figure]:
+    """The maps that were drawn from the posterior, if any were asked for."""
+    drawn = np.asarray(explanation.info.samples)
+    return {"samples": samples(np.asarray(explanation.saliency), drawn)} if len(drawn) else {}
+
+
+_MORE: dict[str, Callable[..., dict[str, Figure]]] = {
+    "nonlinear": _nonlinear,
+    "linear": _nonlinear,
+    "varsal": _varsal,
+}

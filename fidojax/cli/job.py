@@ -13,7 +13,9 @@ import jax
 import numpy as np
 
 from fidojax import __version__
+from fidojax.cli.amortised import LOADERS, Explainer, load_explainer
 from fidojax.cli.infill import make_infill
+from fidojax.cli.meaning import explains_all_classes
 from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.target import class_index
 from fidojax.cpu import fast
@@ -21,7 +23,7 @@ from fidojax.data import IMAGENET_CROP
 from fidojax.methods import LOOPS, METHODS
 from fidojax.names import check_name, suggest
 from fidojax.presets import PRESETS
-from fidojax.pretrained import Pretrained, load
+from fidojax.pretrained import SHIPPED, Pretrained, load
 
 # Options of the command line that go to the method under the same name.
 _METHOD_OPTIONS = (
@@ -36,9 +38,11 @@ class Job:
     Attributes:
         method: name in METHODS.
         preset: name in PRESETS, or None for the method's own defaults.
-        options: the method's options by name, all but `infill` and `boxes`, defaults included.
+        options: the method's options by name, defaults included, all but `infill`, `boxes` and
+            the explainer's.
         infill: as given on the command line, with its default filled in; None where the method
             takes none.
+        explainer: the trained network that explains; None where the method takes none.
         pretrained: the classifier, in its form for this machine's CPU where it runs there.
         target: index of the class for all pictures, "prediction" or "label".
         crop: see `fidojax.data.pictures`.
@@ -50,6 +54,7 @@ class Job:
     preset: str | None
     options: Mapping[str, Any]
     infill: str | None
+    explainer: Explainer | None
     pretrained: Pretrained
     target: int | str
     crop: float
@@ -65,9 +70,12 @@ class Job:
     @property
     def call_options(self) -> dict[str, Any]:
         """What `explain_batch` takes as options."""
-        if self.infill is None:
-            return dict(self.options)
-        return {"infill": make_infill(self.infill), **self.options}
+        made: dict[str, Any] = {}
+        if self.infill is not None:
+            made["infill"] = make_infill(self.infill)
+        if self.explainer is not None:
+            made[self.explainer.option] = self.explainer.network
+        return made | dict(self.options)
 
     @property
     def steps(self) -> int:
@@ -99,9 +107,11 @@ def prepare(asked: Explain) -> Job:
         check_name("--method", asked.method, METHODS)
         preset, chosen = _method_options(asked)
         infill = _infill_name(asked)
+        _check_classifier(asked.classifier)
+        explainer = load_explainer(asked)
         pretrained = _load(asked)
         options = _complete(asked.method, chosen, pretrained.size)
-        target = _target(asked.target, pretrained.labels)
+        target = _target(asked, pretrained.labels)
     except ValueError as error:
         raise UsageError(str(error)) from None
     keras = asked.classifier.startswith("keras:")
@@ -114,12 +124,16 @@ def prepare(asked: Explain) -> Job:
         "classifier": asked.classifier,
         "weights_sha256": _fingerprint(pretrained.classifier),
         **({"layer": asked.layer} if asked.layer else {}),
+        **(_described(explainer) if explainer else {}),
         "target": target,
         "crop": crop,
         "seed": asked.seed,
         "fidojax": __version__,
     }
-    job = Job(asked.method, preset, options, infill, pretrained, target, crop, asked.seed, settings)
+    job = Job(
+        asked.method, preset, options, infill, explainer, pretrained, target, crop, asked.seed,
+        settings,
+    )  # fmt: skip
     try:
         _try(job)
     except (ValueError, TypeError) as error:
@@ -132,16 +146,15 @@ def _try(job: Job) -> None:
 
     The infiller is shown a picture's shape, too: learned ones may be for other pictures.
     """
-    infill = job.call_options.get("infill")
-    if infill is not None:
-        image = jax.ShapeDtypeStruct(job.pretrained.size, np.float32)
-        mask = jax.ShapeDtypeStruct(job.pretrained.size[:2], np.float32)
+    size, options = job.pretrained.size, job.call_options
+    image, mask = (jax.ShapeDtypeStruct(shape, np.float32) for shape in (size, size[:2]))
+    if "infill" in options:
+        infill = options["infill"]
         jax.eval_shape(lambda f, x, m: f(jax.random.key(0), x, m), infill, image, mask)
     if job.method in LOOPS:
-        LOOPS[job.method](**job.call_options)
+        LOOPS[job.method](**options)
     elif "boxes" not in inspect.signature(METHODS[job.method]).parameters:
-        image = jax.ShapeDtypeStruct(job.pretrained.size, np.float32)
-        method = functools.partial(METHODS[job.method], **job.call_options)
+        method = functools.partial(METHODS[job.method], **options)
         jax.eval_shape(
             lambda classifier, image: method(jax.random.key(0), classifier, image, 0),
             job.pretrained.classifier, image,
@@ -182,7 +195,7 @@ def _method_options(asked: Explain) -> tuple[str | None, dict[str, Any]]:
 def _known_options(method: str) -> dict[str, Any]:
     """Options with their defaults, but for those that are made here or per picture."""
     parameters = inspect.signature(METHODS[method]).parameters.values()
-    made = ("infill", "boxes", "start")
+    made = ("infill", "boxes", "start", *LOADERS)
     keyword = inspect.Parameter.KEYWORD_ONLY
     return {p.name: p.default for p in parameters if p.kind is keyword and p.name not in made}
 
@@ -221,14 +234,13 @@ def _infill_name(asked: Explain) -> str | None:
     return spec
 
 
-def _load(asked: Explain) -> Pretrained:
-    from fidojax.pretrained import SHIPPED
+def _check_classifier(name: str) -> None:
+    if not name.startswith("keras:") and name not in SHIPPED:
+        clause = suggest(name, SHIPPED)
+        raise ValueError(f"--classifier: there is no {name!r}; {clause} (or keras:NAME)")
 
-    if not asked.classifier.startswith("keras:") and asked.classifier not in SHIPPED:
-        clause = suggest(asked.classifier, SHIPPED)
-        raise ValueError(
-            f"--classifier: there is no {asked.classifier!r}; {clause} (or keras:NAME)"
-        )
+
+def _load(asked: Explain) -> Pretrained:
     try:
         pretrained = load(asked.classifier, asked.weights, layer=asked.layer)
     except (ValueError, OSError, ImportError, RuntimeError) as error:
@@ -237,17 +249,24 @@ def _load(asked: Explain) -> Pretrained:
     return pretrained._replace(classifier=fast(pretrained.classifier))
 
 
-def _target(asked: str | None, labels: tuple[str, ...]) -> int | str:
-    if asked is None or asked == "prediction":
+def _target(asked: Explain, labels: tuple[str, ...]) -> int | str:
+    if asked.target is None or asked.target == "prediction":
         return "prediction"
-    if asked == "label":
+    if explains_all_classes(asked.method):
+        raise ValueError(f"--target: the method {asked.method} explains all classes at once")
+    if asked.target == "label":
         return "label"
-    return class_index(asked, labels)
+    return class_index(asked.target, labels)
 
 
-def _fingerprint(classifier: Any) -> str:
+def _described(explainer: Explainer) -> dict[str, str]:
+    option, source, network = explainer
+    return {option: source, f"{option}_sha256": _fingerprint(network)}
+
+
+def _fingerprint(network: Any) -> str:
     """Hash of the weights, so that results are never taken for those of other weights."""
     digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(classifier):
+    for leaf in jax.tree.leaves(network):
         digest.update(np.asarray(leaf).tobytes())
     return digest.hexdigest()[:16]

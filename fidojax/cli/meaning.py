@@ -33,12 +33,16 @@ _UNITS: dict[str, str] = {
     "smoothgrad": "mean gradient under noise",
     "smoothgrad_squared": "mean squared gradient under noise",
     "vargrad": "variance of the gradient under noise",
+    "varsal": "mean of the posterior",
+    "realtime": "mask",
 }
 _BOUNDED = {
     "fido", "bbmp", "meaningful_perturbation", "extremal_perturbation", "max", "center", "box",
-    "nonlinear", "linear",
+    "nonlinear", "linear", "realtime",
 }  # fmt: skip
 """Methods whose maps lie in [0, 1]."""
+_ORDERED = {"varsal"}
+"""Methods whose maps have any sign, and whose zero means nothing: only the order does."""
 _DELETING = {"meaningful_perturbation"}
 """Methods without the option `objective` whose maps show what is to be dropped."""
 
@@ -65,4 +69,9 @@ def limits(method: str) -> Limits | None:
 
 def signed(method: str, saliency: np.ndarray) -> bool:
     """Whether the map speaks for and against the class."""
-    return method not in _BOUNDED and bool(saliency.min() < 0)
+    return method not in _BOUNDED | _ORDERED and bool(saliency.min() < 0)
+
+
+def explains_all_classes(method: str) -> bool:
+    """Whether the map is for all classes at once, whatever the target."""
+    return method == "varsal"

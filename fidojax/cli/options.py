@@ -42,12 +42,14 @@ class Explain:
     """Shipped classifier, or keras:NAME for a network of keras.applications."""
     weights: Annotated[str | None, _shown("FILE", "the classifier's own")] = None
     """File with other weights."""
+    explainer: Annotated[str | None, _shown("FILE", "the one shipped for the classifier")] = None
+    """For varsal and realtime: file with the network that explains, trained for the classifier."""
     layer: Annotated[str | None, _shown("NAME", "the last before the pooling")] = None
     """Layer whose output Grad-CAM explains by."""
     steps: Annotated[int | None, _shown("N", "of the preset")] = None
     """Optimiser steps."""
     samples: Annotated[int | None, _shown("N", "of the preset")] = None
-    """Masks per step, each one evaluation of the classifier."""
+    """Masks per step, each one evaluation of the classifier; for varsal, maps drawn."""
     lam: Annotated[float | None, _shown("X", "of the preset")] = None
     """Weight of the region's size, a sum over pixels."""
     tv: Annotated[float | None, _shown("X", "of the preset")] = None

@@ -11,11 +11,14 @@ import numpy as np
 
 from fidojax import __version__
 from fidojax.cli.job import Job
-from fidojax.cli.meaning import deletes, limits, meaning, signed
+from fidojax.cli.meaning import deletes, explains_all_classes, limits, meaning, signed
 from fidojax.cli.records import EXPLAINED, FAILED, as_number
 from fidojax.data import Picture
 from fidojax.types import Explanation
 from fidojax.viz import Exhibit
+
+SPREAD = "standard_deviation"
+"""Of the map, in the info of methods that say how sure they are."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,9 @@ def outcome(
     kept = None if keep is None else float(np.mean(keep > 0.5))
     on_mixture = getattr(info, "probability", None)
     objective = getattr(info, "objective", None)
-    watched = [explanation.saliency, *(x for x in (on_mixture, objective) if x is not None)]
+    maps = maps_of(explanation)
+    uncertain = as_number(maps[SPREAD].mean()) if SPREAD in maps else None
+    watched = [*maps.values(), *(x for x in (on_mixture, objective) if x is not None)]
     finite = all(np.isfinite(values).all() for values in watched)
     problem = None if finite else "the explanation is not finite, so there is no map"
     top = [int(row) for row in np.argsort(-probabilities)[:5]]
@@ -76,6 +81,7 @@ def outcome(
             "mixture": None if on_mixture is None else as_number(on_mixture),
         },
         "kept_area": kept,
+        "mean_standard_deviation": uncertain,
         "objective": None
         if objective is None
         else {
@@ -101,7 +107,10 @@ def outcome(
         share = f"{percent(1 - kept)} filled in" if drops else f"{percent(kept)} kept"
         verdict = f"{share}: {labels[target]} ({percent(on_mixture)})"
     about = prediction if target == top[0] else f"{prediction}, {why}"
-    line = f"{picture.id}: {about}; {verdict}" if verdict else f"{picture.id}: {about}"
+    says = verdict
+    if uncertain is not None:
+        says = f"mean standard deviation {uncertain:.2f}"
+    line = f"{picture.id}: {about}; {says}" if says else f"{picture.id}: {about}"
     return Outcome(record, problem, prediction, why, verdict, line)
 
 
@@ -110,18 +119,28 @@ def exhibit(result: Outcome, job: Job, picture: Picture, explanation: Explanatio
     mixture = getattr(explanation.info, "mixture", None)
     name, share = result.record["target"]["name"], result.record["target"]["probability"]
     predicted = result.record["target"] == result.record["prediction"]
+    why = f"why {name}?" if predicted else f"why {name} ({percent(share)})?"
     return Exhibit(
         image=picture.image,
         saliency=np.asarray(explanation.saliency, np.float32),
         title=picture.id,
         prediction=f"prediction: {result.prediction}",
         meaning=meaning(job.method, job.options),
-        target=f"why {name}?" if predicted else f"why {name} ({percent(share)})?",
+        target="for all classes" if explains_all_classes(job.method) else why,
         mixture=None if mixture is None else np.asarray(mixture, np.float32),
         verdict=result.verdict,
         limits=limits(job.method),
         symmetric=signed(job.method, np.asarray(explanation.saliency)),
+        deviation=maps_of(explanation).get(SPREAD),
     )
+
+
+def maps_of(explanation: Explanation) -> dict[str, np.ndarray]:
+    """What is stored of an explanation: the map, and its standard deviation if it has one."""
+    maps = {"map": explanation.saliency}
+    spread = getattr(explanation.info, SPREAD, None)
+    maps |= {} if spread is None else {SPREAD: spread}
+    return {name: np.asarray(values, np.float32) for name, values in maps.items()}
 
 
 def versions() -> dict[str, str]:

@@ -8,7 +8,8 @@ from string import Template
 from typing import Any
 from urllib.parse import quote
 
-from fidojax.cli.outcome import percent
+from fidojax.cli.meaning import explains_all_classes
+from fidojax.cli.outcome import SPREAD, percent
 from fidojax.cli.records import EXPLAINED
 
 _COLUMNS = (
@@ -22,6 +23,8 @@ _COLUMNS = (
     ("objective", "number"),
     ("seconds", "number"),
 )
+_UNCERTAINTY = ("mean standard deviation", "number")
+"""A column more where a method says how sure it is."""
 
 
 def page(runs: Mapping[str, Mapping[str, Any]], records: Sequence[Mapping[str, Any]]) -> str:
@@ -102,23 +105,27 @@ def _settings(run: Mapping[str, Any]) -> str:
 
 
 def _table(records: Sequence[Mapping[str, Any]]) -> str:
-    head = "".join(f'<th class="{kind}">{name}</th>' for name, kind in _COLUMNS)
+    uncertain = any(record.get("mean_standard_deviation") is not None for record in records)
+    columns = (*_COLUMNS, _UNCERTAINTY) if uncertain else _COLUMNS
+    head = "".join(f'<th class="{kind}">{name}</th>' for name, kind in columns)
     return (
         f"<table><thead><tr>{head}</tr></thead>"
-        f"<tbody>{''.join(_row(record) for record in records)}</tbody></table>"
+        f"<tbody>{''.join(_row(record, uncertain) for record in records)}</tbody></table>"
     )
 
 
-def _row(record: Mapping[str, Any]) -> str:
+def _row(record: Mapping[str, Any], uncertain: bool) -> str:
     objective = record["objective"] and record["objective"]["end"]
-    numbers = (
+    numbers = [
         (record["prediction"]["probability"], percent),
         (record["probability"]["image"], percent),
         (record["probability"]["mixture"], percent),
         (record["kept_area"], percent),
         (objective, "{:.2f}".format),
         (record["seconds"], "{:.1f}".format),
-    )
+    ]
+    if uncertain:
+        numbers.append((record["mean_standard_deviation"], "{:.3f}".format))
     shown = [
         f'<td class="number" data-value="{"" if value is None else value}">'
         f"{'&mdash;' if value is None else _text(form(value))}</td>"
@@ -126,19 +133,24 @@ def _row(record: Mapping[str, Any]) -> str:
     ]
     name = f'<td><a href="#{_anchor(record)}">{_text(record["id"])}</a></td>'
     prediction = f"<td>{_text(record['prediction']['name'])}</td>"
-    target = f"<td>{_text(record['target']['name'])}</td>"
+    general = explains_all_classes(record["settings"]["method"])
+    target = f"<td>{'all classes' if general else _text(record['target']['name'])}</td>"
     return f"<tr>{''.join([name, prediction, shown[0], target, *shown[1:]])}</tr>"
 
 
 def _card(record: Mapping[str, Any]) -> str:
     files = record["files"]
-    links = [f'<a href="{quote(files["map"])}">map</a>', f'<a href="{_json(record)}">record</a>']
+    stored = [kind for kind in files if files[kind].startswith("maps/")]
+    links = [f'<a href="{quote(files[kind])}">{kind.replace("_", " ")}</a>' for kind in stored]
+    links.append(f'<a href="{_json(record)}">record</a>')
     label = record["label"]
     truth = f" · label: {_text(label['name'] or label['index'])}" if label else ""
     drawn = ""
-    for kind in (kind for kind in files if kind != "map"):
+    for kind in (kind for kind in files if files[kind].startswith("figures/")):
         source = quote(files[kind])
-        what = "Image, saliency map, overlay and mixture" if kind == "figure" else kind.capitalize()
+        last = "standard deviation" if SPREAD in files else "mixture"
+        what = f"Image, saliency map, overlay and {last}"
+        what = what if kind == "figure" else kind.capitalize()
         alt = _text(f"{what} of {record['id']}")
         drawn += f'<a href="{source}"><img src="{source}" alt="{alt}" loading="lazy"></a>'
     return (

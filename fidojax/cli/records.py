@@ -2,7 +2,7 @@
 
     OUT/index.html               made from all the others, see `fidojax.cli.page`
     OUT/figures/NAME.png         and NAME.KIND.png, where a method has figures of its own
-    OUT/maps/NAME.npy            float32 "h w"
+    OUT/maps/NAME.npy            float32 "h w"; NAME.KIND.npy, where a method tells more of it
     OUT/records/NAME.json        written last: where it stands, the picture is finished
     OUT/runs/SETTINGS.json       one per different settings, with the pictures that failed
 
@@ -51,21 +51,20 @@ class Results:
         self,
         name: str,
         record: Mapping[str, Any],
-        saliency: Float[np.ndarray, "h w"] | None = None,
+        maps: Mapping[str, Float[np.ndarray, "h w"]] | None = None,
         figures: Mapping[str, Figure] | None = None,
     ) -> None:
         """Write a picture's files, its record last.
 
         Args:
             record: what goes into the JSON; `files` is added.
-            saliency: the map, if the picture was explained.
+            maps: the usual one as "map", a method's own by other names; none of a failure.
             figures: the usual one as "figure", a method's own by other names.
         """
         files = {}
-        if saliency is not None:
-            files["map"] = f"maps/{name}.npy"
-            values = np.asarray(saliency, np.float32)
-            _write(self.folder / files["map"], lambda file: np.save(file, values))
+        for kind, values in (maps or {}).items():
+            files[kind] = f"maps/{name}.npy" if kind == "map" else f"maps/{name}.{kind}.npy"
+            _write(self.folder / files[kind], functools.partial(_save, values))
         for kind, figure in (figures or {}).items():
             files[kind] = (
                 f"figures/{name}.png" if kind == "figure" else f"figures/{name}.{kind}.png"
@@ -109,6 +108,10 @@ def as_number(value: Any) -> float | None:
     """A float for JSON; None where it is not finite, since JSON has no such numbers."""
     number = float(value)
     return number if np.isfinite(number) else None
+
+
+def _save(values: Float[np.ndarray, "h w"], file: Any) -> None:
+    np.save(file, np.asarray(values, np.float32))
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -33,8 +33,10 @@ from fidojax.methods.nonlinear import (
 from fidojax.methods.occlusion import occlusion
 from fidojax.methods.pda import pda
 from fidojax.methods.prediction_difference import prediction_difference
+from fidojax.methods.realtime import realtime
 from fidojax.methods.rise import rise
 from fidojax.methods.smoothgrad import smoothgrad, smoothgrad_squared, vargrad
+from fidojax.methods.varsal import varsal
 from fidojax.types import Method
 
 METHODS: dict[str, Method] = {
@@ -60,6 +62,8 @@ METHODS: dict[str, Method] = {
     "guided_backprop": guided_backprop,
     "grad_cam": grad_cam,
     "guided_grad_cam": guided_grad_cam,
+    "varsal": varsal,
+    "realtime": realtime,
     "max": max_box,
     "center": center_box,
     "box": object_box,
@@ -104,8 +108,10 @@ __all__ = [
     "occlusion",
     "pda",
     "prediction_difference",
+    "realtime",
     "rise",
     "smoothgrad",
     "smoothgrad_squared",
     "vargrad",
+    "varsal",
 ]
