@@ -5,8 +5,8 @@
 
 Each explains a few pictures at once. Its floor is what its passes would cost bare: those that are
 only forward at the price of a forward pass, those with a gradient at the price of a gradient, both
-in flat batches. *ratio* is its time over that floor, all measured in one run. Methods that explain
-by a network of their own stand beside them where it is there (VarSal, Figure 5b).
+in flat batches. *ratio* is its time over that floor, all measured in one run. VarSal, whose Figure
+5b this is, and Realtime stand beside them where their networks are there.
 """
 
 import dataclasses
@@ -26,10 +26,12 @@ from benchmarks.throughput_report import about
 from eval.counting import count_passes
 from eval.methods import Setting, settings
 from fidojax import cpu, pretrained
-from fidojax.encoders import load_encoder
+from fidojax.encoders import load_encoder, load_masker
 from fidojax.run import explain_batch
 from fidojax.types import Classifier
 
+AMORTISED = {"varsal": ("encoder", load_encoder), "realtime": ("masker", load_masker)}
+"""Methods with a trained network: their option for it, and what reads it."""
 BATCH = 16
 """Pictures per flat batch of the bare passes, or the method's own passes where those are fewer."""
 
@@ -46,6 +48,8 @@ class Config:
     """Rows of `eval.methods.settings`; all of them if not given."""
     encoder: str | None = None
     """VarSal's, a name or file for `load_encoder`; the one shipped for the network if not given."""
+    masker: str | None = None
+    """Realtime's, the same for `load_masker`."""
     pictures: int = 8
     """Explained at once."""
     repeats: int = 3
@@ -113,14 +117,18 @@ def measure(config: Config, name: str, setting: Setting, model: pretrained.Pretr
 
 
 def amortised(config: Config) -> dict[str, Setting]:
-    """The rows of methods with a trained network; none where it is neither given nor shipped."""
-    try:
-        encoder = load_encoder(config.encoder or config.network)
-    except FileNotFoundError:
-        if config.encoder or "varsal" in config.methods:
-            raise
-        return {}
-    return {"varsal": Setting("varsal", {"encoder": encoder})}
+    """The rows of methods with a trained network, where it is given or shipped."""
+    found = {}
+    for method, (option, load) in AMORTISED.items():
+        given = getattr(config, option)
+        try:
+            network = load(given or config.network)
+        except FileNotFoundError:
+            if given or method in config.methods:
+                raise
+            continue
+        found[method] = Setting(method, {option: network})
+    return found
 
 
 def main(config: Config) -> list[Row]:
@@ -143,7 +151,7 @@ def main(config: Config) -> list[Row]:
     console.print(table)
     if config.json:
         chosen = {**dataclasses.asdict(config), "json": None}
-        for file in ("weights", "encoder"):
+        for file in ("weights", "encoder", "masker"):
             chosen[file] = chosen[file] and Path(chosen[file]).name
         result = {"about": about(chosen), "rows": [dataclasses.asdict(row) for row in rows]}
         config.json.write_text(json.dumps(result, indent=1) + "\n")
