@@ -34,7 +34,6 @@ from fidojax import explain_batch, pretrained
 from fidojax.boxes import COMPONENTS, EMPTY
 from fidojax.cpu import fast
 from fidojax.encoders import load_encoder, load_masker
-from fidojax.methods.realtime import realtime
 from fidojax.metrics.saliency_metric import KERNELS
 from fidojax.names import check_count, check_name
 from fidojax.presets import PRESETS
@@ -69,6 +68,7 @@ def localisation(
     preset: str = "fast",
     encoder: str | None = None,
     masker: str | None = None,
+    confidence: tuple[float, ...] = (6.0,),
     limit: int | None = None,
     fido_limit: int = 100,
     empty: str = "image",
@@ -91,6 +91,7 @@ def localisation(
         preset: of FIDO, a name in `fidojax.presets.PRESETS`.
         encoder: of VarSal, as `fidojax.encoders.load_encoder` takes it; the classifier's when None.
         masker: of Realtime, as `load_masker` takes it; the classifier's when None.
+        confidence: of Realtime, a row each.
         limit: so many pictures that have boxes, drawn at random; all when None.
         fido_limit: so many of them are explained by FIDO.
         empty: box of a map that chooses no pixel: image or none.
@@ -108,7 +109,7 @@ def localisation(
     check_count(limit=2 if limit is None else limit, fido_limit=fido_limit, group=group)
     model = pretrained.load(classifier, weights)
     network = {"varsal": encoder or classifier, "realtime": masker or classifier}
-    rows = _rows(methods, infill, preset, network, console)
+    rows = _rows(methods, infill, preset, network, confidence, console)
     drawn = draw(images, model, data_dir, sys.maxsize, seed, console)
     having = [i for i, boxes in enumerate(drawn.boxes) if boxes is not None and len(boxes)]
     drawn = drawn.rows(np.array(having[:limit], int))
@@ -164,6 +165,7 @@ def _rows(
     infill: tuple[str, ...],
     preset: str,
     network: Mapping[str, str],
+    confidence: tuple[float, ...],
     console: Console,
 ) -> dict[str, Row]:
     """The rows whose weights are there."""
@@ -179,7 +181,9 @@ def _rows(
         elif name == "varsal":
             wanted[name] = name, lambda: {"encoder": load_encoder(network["varsal"])}
         elif name == "realtime":
-            wanted[name] = realtime, lambda: {"masker": load_masker(network["realtime"])}
+            for value in confidence:
+                row = name if value == confidence[0] else f"{name}-{value:g}"
+                wanted[row] = name, partial(_realtime_options, network[name], value)
         elif name in known:
             wanted[name] = known[name].method, partial(getattr, known[name], "options")
         else:
@@ -194,6 +198,10 @@ def _rows(
     if not rows:
         raise ValueError("methods: none of them has its weights")
     return rows
+
+
+def _realtime_options(masker: str, confidence: float) -> dict[str, Any]:
+    return {"masker": load_masker(masker), "confidence": confidence}
 
 
 def _fido_options(preset: str, infill: str) -> dict[str, Any]:
