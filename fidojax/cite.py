@@ -27,6 +27,7 @@ USES = {
     "blur": ("fido", "bbmp"),
     "random": ("fido", "realtime"),
     "local": ("fido",),
+    "road": ("road",),
     "vae": ("fido", "vdsm", "vae"),
     "ca": ("fido", "ca_gan"),
     "occlusion": ("occlusion",),

@@ -33,8 +33,6 @@ def masked_scores(
         ValueError: the score is unknown, or a count is below 1.
     """
     check_name("score", score, SCORES)
-    check_count(count=count, chunk=chunk)
-    chunk = min(chunk, count)
 
     def mixture(index: Int[Array, ""]) -> Image:
         mask = make_mask(index)
@@ -43,10 +41,23 @@ def masked_scores(
     def scores(indices: Int[Array, " chunk"]) -> Float[Array, " chunk"]:
         return SCORES[score](classifier(jax.vmap(mixture)(indices)), target)
 
+    return in_chunks(scores, count, chunk)
+
+
+def in_chunks(
+    values: Callable[[Int[Array, " chunk"]], Float[Array, " chunk"]], count: int, chunk: int
+) -> Float[Array, " count"]:
+    """The values of the indices 0 ... count - 1, `chunk` at a time.
+
+    Raises:
+        ValueError: a count is below 1.
+    """
+    check_count(count=count, chunk=chunk)
+    chunk = min(chunk, count)
     # The last chunk is filled up with its final index, so that one program serves all chunks.
     chunks = -(-count // chunk)
     indices = jnp.minimum(jnp.arange(chunks * chunk), count - 1).reshape(chunks, chunk)
-    return jax.lax.map(scores, indices).reshape(-1)[:count]
+    return jax.lax.map(values, indices).reshape(-1)[:count]
 
 
 def rank(values: Mask) -> Int[Array, "h w"]:

@@ -14,6 +14,7 @@ from infillers.local import local
 from infillers.mean import mean
 from infillers.random import random
 from infillers.resized import resized
+from infillers.road import road
 from infillers.vae import vae
 
 INFILLERS: dict[str, Callable[..., Infiller]] = {
@@ -21,8 +22,9 @@ INFILLERS: dict[str, Callable[..., Infiller]] = {
     "blur": blur,
     "random": random,
     "local": local,
+    "road": road,
     "vae": vae,
     "ca": ca,
 }
 
-__all__ = ["INFILLERS", "blur", "ca", "local", "mean", "random", "resized", "vae"]
+__all__ = ["INFILLERS", "blur", "ca", "local", "mean", "random", "resized", "road", "vae"]

@@ -17,6 +17,7 @@ ROWS = {
     "blur": infillers.blur(3.0),
     "random": infillers.random(),
     "local": infillers.local(5),
+    "road": infillers.road(),
 }
 LEARNED = ("vae", "ca")
 LEAKS = {"blur"}

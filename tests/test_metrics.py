@@ -214,7 +214,11 @@ def unchecked():
     jaxtyping.config.update("jaxtyping_disable", before)
 
 
-OPTIONS: dict[str, dict[str, Any]] = {"expected_objective": {"samples": 8}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "expected_objective": {"samples": 8},
+    "faithfulness": {"samples": 20},
+    "infidelity": {"samples": 20},
+}
 
 
 @pytest.mark.parametrize("name", METRICS)

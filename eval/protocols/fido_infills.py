@@ -46,7 +46,7 @@ def fido_infills(
     data_dir: Path | None = None,
     classifier: str = "tiny_imagenet40",
     weights: Path | None = None,
-    infill: tuple[str, ...] = tuple(INFILLERS),
+    infill: tuple[str, ...] = ("mean", "blur", "random", "local", "vae", "ca"),
     objective: str = "ssr",
     preset: str = "paper",
     limit: int = 24,

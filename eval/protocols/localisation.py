@@ -64,7 +64,7 @@ def localisation(
     methods: tuple[str, ...] = (
         "max", "center", "box", "gradient", "grad_cam", "varsal", "realtime", "fido",
     ),
-    infill: tuple[str, ...] = tuple(INFILLERS),
+    infill: tuple[str, ...] = ("mean", "blur", "random", "local", "vae", "ca"),
     preset: str = "fast",
     encoder: str | None = None,
     masker: str | None = None,

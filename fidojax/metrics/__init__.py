@@ -8,7 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from fidojax.metrics.alpha_search import AlphaSearch, alpha_search
+from fidojax.metrics.complexity import Complexity, MaskSize, complexity, mask_size
+from fidojax.metrics.deletion import Deletion, deletion, insertion
 from fidojax.metrics.erasing import Erasing, erasing
+from fidojax.metrics.faithfulness import Faithfulness, faithfulness
+from fidojax.metrics.infidelity import Infidelity, infidelity
 from fidojax.metrics.infill_quality import (
     InfillQuality,
     Reconstruction,
@@ -29,6 +33,7 @@ from fidojax.metrics.mixture import Mixture, mixture
 from fidojax.metrics.objective import ExpectedObjective, expected_objective
 from fidojax.metrics.removal import Removal, preservation, removal
 from fidojax.metrics.saliency_metric import SaliencyMetric, box_metric, saliency_metric
+from fidojax.metrics.sensitivity import Sensitivity, sensitivity
 from fidojax.metrics.sufficiency import Sufficiency, sufficiency
 
 METRICS: dict[str, Callable[..., Any]] = {
@@ -37,27 +42,43 @@ METRICS: dict[str, Callable[..., Any]] = {
     "expected_objective": expected_objective,
     "mixture": mixture,
     "sufficiency": sufficiency,
+    "deletion": deletion,
+    "insertion": insertion,
+    "faithfulness": faithfulness,
+    "infidelity": infidelity,
 }
 
 __all__ = [
     "METRICS",
     "AlphaSearch",
+    "Complexity",
+    "Deletion",
     "Erasing",
     "ExpectedObjective",
+    "Faithfulness",
+    "Infidelity",
     "InfillQuality",
     "Localisation",
+    "MaskSize",
     "Mixture",
     "Reconstruction",
     "Removal",
     "SaliencyMetric",
+    "Sensitivity",
     "Sufficiency",
     "alpha_search",
     "box_metric",
+    "complexity",
     "copied",
+    "deletion",
     "erasing",
     "expected_objective",
+    "faithfulness",
+    "infidelity",
     "infill_quality",
+    "insertion",
     "localisation",
+    "mask_size",
     "mixture",
     "out_of_box",
     "pointing_game",
@@ -68,5 +89,6 @@ __all__ = [
     "removal",
     "roc_auc",
     "saliency_metric",
+    "sensitivity",
     "sufficiency",
 ]

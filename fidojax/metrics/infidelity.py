@@ -1,0 +1,138 @@
+"""Infidelity: the squared error of a map as a prediction of how the score falls.
+
+Yeh, Hsieh, Suggala, Inouye, Ravikumar, "On the (In)fidelity and Sensitivity of Explanations",
+NeurIPS 2019 (arXiv 1901.09392).
+
+| paper          | here                                                       |
+|----------------|------------------------------------------------------------|
+| I^T Phi        | `attributed`: what the map says of a perturbation          |
+| f(x) - f(x-I)  | `fall` of the score                                        |
+| beta           | the factor of `scale="best"`                               |
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fidojax.metrics.faithfulness import DROPS, Numbers, attributed_and_fall
+from fidojax.names import check_count, check_name
+from fidojax.probe import in_chunks
+from fidojax.score import SCORES
+from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar, Target
+
+SCALES = ("best", "none")
+
+
+class Infidelity(NamedTuple):
+    """What `infidelity` returns for one picture.
+
+    Attributes:
+        error: mean squared error, in squared units of the score, >= 0; lower is better. NaN where
+            the map is not finite and, scaled, where it says nothing of any perturbation.
+        relative: the same by the mean square of `fall`, the error of a map that is 0. Scaled, it is
+            in [0, 1].
+        attributed: "n", what the map says, before it is scaled.
+        fall: "n", of the score.
+    """
+
+    error: Scalar
+    relative: Scalar
+    attributed: Numbers
+    fall: Numbers
+
+
+def infidelity(
+    key: PRNGKey,
+    classifier: Classifier,
+    image: Image,
+    target: Target,
+    saliency: Saliency,
+    *,
+    infill: Infiller,
+    perturbation: str = "square",
+    share: float = 0.05,
+    radius: float | Scalar = 0.1,
+    samples: int = 200,
+    scale: str = "best",
+    chunk: int = 128,
+    score: str = "logit",
+) -> Infidelity:
+    """How wrong the map is about the fall of the score, over random perturbations.
+
+    Where pixels are dropped, the map is read as contributions: it says that the score falls by its
+    sum over them. Under noise it is read as a gradient: that the score falls by its product with
+    the noise, which is one number for all colours of a pixel.
+
+    Args:
+        infill: fills what is dropped and sees what remains; "noise" does not ask it.
+        perturbation: what is dropped, as `fidojax.metrics.faithfulness.groups` has it, or "noise".
+        share: of the pixels, that one perturbation drops.
+        radius: standard deviation of the noise, in brightness.
+        samples: perturbations.
+        scale: "none" takes the map as it is; "best" multiplies it by the number >= 0 that makes the
+            error smallest, so that maps of different units compare. Yeh et al. let it be negative,
+            too, by which a map and its negation would be as good.
+        chunk: pictures that the classifier sees at once; bounds the memory, changes no value.
+        score: a name in `fidojax.score.SCORES`.
+
+    Raises:
+        ValueError: the map's shape is not the image's, an unknown name, a count below 1, or a share
+            beyond (0, 1].
+
+    Reference: Yeh et al. 2019, definition 2.1 and section 4.
+    """
+    check_name("perturbation", perturbation, PERTURBATIONS)
+    check_name("scale", scale, SCALES)
+    if perturbation == "noise":
+        attributed, fall = _under_noise(
+            key, classifier, image, target, saliency, radius, samples, chunk, score
+        )
+    else:
+        attributed, fall = attributed_and_fall(
+            key, classifier, image, target, saliency, infill=infill, drop=perturbation,
+            share=share, samples=samples, chunk=chunk, score=score,
+        )  # fmt: skip
+    error = squared_error(attributed, fall, scale=scale)
+    error = jnp.where(jnp.all(jnp.isfinite(saliency)), error, jnp.nan)
+    return Infidelity(error, error / jnp.mean(fall**2), attributed, fall)
+
+
+PERTURBATIONS = (*DROPS, "noise")
+
+
+def squared_error(attributed: Numbers, fall: Numbers, *, scale: str = "best") -> Scalar:
+    """Mean of (attributed - fall)^2, the first scaled as `infidelity` says."""
+    if scale == "best":
+        best = jnp.vdot(attributed, fall) / jnp.vdot(attributed, attributed)
+        attributed = jnp.maximum(best, 0) * attributed
+    return jnp.mean((attributed - fall) ** 2)
+
+
+def _under_noise(
+    key: PRNGKey,
+    classifier: Classifier,
+    image: Image,
+    target: Target,
+    saliency: Saliency,
+    radius: float | Scalar,
+    samples: int,
+    chunk: int,
+    score: str,
+) -> tuple[Numbers, Numbers]:
+    if saliency.shape != image.shape[:2]:
+        raise ValueError(f"saliency has shape {saliency.shape}, expected {image.shape[:2]}")
+    check_name("score", score, SCORES)
+    check_count(samples=samples)
+
+    def noise(i) -> Float[Array, "h w"]:
+        return radius * jax.random.normal(jax.random.fold_in(key, i), saliency.shape, image.dtype)
+
+    def without(indices):
+        moved = image - jax.vmap(noise)(indices)[..., None]
+        return SCORES[score](classifier(moved), target)
+
+    attributed = in_chunks(jax.vmap(lambda i: jnp.sum(noise(i) * saliency)), samples, chunk)
+    before = SCORES[score](classifier(image[None])[0], target)
+    return attributed, before - in_chunks(without, samples, chunk)

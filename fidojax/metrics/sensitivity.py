@@ -1,0 +1,108 @@
+"""Sensitivity: how far a method's map moves when the picture hardly does.
+
+Yeh et al., "On the (In)fidelity and Sensitivity of Explanations", NeurIPS 2019 (arXiv 1901.09392).
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fidojax.names import check_count, check_name
+from fidojax.probe import in_chunks
+from fidojax.types import Classifier, Image, Method, PRNGKey, Scalar, Target
+
+
+class Sensitivity(NamedTuple):
+    """What `sensitivity` returns for one picture; lower is steadier.
+
+    Attributes:
+        maximum: max-sensitivity, the largest of `moved`. NaN where a map is not finite, or where
+            the picture's own is 0 and it is `relative`.
+        mean: of `moved`.
+        lipschitz: the largest ratio of the distances of maps and of pictures, in units of the map
+            per brightness; local Lipschitz continuity.
+        moved: "draws", distance of each map from the picture's own.
+    """
+
+    maximum: Scalar
+    mean: Scalar
+    lipschitz: Scalar
+    moved: Float[Array, " draws"]
+
+
+def sensitivity(
+    key: PRNGKey,
+    method: Method,
+    classifier: Classifier,
+    image: Image,
+    target: Target,
+    *,
+    radius: float | Scalar = 0.02,
+    draws: int = 10,
+    ball: str = "cube",
+    relative: bool = True,
+    together: int = 1,
+    **options: Any,
+) -> Sensitivity:
+    """Max-sensitivity and the local Lipschitz constant of a method around one picture.
+
+    The largest of `draws` random moves is a lower bound of the largest of all. Every map is made
+    with the same key, so that what a method draws is not counted as sensitivity.
+
+    Args:
+        method: of the one signature, as in `fidojax.methods.METHODS`.
+        radius: of the moves, in brightness; the moved picture is not clipped.
+        draws: moved pictures, each explained once.
+        ball: where moves are drawn, a name in `BALLS`.
+        relative: distances of maps are shares of the length of the picture's own.
+        together: pictures that are explained at once, each with the method's own memory; changes
+            no value.
+        options: of the method.
+
+    Raises:
+        ValueError: an unknown name, or a count below 1; and what the method raises.
+
+    Reference: Yeh et al. 2019, definition 3.1; Alvarez-Melis, Jaakkola, "On the Robustness of
+    Interpretability Methods", 2018 (Lipschitz).
+    """
+    check_name("ball", ball, BALLS)
+    check_count(draws=draws, together=together)
+    method_key, move_key = jax.random.split(key)
+
+    def explain(image):
+        return method(method_key, classifier, image, target, **options).saliency
+
+    def move(i):
+        return BALLS[ball](jax.random.fold_in(move_key, i), image.shape, image.dtype, radius)
+
+    own = explain(image)
+    moved = in_chunks(
+        jax.vmap(lambda i: jnp.linalg.norm(explain(image + move(i)) - own)), draws, together
+    )
+    way = in_chunks(jax.vmap(lambda i: jnp.linalg.norm(move(i))), draws, together)
+    lipschitz = (moved / way).max()
+    if relative:
+        length = jnp.linalg.norm(own)
+        moved = jnp.where(length > 0, moved / length, jnp.nan)
+    return Sensitivity(moved.max(), moved.mean(), lipschitz, moved)
+
+
+def _cube(key, shape, dtype, radius):
+    return radius * jax.random.uniform(key, shape, dtype, -1, 1)
+
+
+def _sphere(key, shape, dtype, radius):
+    direction = jax.random.normal(key, shape, dtype)
+    return radius * direction / jnp.linalg.norm(direction)
+
+
+def _normal(key, shape, dtype, radius):
+    return radius * jax.random.normal(key, shape, dtype)
+
+
+BALLS: dict[str, Callable[..., Image]] = {"cube": _cube, "sphere": _sphere, "normal": _normal}
+"""Every value within the radius, a picture at just this Euclidean distance, or the radius as the
+standard deviation of every value."""
