@@ -1,12 +1,15 @@
 """Fixtures shared by all tests: planted classifiers with known answers, and the reference data."""
 
+import csv
 import os
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from flax import nnx
+from jax.experimental.compilation_cache import compilation_cache
 from jax.tree_util import Partial
 
 import infillers
@@ -37,6 +40,41 @@ def quick_compile():
     yield
     jax.config.update(name, False)
     del os.environ[name.upper()]
+
+
+@pytest.fixture(scope="module")
+def compiled_once(tmp_path_factory):
+    """For modules whose runs are one program: what the first compiles the others read.
+
+    Also runs in the processes that they start.
+    """
+    settings = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            jax.config.update(name, value)
+            patch.setenv(name.upper(), str(value))
+        compilation_cache.reset_cache()
+        yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+def rows(directory: Path) -> list[dict[str, str]]:
+    """What a training run has logged."""
+    with (directory / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    """What a file of weights holds."""
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The training programs: a run that is killed ends with the same bits, and never with NaN."""
 
-import csv
 import dataclasses
 import os
 import signal
@@ -17,6 +16,8 @@ import pytest
 
 pytest.importorskip("orbax.checkpoint")
 
+from conftest import arrays, rows
+
 from train import augment, card, classifier, export, pictures
 from train.classifier_step import Phase, at, optimiser
 from train.loop import Stopped, fit, same_settings
@@ -26,16 +27,6 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 ROOT = Path(__file__).parents[1]
 PHASES = (Phase(0, 16, ema=0.9), Phase(2, 16, ema=0.9))
 SMOKE = dataclasses.replace(classifier.CONFIGS["smoke"][1], phases=PHASES)
-
-
-def rows(directory: Path) -> list[dict[str, str]]:
-    with (directory / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def arrays(directory: Path) -> dict[str, np.ndarray]:
-    with np.load(directory / "smoke.npz", allow_pickle=False) as file:
-        return dict(file)
 
 
 def test_killed_run_resumes_to_the_same_bits(tmp_path):
@@ -53,7 +44,7 @@ def test_killed_run_resumes_to_the_same_bits(tmp_path):
 
     classifier.main(dataclasses.replace(SMOKE, out=killed))
     classifier.main(dataclasses.replace(SMOKE, out=whole))
-    one, other = arrays(whole), arrays(killed)
+    one, other = arrays(whole / "smoke.npz"), arrays(killed / "smoke.npz")
     assert one.keys() == other.keys()
     for name, array in one.items():
         np.testing.assert_array_equal(array, other[name], err_msg=name)

@@ -1,6 +1,5 @@
 """The training program of the contextual attention GAN: holes, rates, killed and resumed runs."""
 
-import csv
 import dataclasses
 import os
 import signal
@@ -16,6 +15,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("orbax.checkpoint")
+
+from conftest import arrays, rows
 
 from infillers import ca_critics
 from train import ca_gan, ca_gan_step
@@ -141,15 +142,14 @@ def test_killed_run_resumes_to_the_same_bits(tmp_path):
     assert not (killed / "ca_smoke.npz").exists()
     assert start(killed).wait() == 0
 
-    one, other = (dict(np.load(out / "ca_smoke.npz")) for out in (whole, killed))
+    one, other = (arrays(out / "ca_smoke.npz") for out in (whole, killed))
     assert one.keys() == other.keys()
     for name, array in one.items():
         np.testing.assert_array_equal(array, other[name], err_msg=name)
-    with (whole / "metrics.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["step"] for row in rows] == ["6", "12", "18"]
-    assert float(rows[-1]["known"]) < 0.9 * float(rows[0]["known"]), "it learns"
-    assert float(rows[-1]["critic"]) != 0
+    logged = rows(whole)
+    assert [row["step"] for row in logged] == ["6", "12", "18"]
+    assert float(logged[-1]["known"]) < 0.9 * float(logged[0]["known"]), "it learns"
+    assert float(logged[-1]["critic"]) != 0
     assert len(list((whole / "grids").glob("*.png"))) == 3
     card = (whole / "ca_smoke.md").read_text()
     assert "as stored" in card

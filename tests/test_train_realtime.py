@@ -1,8 +1,6 @@
 """The program that trains Realtime's maskers: it learns, and resumes to the same bits."""
 
-import csv
 import dataclasses
-import os
 import signal
 import subprocess
 import sys
@@ -19,6 +17,7 @@ from flax import nnx
 
 pytest.importorskip("orbax.checkpoint")
 
+from conftest import arrays, rows
 from jax.tree_util import Partial
 
 from fidojax import pretrained, pyramid
@@ -27,35 +26,10 @@ from fidojax.realtime_network import RealtimeNetwork
 from train import pictures, realtime, realtime_report
 from train.realtime_step import asked, objectives, optimiser, prepared, selector_optimiser, split
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
+pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
 
 ROOT = Path(__file__).parents[1]
 SMOKE = realtime.CONFIGS["smoke"][1]
-
-
-@pytest.fixture
-def compiled(tmp_path):
-    """The programs of this test are compiled once for all its runs and processes."""
-    names = {
-        "jax_compilation_cache_dir": str(tmp_path / "compiled"),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-    }
-    before = {name: getattr(jax.config, name) for name in names}
-    for name, value in names.items():
-        jax.config.update(name, value)
-    yield {name.upper(): str(value) for name, value in names.items()}
-    for name, value in before.items():
-        jax.config.update(name, value)
-
-
-def rows(directory: Path) -> list[dict[str, str]]:
-    with (directory / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def arrays(directory: Path) -> dict[str, np.ndarray]:
-    with np.load(directory / "realtime_smoke.npz", allow_pickle=False) as file:
-        return dict(file)
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +37,10 @@ def stripes():
     return realtime.explained(SMOKE), pictures.synthetic(64, 16, 6, seed=2)
 
 
-def test_killed_run_resumes_to_the_same_bits_and_has_learned(tmp_path, compiled, stripes):
+def test_killed_run_resumes_to_the_same_bits_and_has_learned(tmp_path, stripes):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     command = [sys.executable, "-m", "train.realtime", "smoke", "--out", str(killed)]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | compiled
-    )
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     first = f"{SMOKE.save_every}"
     while not (killed / "decoder" / "checkpoints" / first).exists():
         assert process.poll() is None, "the program ended before the decoder's first checkpoint"
@@ -79,7 +51,7 @@ def test_killed_run_resumes_to_the_same_bits_and_has_learned(tmp_path, compiled,
 
     realtime.main(dataclasses.replace(SMOKE, out=killed))
     realtime.main(dataclasses.replace(SMOKE, out=whole))
-    one, other = arrays(whole), arrays(killed)
+    one, other = arrays(whole / "realtime_smoke.npz"), arrays(killed / "realtime_smoke.npz")
     assert one.keys() == other.keys()
     for name, array in one.items():
         np.testing.assert_array_equal(array, other[name], err_msg=name)

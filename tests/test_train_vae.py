@@ -1,6 +1,5 @@
 """Training the autoencoders: what a run promises, its holes, and what it shows."""
 
-import csv
 import dataclasses
 import os
 import signal
@@ -14,10 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 from PIL import Image
 
 pytest.importorskip("orbax.checkpoint")
+
+from conftest import arrays, rows
 
 import infillers
 from infillers.vae import vae
@@ -25,42 +25,12 @@ from train import card, grid, recovery
 from train import vae as program
 from train.vae_step import drawn_holes, optimiser
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
+pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
 
 ROOT = Path(__file__).parents[1]
 NATURAL = program.CONFIGS["smoke"][1]
 SMOKE = dataclasses.replace(NATURAL, widths=(8,), epochs=3, sides=((0, 24),))
 FLAGS = ["--widths", "8", "--epochs", "3", "--sides", "0", "24"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def compiled_once(tmp_path_factory):
-    """The runs of this file are one program: what the first compiles the others read."""
-    settings = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            jax.config.update(name, value)
-            patch.setenv(name.upper(), str(value))
-        compilation_cache.reset_cache()
-        yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def arrays(folder: Path) -> dict[str, np.ndarray]:
-    with np.load(folder / "vae_smoke.npz") as archive:
-        return {name: archive[name] for name in archive.files}
 
 
 def start(out: Path, *flags: str) -> subprocess.Popen:
@@ -78,9 +48,9 @@ def whole(tmp_path_factory):
 
 def same(one: Path, other: Path) -> None:
     """To the last bit."""
-    assert arrays(one).keys() == arrays(other).keys()
-    for name, array in arrays(one).items():
-        np.testing.assert_array_equal(array, arrays(other)[name], err_msg=name)
+    assert arrays(one / "vae_smoke.npz").keys() == arrays(other / "vae_smoke.npz").keys()
+    for name, array in arrays(one / "vae_smoke.npz").items():
+        np.testing.assert_array_equal(array, arrays(other / "vae_smoke.npz")[name], err_msg=name)
 
 
 def test_it_learns_and_beats_the_mean(whole):

@@ -1,8 +1,6 @@
 """The program that trains VarSal's encoders: it learns, and resumes to the same bits."""
 
-import csv
 import dataclasses
-import os
 import signal
 import subprocess
 import sys
@@ -18,7 +16,7 @@ from flax import nnx
 
 pytest.importorskip("orbax.checkpoint")
 
-from conftest import PLANTED
+from conftest import PLANTED, arrays, rows
 from jax.tree_util import Partial
 
 from fidojax import pretrained
@@ -27,43 +25,16 @@ from fidojax.varsal_network import VarSalNetwork
 from train import pictures, varsal, varsal_report
 from train.varsal_step import keep_best, kept, one_draw, optimiser, start
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
+pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
 
 ROOT = Path(__file__).parents[1]
 SMOKE = varsal.CONFIGS["smoke"][1]
 
 
-@pytest.fixture
-def compiled(tmp_path):
-    """The programs of this test are compiled once for all its runs and processes."""
-    names = {
-        "jax_compilation_cache_dir": str(tmp_path / "compiled"),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-    }
-    before = {name: getattr(jax.config, name) for name in names}
-    for name, value in names.items():
-        jax.config.update(name, value)
-    yield {name.upper(): str(value) for name, value in names.items()}
-    for name, value in before.items():
-        jax.config.update(name, value)
-
-
-def rows(directory: Path) -> list[dict[str, str]]:
-    with (directory / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def arrays(directory: Path) -> dict[str, np.ndarray]:
-    with np.load(directory / "varsal_smoke.npz", allow_pickle=False) as file:
-        return dict(file)
-
-
-def test_killed_run_resumes_to_the_same_bits_and_has_learned(tmp_path, compiled):
+def test_killed_run_resumes_to_the_same_bits_and_has_learned(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     command = [sys.executable, "-m", "train.varsal", "smoke", "--out", str(killed)]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | compiled
-    )
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     while not (killed / "checkpoints" / "8").exists():
         assert process.poll() is None, "the program ended before its first checkpoint"
         time.sleep(0.005)
@@ -73,7 +44,7 @@ def test_killed_run_resumes_to_the_same_bits_and_has_learned(tmp_path, compiled)
 
     varsal.main(dataclasses.replace(SMOKE, out=killed))
     varsal.main(dataclasses.replace(SMOKE, out=whole))
-    one, other = arrays(whole), arrays(killed)
+    one, other = arrays(whole / "varsal_smoke.npz"), arrays(killed / "varsal_smoke.npz")
     assert one.keys() == other.keys()
     for name, array in one.items():
         np.testing.assert_array_equal(array, other[name], err_msg=name)
