@@ -1,6 +1,6 @@
 """The evidence for one class: what a method maximises (SSR) or minimises (SDR).
 
-Every function takes logits "... k" and the index of the class, and returns "...".
+Every `Score` takes logits "... k" and the index of the class, and returns "...".
 Logarithms are natural.
 """
 
@@ -45,3 +45,9 @@ SCORES: dict[str, Score] = {
     "logit": logit,
     "probability": probability,
 }
+
+
+def class_divergence(original: Logits, perturbed: Logits) -> Float[Array, "..."]:
+    """KL of the class probabilities on the original to those on the perturbed picture, in nats."""
+    before, after = jax.nn.log_softmax(original), jax.nn.log_softmax(perturbed)
+    return jnp.sum(jnp.exp(before) * (before - after), axis=-1)  # VarSal eq. 2

@@ -16,11 +16,11 @@ from fidojax import stored
 from fidojax.encoders import load_encoder
 from fidojax.methods.varsal import (
     baseline_picture,
-    class_divergence,
     varsal,
     varsal_objective,
 )
 from fidojax.networks import fold
+from fidojax.score import class_divergence
 from fidojax.soft_tv import soft_tv_kl, standard_normal_kl
 from fidojax.varsal_network import VarSalNetwork
 

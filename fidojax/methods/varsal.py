@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Int
 
 from fidojax.counterfactual import mix
 from fidojax.names import check_name
+from fidojax.score import class_divergence
 from fidojax.smoothing import gaussian_blur
 from fidojax.soft_topk import soft_topk
 from fidojax.soft_tv import soft_tv_kl, standard_normal_kl
@@ -29,7 +30,6 @@ from fidojax.types import (
     Explanation,
     Image,
     Images,
-    Logits,
     PRNGKey,
     Saliency,
     Scalar,
@@ -186,12 +186,6 @@ def varsal_objective(
     weight = weight if half else 2 * weight
     loss = reconstruction + weight * divergence  # VarSal eq. 5
     return VarSalObjective(loss, reconstruction, divergence)
-
-
-def class_divergence(original: Logits, perturbed: Logits) -> Float[Array, "..."]:
-    """KL of the class probabilities on the original to those on the perturbed picture, in nats."""
-    before, after = jax.nn.log_softmax(original), jax.nn.log_softmax(perturbed)
-    return jnp.sum(jnp.exp(before) * (before - after), axis=-1)  # VarSal eq. 2
 
 
 def baseline_picture(
