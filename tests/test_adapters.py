@@ -250,7 +250,7 @@ def test_weights_files_are_checked_against_the_network(tmp_path):
     with pytest.raises(ValueError, match="it has no a/bias"):
         keras_weights.read(model, file)
     file.write_bytes(b"PK\x03\x04 cut short")
-    with pytest.raises(ValueError, match="expected an .npz"):
+    with pytest.raises(ValueError, match=r"expected an \.npz"):
         keras_weights.read(model, file)
     with pytest.raises(FileNotFoundError, match="absent"):
         keras_weights.read(model, tmp_path / "absent.npz")

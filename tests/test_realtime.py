@@ -14,17 +14,17 @@ from fidojax import cpu, pretrained, pyramid, stored
 from fidojax.adapters import from_equinox
 from fidojax.encoders import load_masker
 from fidojax.masks import upsample
-from fidojax.methods.realtime import (
+from fidojax.methods.realtime import realtime
+from fidojax.networks import fold
+from fidojax.realtime_network import WIDTHS, RealtimeNetwork, shuffled
+from fidojax.realtime_objective import (
     existence_loss,
     exists,
     lead,
     perturbed,
-    realtime,
     realtime_objective,
     realtime_paper_objective,
 )
-from fidojax.networks import fold
-from fidojax.realtime_network import WIDTHS, RealtimeNetwork, shuffled
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from fidojax.methods.realtime import Masker, perturbed, realtime
+from fidojax.methods.realtime import Masker, realtime
+from fidojax.realtime_objective import perturbed
 from fidojax.score import probability
 from fidojax.types import Classifier
 from train import card, grid

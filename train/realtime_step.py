@@ -10,13 +10,13 @@ from flax import nnx
 from jax.sharding import NamedSharding
 
 from fidojax import pyramid
-from fidojax.methods.realtime import (
+from fidojax.names import check_name
+from fidojax.realtime_objective import (
     existence_loss,
     exists,
     realtime_objective,
     realtime_paper_objective,
 )
-from fidojax.names import check_name
 from train import augment
 from train.adam import adam, rate
 
