@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from eval.batches import in_batches
 from fidojax.data import BadPicture, Picture, pictures
 from fidojax.pretrained import Pretrained
 
@@ -84,11 +85,7 @@ def draw(
 
 def logits(classifier, images: np.ndarray, batch: int = 64) -> np.ndarray:
     """ "n k" of all pictures, a batch of one shape at a time."""
-    found = []
-    for first in range(0, len(images), batch):
-        rows = np.minimum(np.arange(first, first + batch), len(images) - 1)
-        found.append(np.asarray(forward(classifier, images[rows]))[: len(images) - first])
-    return np.concatenate(found)
+    return in_batches(lambda rows: forward(classifier, images[rows]), len(images), batch)
 
 
 @jax.jit

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from eval.batches import in_batches
 from eval.boxes import padded
 from eval.drawn import Drawn
 from fidojax import metrics
@@ -65,18 +66,14 @@ def judge(
         ]
         alphas = tuple(round(float(search.alpha), 3) for search in found)
         thresholds = np.array(alphas, np.float32)[half]
-    parts = []
-    for first in range(0, len(maps), BATCH):
-        # The last batch is filled up, so that one program serves all.
-        at = np.minimum(np.arange(first, first + BATCH), len(maps) - 1)
-        found = _measure(
+
+    def measure(at):
+        return _measure(
             classifier, drawn.images[at], drawn.labels[at], maps[at], boxes[at], thresholds[at],
             tolerance, rule=rule, empty=empty, component=component, interpolation=interpolation,
         )  # fmt: skip
-        parts.append({name: np.asarray(column) for name, column in found.items()})
-    columns = {
-        name: np.concatenate([part[name] for part in parts])[: len(maps)] for name in parts[0]
-    }
+
+    columns = in_batches(measure, len(maps), BATCH)
     return Judged(maps, columns.pop("box"), columns, alphas)
 
 

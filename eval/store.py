@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,11 @@ class Store:
         with np.load(self._path(name), allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         return arrays, json.loads(str(arrays.pop("record")))
+
+    def joined(self, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """The arrays of finished parts, one after the other."""
+        parts = [self.load(name)[0] for name in names]
+        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
     def record(self, name: str) -> dict[str, Any]:
         """The record of a finished part alone."""

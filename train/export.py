@@ -27,9 +27,8 @@ def write(config: Any, model: MnistAllConv | ResNet, test: Pictures, command: st
     guess = predict(jax.jit(classifier), test.images).argmax(-1)
     accuracy = float(np.mean(guess == test.labels))
     size = " x ".join(map(str, test.images.shape[1:]))
-    kib = path.stat().st_size / 1024
     rows = [
-        f"{type(model).__name__}, {card.weights(plain):,} weights, {kib:,.0f} KiB as float16.",
+        card.network(plain, path),
         f"Images in [0, 1], {size}, channels last; logits of {len(test.names)} classes.",
         "",
         f"* Accuracy (top-1, {config.split} split, {len(test.labels):,} pictures): {accuracy:.2%} "

@@ -112,8 +112,8 @@ def fido_infills(
                     )
                     columns = {n: getattr(seen, n) for n in (*NUMBERS, "image") if n != "outside"}
                     store.save(part, {"saliency": maps} | jax.device_get(columns))
-                parts.append(store.load(part)[0])
-            found[name] = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
+                parts.append(part)
+            found[name] = store.joined(parts)
             found[name]["outside"] = np.array(
                 [
                     outside(saliency > 0.5, boxes)

@@ -144,7 +144,7 @@ def infill_recovery(
             store.save(parts[kind, fill, group], arrays)
             bars.advance(total)
     measured = {
-        (kind, fill): _joined([store.load(parts[kind, fill, group])[0] for group in groups])
+        (kind, fill): store.joined(parts[kind, fill, group] for group in groups)
         for kind in HOLES
         for fill in fills
     }
@@ -224,7 +224,3 @@ def _part(kind: str, fill: str, infill: Infiller, group: range) -> str:
     """New weights are another part: their fingerprint is in its name."""
     name = f"{fill}-{digest(infill)}.{kind}.{group[0]:05d}-{group[-1]:05d}"
     return re.sub(r"[^\w.-]", "_", name)
-
-
-def _joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -13,7 +13,6 @@ Maps are stored group by group: a stopped run goes on when started again, and wh
 judging them (--empty, --component, --interpolation, --tolerance) may change.
 """
 
-import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -110,7 +109,7 @@ def localisation(
     model = pretrained.load(classifier, weights)
     network = {"varsal": encoder or classifier, "realtime": masker or classifier}
     rows = _rows(methods, infill, preset, network, confidence, console)
-    drawn = draw(images, model, data_dir, sys.maxsize, seed, console)
+    drawn = draw(images, model, data_dir, None, seed, console)
     having = [i for i, boxes in enumerate(drawn.boxes) if boxes is not None and len(boxes)]
     drawn = drawn.rows(np.array(having[:limit], int))
     if len(drawn.ids) < 2:
@@ -150,9 +149,9 @@ def localisation(
                 if not store.has(part):
                     maps = _explain(row, own, drawn.rows(np.arange(first, last)), group, seed)
                     store.save(part, {"saliency": maps})
-                parts.append(store.load(part)[0]["saliency"])
+                parts.append(part)
                 bars.advance(total, last - first)
-            maps = np.concatenate(parts)
+            maps = store.joined(parts)["saliency"]
             judged[name] = judge(own, drawn.rows(np.arange(len(maps))), maps, row.rule, **scoring)
     names = [model.labels[label] for label in drawn.labels]
     for table in write_report(store, drawn, names, judged, {"preset": preset, **scoring}):

@@ -11,7 +11,6 @@ Parts are stored as they are finished, per ranking and group of pictures: a stop
 started again, and maps of another encoder are measured anew. benchmarks.methods has Figure 5b.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -129,7 +128,7 @@ def varsal_erasing(
             store.save(work[name, first], arrays)
             bars.advance(total)
     measured = {
-        name: _joined([store.load(work[item])[0] for item in work if item[0] == name])
+        name: store.joined(part for (ranking, _), part in work.items() if ranking == name)
         for name in rankings
     }
     results = Results(ids, SHARES, measured, {name: digest(e) for name, e in encoders.items()})
@@ -170,7 +169,3 @@ def roughness(saliency: jax.Array) -> jax.Array:
 def _part(name: str, ranking: Ranking, first: int, stop: int) -> str:
     """Other options or weights are another part: their fingerprint is in its name."""
     return f"{name.replace(' ', '_')}-{digest(dict(ranking.options))}.{first:05d}-{stop - 1:05d}"
-
-
-def _joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

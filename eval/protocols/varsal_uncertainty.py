@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import rich
 
+from eval.batches import in_batches
 from eval.corruptions import CORRUPTIONS, corrupted
 from eval.drawn import Drawn, draw
 from eval.report import progress_bars, terminal_table
@@ -133,7 +134,7 @@ def _conditions(
     with progress_bars(console) as bars:
         tell = bars.task("VarSal")
         for number, (corruption, severity) in enumerate(CONDITIONS):
-            parts = []
+            names = []
             for index, rows in enumerate(groups):
                 part = f"varsal-{mark}.{corruption}-{severity}.{rows[0]:05d}"
                 if not store.has(part):
@@ -146,11 +147,9 @@ def _conditions(
                         "logits": logits,
                     }
                     store.save(part, columns)
-                parts.append(store.load(part)[0])
+                names.append(part)
                 tell(number * len(groups) + index + 1, len(CONDITIONS) * len(groups))
-            measured[corruption, severity] = {
-                name: np.concatenate([part[name] for part in parts]) for name in parts[0]
-            }
+            measured[corruption, severity] = store.joined(names)
     return measured
 
 
@@ -197,14 +196,13 @@ def _shifted(
     return corrupted(pictures, corruption, severity, ids=rows.tolist(), seed=seed, scale=scale)
 
 
-def _batched(network, model: Pretrained, pictures: np.ndarray, batch: int) -> list[np.ndarray]:
+def _batched(
+    network, model: Pretrained, pictures: np.ndarray, batch: int
+) -> tuple[np.ndarray, ...]:
     """What `_look` tells of any number of pictures, by batches of one shape."""
-    found = []
-    for first in range(0, len(pictures), batch):
-        rows = np.minimum(np.arange(first, first + batch), len(pictures) - 1)
-        seen = _look(network, model.classifier, pictures[rows])
-        found.append([np.asarray(part)[: len(pictures) - first] for part in seen])
-    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+    return in_batches(
+        lambda rows: _look(network, model.classifier, pictures[rows]), len(pictures), batch
+    )
 
 
 @jax.jit

@@ -1,0 +1,26 @@
+"""Any number of pictures by one compiled program."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Int
+
+
+def in_batches(compute: Callable[[Int[np.ndarray, " batch"]], Any], count: int, batch: int) -> Any:
+    """What `compute` returns for the rows 0 ... count - 1, `batch` of them at a time.
+
+    The last batch is filled up with its last row, so that all have one shape.
+
+    Args:
+        compute: indices of rows -> a pytree of arrays, whose first axis is the rows'.
+
+    Returns:
+        The same pytree of NumPy arrays "count ...".
+    """
+    parts = []
+    for first in range(0, count, batch):
+        found = compute(np.minimum(np.arange(first, first + batch), count - 1))
+        parts.append(jax.tree.map(lambda part, n=count - first: np.asarray(part)[:n], found))
+    return jax.tree.map(lambda *columns: np.concatenate(columns), *parts)
