@@ -28,25 +28,17 @@ from train import ca_gan_report, pictures, recovery
 from train.ca_gan_step import Run, build, make_steps
 from train.data_parallel import places
 from train.loop import fit, same_settings
+from train.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Settings of one run; the defaults are the paper's, of its authors' code where they differ."""
 
     name: str = "imagenet256"
-    """Data set; the files written are called ca_NAME."""
     out: Path = Path("runs/ca_imagenet256")
-    """Folder for checkpoints, metrics.csv, grids and the result."""
-    data_dir: Path | None = None
-    """Folder of TFDS data sets; TFDS's own default if not given."""
-    split: str = "validation"
-    """The split that is measured and never trained on."""
     validate: int = 192
     """How many of its pictures are measured at each checkpoint; at the end all are."""
-    seed: int = 0
-    devices: int = 0
-    """Devices to split the CPU into; 0 takes the local devices as they are."""
     export: bool = False
     """Measure and write the last checkpoint, and train no further."""
 

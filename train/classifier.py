@@ -27,23 +27,15 @@ from train import export, pictures
 from train.classifier_step import Phase, Run, at, make_step, network, optimiser
 from train.data_parallel import places
 from train.loop import fit, same_settings
+from train.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Settings of one run; the defaults are those of tiny_imagenet40."""
 
     name: str = "tiny_imagenet40"
-    """Data set and name of the files written."""
     out: Path = Path("runs/tiny_imagenet40")
-    """Folder for checkpoints, metrics.csv and the result."""
-    data_dir: Path | None = None
-    """Folder of TFDS data sets; TFDS's own default if not given."""
-    split: str = "validation"
-    """The split that is measured and never trained on."""
-    seed: int = 0
-    devices: int = 0
-    """Devices to split the CPU into; 0 takes the local devices as they are."""
 
     widths: tuple[int, ...] = (24, 64, 128, 256)
     """Channels of the ResNet's stages; empty for the MNIST network."""

@@ -44,31 +44,23 @@ from train.realtime_step import (
     selector_optimiser,
     split,
 )
+from train.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Settings of one run; the defaults are the authors'."""
 
     name: str = "imagenet224"
-    """Data set; the files written are called realtime_NAME."""
     classifier: str = "keras:ResNet50"
     """What is explained: a name that `fidojax.pretrained.load` knows."""
     out: Path = Path("runs/realtime_imagenet224")
-    """Folder for checkpoints, metrics.csv, grids and the result."""
-    data_dir: Path | None = None
-    """Folder of TFDS data sets; TFDS's own default if not given."""
-    split: str = "validation"
-    """The split that is measured and never trained on."""
     validate: int = 256
     """How many of its pictures are measured at each checkpoint; at the end all are."""
     confidence: float = 6.0
     """Of the masks that are shown and measured meanwhile; training itself has 0."""
     save_every: int = 500
     """Steps between checkpoints."""
-    seed: int = 0
-    devices: int = 0
-    """Devices to split the CPU into; 0 takes the local devices as they are."""
     export: bool = False
     """Measure and write the last checkpoint, and train no further."""
 

@@ -30,26 +30,19 @@ from infillers.vae_parts import fold
 from train import pictures, recovery, vae_report
 from train.data_parallel import places
 from train.loop import fit, same_settings
+from train.settings import Settings
 from train.vae_step import Run, make_step, network, optimiser
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Settings of one run; the defaults are those of VDSM's authors for MNIST."""
 
     name: str = "mnist"
-    """Data set; the files written are called vae_NAME."""
     out: Path = Path("runs/vae_mnist")
-    """Folder for checkpoints, metrics.csv, grids and the result."""
-    data_dir: Path | None = None
-    """Folder of TFDS data sets; TFDS's own default if not given."""
     split: str = "test"
-    """The split that is measured and never trained on."""
     validate: int = 256
     """How many of its pictures are measured after each epoch; at the end all are."""
-    seed: int = 0
-    devices: int = 0
-    """Devices to split the CPU into; 0 takes the local devices as they are."""
     export: bool = False
     """Measure and write the last checkpoint, and train no further."""
 

@@ -35,30 +35,22 @@ from fidojax.varsal_network import WIDTHS, VarSalNetwork
 from train import pictures, varsal_report
 from train.data_parallel import places
 from train.loop import fit, same_settings
+from train.settings import Settings
 from train.varsal_step import keep_best, kept, make_step, optimiser, start
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Settings of one run; the defaults are the paper's."""
 
     name: str = "imagenet224"
-    """Data set; the files written are called varsal_NAME."""
     classifier: str = "keras:VGG16"
     """What is explained: a name that `fidojax.pretrained.load` knows."""
     weights: Path | None = None
     """A file of weights for it instead of its own, say, in part randomised for a sanity check."""
     out: Path = Path("runs/varsal_imagenet224")
-    """Folder for checkpoints, metrics.csv, grids and the result."""
-    data_dir: Path | None = None
-    """Folder of TFDS data sets; TFDS's own default if not given."""
-    split: str = "validation"
-    """The split that is measured and never trained on."""
     validate: int = 256
     """How many of its pictures are measured after each epoch; at the end all are."""
-    seed: int = 0
-    devices: int = 0
-    """Devices to split the CPU into; 0 takes the local devices as they are."""
     export: bool = False
     """Measure and write the best weights so far, and train no further."""
 
