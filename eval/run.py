@@ -14,7 +14,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the protocol that the command line names; 1 where its input is unusable."""
     try:
         tyro.extras.subcommand_cli_from_dict(
-            PROTOCOLS, prog="python -m eval.run", description=__doc__, args=arguments
+            PROTOCOLS,
+            prog="python -m eval.run",
+            description=__doc__,
+            args=arguments,
+            config=(tyro.conf.OmitArgPrefixes,),
         )
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from eval.protocols.all_methods import all_methods
 from eval.protocols.fido_infills import fido_infills
 from eval.protocols.fido_photos import fido_photos
+from eval.protocols.fido_table1 import fido_table1
 from eval.protocols.infill_recovery import infill_recovery
 from eval.protocols.localisation import localisation
 from eval.protocols.varsal_erasing import varsal_erasing
@@ -18,6 +19,7 @@ PROTOCOLS: dict[str, Callable[..., None]] = {
     "vdsm-vae": vdsm_vae,
     "fido-photos": fido_photos,
     "fido-infills": fido_infills,
+    "fido-table1": fido_table1,
     "infill-recovery": infill_recovery,
     "all-methods": all_methods,
     "localisation": localisation,

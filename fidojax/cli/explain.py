@@ -14,13 +14,13 @@ from fidojax.cli.batch import batches, boxes_of, fitting, softmax
 from fidojax.cli.figures import more_figures
 from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.job import Job, prepare
-from fidojax.cli.meter import Meter, span
 from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.outcome import Outcome, exhibit, maps_of, outcome, versions
 from fidojax.cli.page import page
 from fidojax.cli.records import EXPLAINED, Results, result_name
 from fidojax.cli.target import target_of
 from fidojax.data import BadPicture, Picture, Pictures, pictures
+from fidojax.meter import Meter, span
 from fidojax.methods import METHODS
 from fidojax.run import explain_batch
 from fidojax.types import Explanation

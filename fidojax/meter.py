@@ -25,10 +25,17 @@ class Meter:
         console: where to show it.
         total: how many pictures there are.
         check: called whenever there is progress; may raise.
+        name: of the work.
     """
 
-    def __init__(self, console: Console, total: int, check: Callable[[], None]) -> None:
-        self._check = check
+    def __init__(
+        self,
+        console: Console,
+        total: int,
+        check: Callable[[], None] = lambda: None,
+        name: str = "explaining",
+    ) -> None:
+        self._check, self._name = check, name
         self._console, self._total = console, total
         self._done = 0.0
         self._start = self._told = time.monotonic()
@@ -36,7 +43,7 @@ class Meter:
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
             TaskProgressColumn(),
-            TextColumn("{task.fields[count]} pictures"),
+            TextColumn("{task.fields[count]} pictures{task.fields[rate]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(elapsed_when_finished=False),
@@ -45,7 +52,9 @@ class Meter:
             disable=not console.is_terminal,
             speed_estimate_period=600,
         )
-        self._task = self._bar.add_task("compiling", total=total, count=f"0/{total}")
+        self._task = self._bar.add_task(
+            f"{name}, compiling", total=total, count=f"0/{total}", rate=""
+        )
 
     def __enter__(self) -> "Meter":
         self._bar.start()
@@ -66,21 +75,33 @@ class Meter:
         """
         self._check()
         done = self._done = max(done, self._done)
+        now = time.monotonic()
+        speed = rate(done / (now - self._start)) if done > 0 and now > self._start else ""
         self._bar.update(
             self._task,
             completed=done,
-            description="explaining",
+            description=self._name,
             count=f"{finished}/{self._total}",
+            rate=f", {speed}",
         )
-        now = time.monotonic()
         if not self._console.is_terminal and now - self._told >= LINE_EVERY and done > 0:
             self._told = now
             left = (now - self._start) * (self._total - done) / done
-            self.say(f"{done / self._total:.0%} of {self._total} pictures, {span(left)} left")
+            self.say(
+                f"{self._name}: {done / self._total:.0%} of {self._total} pictures, {speed}, "
+                f"{span(left)} left"
+            )
 
     def say(self, line: str) -> None:
         """A line above the bar."""
         self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def rate(per_second: float) -> str:
+    """Pictures per second, or where that is below 1 per minute, as people say it."""
+    if per_second >= 1:
+        return f"{per_second:.1f} a second"
+    return f"{60 * per_second:.1f} a minute"
 
 
 def span(seconds: float) -> str:

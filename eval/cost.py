@@ -1,0 +1,110 @@
+"""What a study's missing maps cost: passes of the classifier, and time."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from eval.counting import Passes, count_passes
+from eval.study import Row
+from fidojax.ledger import DONE, Ledger
+from fidojax.meter import span
+from fidojax.methods import LOOPS, METHODS
+from fidojax.types import Classifier, Images
+
+
+class Cost(NamedTuple):
+    """Of one row.
+
+    Attributes:
+        missing: maps to be explained.
+        passes: of the classifier per map; None for a method that is none of the library's.
+        seconds: of all missing maps: by the finished ones' median, where there are any, else by
+            the passes alone, and then learned infillers come on top.
+        measured: whether there were finished ones.
+    """
+
+    missing: int
+    passes: Passes | None
+    seconds: float
+    measured: bool
+
+    def line(self, name: str) -> dict[str, str]:
+        """Of a table."""
+        forward, backward = self.passes or ("", "")
+        how = "measured" if self.measured else "classifier's passes alone"
+        return {
+            "row": name,
+            "maps": str(self.missing),
+            "forward passes each": f"{forward}",
+            "backward": f"{backward}",
+            "time": span(self.seconds),
+            "from": how if self.missing else "",
+        }
+
+
+def costs(
+    rows: Mapping[str, Row], ledgers: Mapping[str, Ledger], classifier: Classifier,
+    size: tuple[int, int, int], classes: int, batch: int,
+) -> dict[str, Cost]:  # fmt: skip
+    """Of every row; the classifier's two passes are timed once, if anything is missing."""
+    found = {}
+    timed: tuple[float, float] | None = None
+    for name, row in rows.items():
+        ledger = ledgers[name]
+        missing = len(ledger.missing())
+        passes = passes_of(row, size, classes)
+        finished = ledger.status == DONE
+        if finished.any():
+            each = float(np.median(ledger.read("seconds")[finished]))
+            found[name] = Cost(missing, passes, each * missing, True)
+            continue
+        timed = timed or _time(classifier, size, batch)
+        forward, backward = passes or (0, 0)
+        found[name] = Cost(
+            missing, passes, missing * (forward * timed[0] + backward * timed[1]), False
+        )
+    return found
+
+
+def passes_of(row: Row, size: tuple[int, int, int], classes: int) -> Passes | None:
+    """Per map; None for a method that is none of the library's."""
+    if row.name in LOOPS:
+        loop = LOOPS[row.name](**row.options)
+        looks = loop.steps * loop.evaluations
+        return Passes(looks, looks)
+    if row.name in ("box", "max", "center"):
+        return Passes(0, 0)
+    if row.name not in METHODS:
+        return None
+    return count_passes(row.name, row.options, size, classes)
+
+
+def _time(classifier: Classifier, size: tuple[int, int, int], batch: int) -> tuple[float, float]:
+    """Seconds of a picture's forward pass, and of what a gradient takes on top."""
+    images = jnp.full((batch, *size), 0.5)
+    forward = _best(_forward, classifier, images) / batch
+    return forward, max(_best(_gradient, classifier, images) / batch - forward, 0.0)
+
+
+def _best(function: Any, classifier: Classifier, images: Images, repeats: int = 3) -> float:
+    jax.block_until_ready(function(classifier, images))
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        jax.block_until_ready(function(classifier, images))
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+@jax.jit
+def _forward(classifier, images):
+    return classifier(images)
+
+
+@jax.jit
+def _gradient(classifier, images):
+    return jax.grad(lambda shown: classifier(shown)[:, 0].sum())(images)

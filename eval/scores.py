@@ -1,0 +1,217 @@
+"""Sets of numbers that are measured together, of stored maps."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from eval.batches import in_batches
+from eval.drawn import Drawn
+from eval.judging import judge
+from fidojax import image_keys, metrics
+from fidojax.metrics.deletion import LEVELS
+from fidojax.metrics.erasing import SHARES
+from fidojax.types import Classifier, Infiller
+
+BATCH = 16
+"""Pictures that are measured at once."""
+
+
+class Number(NamedTuple):
+    """One value per picture.
+
+    Attributes:
+        label: for people.
+        better: "low", "high" or "none".
+        digits: that are shown.
+        column: of the stored set.
+        index: of the column's second axis, if it has one.
+        unit: for people.
+    """
+
+    label: str
+    better: str
+    digits: int
+    column: str
+    index: int | None = None
+    unit: str = ""
+
+
+class Curve(NamedTuple):
+    """Several values per picture, over x."""
+
+    label: str
+    column: str
+    x: Sequence[float]
+    xlabel: str
+    ylabel: str
+    better: str
+
+
+class Maps(NamedTuple):
+    """What is scored: pictures and their maps, in the same order.
+
+    Attributes:
+        classifier: that was explained.
+        drawn: pictures with labels and boxes.
+        targets: explained classes.
+        maps: "n h w".
+        cut: see `eval.study.Row`.
+        seed: of the run.
+    """
+
+    classifier: Classifier
+    drawn: Drawn
+    targets: np.ndarray
+    maps: np.ndarray
+    cut: str
+    seed: int
+
+
+class ScoreSet(NamedTuple):
+    """Numbers that one function computes.
+
+    Attributes:
+        settings: all that decides the values beside the maps, as JSON.
+        numbers: by key.
+        curves: by key.
+        compute: the columns, "n ...", of so many maps.
+        whole: whether a value depends on the other pictures, so that it takes all maps at once.
+        limit: so many pictures, the first ones; all when None.
+    """
+
+    settings: Mapping[str, Any]
+    numbers: Mapping[str, Number]
+    compute: Callable[[Maps], dict[str, np.ndarray]]
+    curves: Mapping[str, Curve] = {}
+    whole: bool = False
+    limit: int | None = None
+
+
+def place(**choices: Any) -> ScoreSet:
+    """Where the map lies: see `eval.judging.judge`, which takes the choices."""
+    numbers = {
+        "error": Number("WSL error", "low", 3, "error"),
+        "metric": Number("saliency metric", "low", 3, "metric", unit="nats"),
+        "outside": Number("out of box", "low", 3, "outside"),
+        "pointing": Number("pointing game", "high", 3, "pointing"),
+        "mass": Number("mass in box", "high", 3, "mass"),
+        "rank": Number("rank accuracy", "high", 3, "rank"),
+        "area": Number("area of its box", "none", 3, "area"),
+        "empty": Number("empty masks", "none", 3, "empty"),
+    }
+
+    def compute(given: Maps) -> dict[str, np.ndarray]:
+        found = judge(given.classifier, given.drawn, given.maps, given.cut, **choices)
+        alphas = np.resize(np.array(found.alphas or (np.nan,), np.float32), len(found.maps))
+        return {**found.numbers, "box": found.boxes, "alpha": alphas}
+
+    return ScoreSet(choices, numbers, compute, whole=True)
+
+
+def order(
+    infill: Infiller,
+    fingerprint: str,
+    *,
+    steps: int = 40,
+    insertion: bool = True,
+    limit: int | None = None,
+    prefix: str = "",
+) -> ScoreSet:
+    """Deletion, and insertion if asked, in the map's order.
+
+    Args:
+        infill: stands for what is gone.
+        fingerprint: of the infiller, for the settings.
+        prefix: of the keys.
+    """
+    options = {"steps": steps, "grid": "geometric", "insertion": insertion}
+    half, nine = LEVELS.index(0.5), LEVELS.index(0.9)
+    numbers = {
+        f"{prefix}deletion50": Number("deletion, pixels to 50%", "low", 0, "needed", half),
+        f"{prefix}deletion90": Number("deletion, pixels to 90%", "low", 0, "needed", nine),
+    }
+    if insertion:
+        numbers[f"{prefix}insertion50"] = Number(
+            "insertion, pixels to 50%", "low", 0, "inserted", half
+        )
+    percent = [100 * level for level in LEVELS]
+    curves = {
+        f"{prefix}deletion": Curve(
+            "Deletion", "needed", percent, "suppressed log-odds, %", "pixels needed", "low"
+        )
+    }
+    return ScoreSet(
+        options | {"infill": fingerprint}, numbers,
+        _each(partial(_orders, infill=infill, **options)), curves, limit=limit,
+    )  # fmt: skip
+
+
+def erased(*, limit: int | None = None) -> ScoreSet:
+    """How far all probabilities move when the map's lowest pixels turn black."""
+    middle = SHARES.index(0.5)
+    numbers = {"kl50": Number("KL, lowest 50% black", "low", 3, "kl", middle, unit="nats")}
+    percent = [100 * share for share in SHARES]
+    curves = {"kl": Curve("Erasing", "kl", percent, "lowest pixels black, %", "KL, nats", "low")}
+    return ScoreSet({"shares": SHARES}, numbers, _each(_erased), curves, limit=limit)
+
+
+def shape() -> ScoreSet:
+    """How much a map says: size and entropy of masks, sparseness of any map."""
+    numbers = {
+        "size": Number("size", "none", 3, "size"),
+        "entropy": Number("entropy", "none", 3, "entropy", unit="nats"),
+        "gini": Number("Gini", "none", 3, "gini"),
+    }
+    return ScoreSet({}, numbers, _each(_shape))
+
+
+def _each(measure: Callable[..., dict[str, Any]]) -> Callable[[Maps], dict[str, np.ndarray]]:
+    """`measure(key, classifier, image, target, saliency)` of every picture, in compiled batches."""
+    # Jitted where it is defined once, so that all rows run one program.
+    compiled = jax.jit(jax.vmap(measure, (0, None, 0, 0, 0)))
+
+    def compute(given: Maps) -> dict[str, np.ndarray]:
+        # Another key than the method's own, so that a random infill is drawn afresh.
+        keys = image_keys(given.seed + 1, given.drawn.ids)
+
+        def measured(at):
+            return compiled(
+                keys[at],
+                given.classifier,
+                given.drawn.images[at],
+                given.targets[at],
+                given.maps[at],
+            )
+
+        return in_batches(measured, len(given.maps), BATCH)
+
+    return compute
+
+
+def _orders(key, classifier, image, target, saliency, *, infill, insertion, **options):
+    gone = metrics.deletion(key, classifier, image, target, saliency, infill=infill, **options)
+    found = {"needed": gone.needed, "auc": gone.auc}
+    if insertion:
+        shown = metrics.insertion(
+            key, classifier, image, target, saliency, infill=infill, **options
+        )
+        found |= {"inserted": shown.needed, "insertion": shown.auc}
+    return found
+
+
+def _erased(key, classifier, image, target, saliency):
+    del key, target
+    return {"kl": metrics.erasing(classifier, image, saliency).curve}
+
+
+def _shape(key, classifier, image, target, saliency):
+    del key, classifier, image, target
+    within = (saliency.min() >= 0) & (saliency.max() <= 1)
+    size = metrics.mask_size(saliency)
+    numbers = {"size": size.size, "entropy": size.entropy}
+    numbers = {name: jnp.where(within, value, jnp.nan) for name, value in numbers.items()}
+    return numbers | {"gini": metrics.complexity(saliency).gini}
