@@ -59,7 +59,7 @@ def costs(
         passes = passes_of(row, size, classes)
         finished = ledger.status == DONE
         if finished.any():
-            each = float(np.median(ledger.read("seconds")[finished]))
+            each = float(np.nanmedian(ledger.read("seconds")[finished]))
             found[name] = Cost(missing, passes, each * missing, True)
             continue
         timed = timed or _time(classifier, size, batch)

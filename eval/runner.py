@@ -65,8 +65,9 @@ def conduct(study: Study, run: Run, of: Subject, settings: Mapping[str, Any]) ->
         failures += _explain(
             run, name, row, ledgers[name], of, shard, console, number, len(study.rows)
         )
-        for kind, scores in study.scores.items():
-            _score(run, name, row, kind, scores, ledgers[name], of, common, shard)
+        _score_row(run, study, name, ledgers, of, shard)
+    for name in study.rows:  # those that needed a later row's maps
+        _score_row(run, study, name, ledgers, of, shard)
     missing = sum(len(ledger.missing()) for ledger in ledgers.values()) - failures
     if failures:
         console.print(f"{failures} maps failed; the report says which and why")
@@ -110,10 +111,18 @@ def _explain(run, name, row, ledger, of: Subject, shard, console: Console, numbe
     return len(tally.failures)
 
 
+def _score_row(
+    run: Run, study: Study, name: str, ledgers: Mapping[str, Ledger], of: Subject, shard
+) -> None:
+    for kind, scores in study.scores.items():
+        _score(run, name, study.rows[name], kind, scores, ledgers, of, shard)
+
+
 def _score(
-    run, name, row, kind, scores: ScoreSet, maps: Ledger, of: Subject, common, shard
+    run, name, row, kind, scores: ScoreSet, ledgers: Mapping[str, Ledger], of: Subject, shard
 ) -> None:
     """Scores a row's maps that have not been scored."""
+    maps = ledgers[name]
     limit = min(scores.limit or len(maps), len(maps))
     settings = maps.settings | {"scores": json.loads(json.dumps(scores.settings))}
     path = run.out / "results.zarr" / "scores" / kind / name
@@ -131,9 +140,16 @@ def _score(
     given = Maps(
         of.model.classifier, of.drawn.rows(rows), maps.read("targets", rows),
         read_maps(maps, rows), row.cut, run.seed,
+        lambda other: _maps_of(ledgers[other], rows),
     )  # fmt: skip
     columns = {key: _stored(values) for key, values in scores.compute(given).items()}
-    ledger.write(rows, given.drawn.ids, columns)
+    if columns:
+        ledger.write(rows, given.drawn.ids, columns)
+
+
+def _maps_of(ledger: Ledger, rows: np.ndarray) -> np.ndarray | None:
+    """None where one of the rows is not there yet."""
+    return read_maps(ledger, rows) if (ledger.status[rows] == DONE).all() else None
 
 
 def _stored(values: Any) -> np.ndarray:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from eval import agreement
 from eval.batches import in_batches
 from eval.drawn import Drawn
 from eval.judging import judge
@@ -61,6 +62,7 @@ class Maps(NamedTuple):
         maps: "n h w".
         cut: see `eval.study.Row`.
         seed: of the run.
+        others: the maps of another row, for the same pictures; None where it is not finished.
     """
 
     classifier: Classifier
@@ -69,6 +71,7 @@ class Maps(NamedTuple):
     maps: np.ndarray
     cut: str
     seed: int
+    others: Callable[[str], np.ndarray | None] = lambda _: None
 
 
 class ScoreSet(NamedTuple):
@@ -116,8 +119,8 @@ def order(
     infill: Infiller,
     fingerprint: str,
     *,
-    steps: int = 40,
-    insertion: bool = True,
+    steps: int = 24,
+    insertion: bool = False,
     limit: int | None = None,
     prefix: str = "",
 ) -> ScoreSet:
@@ -167,6 +170,26 @@ def shape() -> ScoreSet:
         "gini": Number("Gini", "none", 3, "gini"),
     }
     return ScoreSet({}, numbers, _each(_shape))
+
+
+def likeness(reference: str) -> ScoreSet:
+    """How alike the map is to that of another row: rank correlation and correlation of values."""
+    numbers = {
+        "spearman": Number(f"Spearman with {reference}", "none", 3, "spearman"),
+        "pearson": Number(f"Pearson with {reference}", "none", 3, "pearson"),
+    }
+
+    def compute(given: Maps) -> dict[str, np.ndarray]:
+        others = given.others(reference)
+        if others is None:
+            return {}
+        flat = agreement.flat(given.maps), agreement.flat(others)
+        return {
+            "spearman": agreement.spearman(given.maps, others),
+            "pearson": agreement.correlation(*flat),
+        }
+
+    return ScoreSet({"reference": reference}, numbers, compute, whole=True)
 
 
 def _each(measure: Callable[..., dict[str, Any]]) -> Callable[[Maps], dict[str, np.ndarray]]:

@@ -3,9 +3,16 @@
 from collections.abc import Callable
 
 from eval.protocols.all_methods import all_methods
+from eval.protocols.fido_batch import fido_batch
 from eval.protocols.fido_infills import fido_infills
+from eval.protocols.fido_lambda import fido_lambda
+from eval.protocols.fido_objectives import fido_objectives
 from eval.protocols.fido_photos import fido_photos
+from eval.protocols.fido_seeds import fido_seeds
 from eval.protocols.fido_table1 import fido_table1
+from eval.protocols.fido_table2 import fido_table2
+from eval.protocols.fido_tv import fido_tv
+from eval.protocols.fido_upsampling import fido_upsampling
 from eval.protocols.infill_recovery import infill_recovery
 from eval.protocols.localisation import localisation
 from eval.protocols.varsal_erasing import varsal_erasing
@@ -20,6 +27,13 @@ PROTOCOLS: dict[str, Callable[..., None]] = {
     "fido-photos": fido_photos,
     "fido-infills": fido_infills,
     "fido-table1": fido_table1,
+    "fido-table2": fido_table2,
+    "fido-objectives": fido_objectives,
+    "fido-lambda": fido_lambda,
+    "fido-upsampling": fido_upsampling,
+    "fido-seeds": fido_seeds,
+    "fido-tv": fido_tv,
+    "fido-batch": fido_batch,
     "infill-recovery": infill_recovery,
     "all-methods": all_methods,
     "localisation": localisation,

@@ -42,7 +42,7 @@ PUBLISHED = {
 }
 NUMBERS = (
     "error", "metric", "outside", "deletion50", "deletion90", "ca deletion50", "ca deletion90",
-    "kl50",
+    "kl50", "insertion50",
 )  # fmt: skip
 READING = (
     "The true box fills 55% of a picture of tiny_imagenet40 on average, so the whole picture is a "
@@ -66,6 +66,7 @@ def fido_table1(
     bbmp_infill: tuple[str, ...] = ("blur", "random"),
     preset: str = "fast",
     deletion: str = "mean",
+    insertion: bool = False,
     ca_limit: int = 100,
     empty: str = "image",
     component: str = "all",
@@ -81,6 +82,7 @@ def fido_table1(
         bbmp_infill: the same for BBMP.
         preset: of FIDO, a name in `fidojax.presets.PRESETS`.
         deletion: infiller of the deletion curves.
+        insertion: measure insertion curves, too.
         ca_limit: so many pictures have deletion curves with the paper's CA infill, too; 0 for none.
         empty: box of a map that chooses no pixel: image or none.
         component: pixels that the box holds: all, or the largest connected component.
@@ -94,15 +96,13 @@ def fido_table1(
         "place": scores.place(
             empty=empty, component=component, interpolation=interpolation, tolerance=tolerance
         ),
-        f"order-{deletion}": scores.order(fill, f"{deletion} {digest(fill)}"),
+        f"order-{deletion}": scores.order(fill, f"{deletion} {digest(fill)}", insertion=insertion),
         "erased": scores.erased(),
         "shape": scores.shape(),
     }
     if ca_limit:
         ca = INFILLERS["ca"]()
-        kinds["order-ca"] = scores.order(
-            ca, f"ca {digest(ca)}", steps=20, limit=ca_limit, prefix="ca ", insertion=False
-        )
+        kinds["order-ca"] = scores.order(ca, f"ca {digest(ca)}", limit=ca_limit, prefix="ca ")
     known = {key for kind in kinds.values() for key in kind.numbers}
     study = Study(
         name="fido-table1",
