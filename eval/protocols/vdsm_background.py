@@ -31,9 +31,22 @@ ROWS = (
     ),
 )  # fmt: skip
 
+# The rest of the grid that the authors searched.
+SWEEP = tuple(
+    Row(f"{kind}-{mode.upper()} λ {lam:g}", method, mode, lam)
+    for kind, method, mode, grid in (
+        ("BBMP", "bbmp", "ssr", (1e-3, 0.01)),
+        ("BBMP", "bbmp", "sdr", (1e-3, 0.01, 0.1)),
+        ("VDSM", "fido", "ssr", (1e-5, 1e-4)),
+        ("VDSM", "fido", "sdr", (1e-6, 1e-5, 1e-4)),
+    )
+    for lam in grid
+)
+
 
 def vdsm_background(
     out: Path,
+    sweep: bool = False,
     images: str = "tfds:mnist/test",
     data_dir: Path | None = None,
     classifier: str = "mnist",
@@ -48,6 +61,7 @@ def vdsm_background(
 
     Args:
         out: folder of the results; a stopped run goes on from there.
+        sweep: also the other λ of the authors' search.
         images: an .npz file with `images` (n, 28, 28) uint8, or a TFDS set whose eights are taken.
         data_dir: where TFDS sets lie prepared.
         classifier: a name for `fidojax.pretrained.load`.
@@ -58,8 +72,9 @@ def vdsm_background(
         micro_batch: images per device that VDSM optimises at once.
         seed: seeds the masks.
     """
+    rows = ROWS + SWEEP if sweep else ROWS
     run(
         out,
-        Experiment("vdsm-background", "VDSM Figures 2 and 4", ROWS, infillers.mean(0.0)),
+        Experiment("vdsm-background", "VDSM Figures 2 and 4", rows, infillers.mean(0.0)),
         Settings(images, data_dir, classifier, weights, limit, steps, samples, micro_batch, seed),
     )
