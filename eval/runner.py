@@ -98,7 +98,7 @@ def _explain(run, name, row, ledger, of: Subject, shard, console: Console, numbe
     pictures = of.picture_list
     request = Request(
         row.method, of.model.classifier, row.options, run.seed + row.seed, run.micro_batch,
-        each=_boxes_of if row.name in ("box", "object_box") else None,
+        each=row.each,
     )  # fmt: skip
     items = (Item(int(i), pictures[i].id, pictures[i]) for i in missing)
     with Meter(console, len(missing), name=f"{name} ({number} of {rows})") as meter:
@@ -135,8 +135,12 @@ def _score(
     else:
         missing = ledger.missing(shard)
         rows = missing[done[missing]]
-    if not len(rows):
-        return
+    size = max(len(rows), 1) if scores.whole else _chunk(run)
+    for first in range(0, len(rows), size):  # so that a kill loses little
+        _measure(run, row, scores, ledgers, maps, ledger, of, rows[first : first + size])
+
+
+def _measure(run, row, scores, ledgers, maps: Ledger, ledger: Ledger, of: Subject, rows) -> None:
     given = Maps(
         of.model.classifier, of.drawn.rows(rows), maps.read("targets", rows),
         read_maps(maps, rows), row.cut, run.seed,
@@ -155,11 +159,6 @@ def _maps_of(ledger: Ledger, rows: np.ndarray) -> np.ndarray | None:
 def _stored(values: Any) -> np.ndarray:
     values = np.asarray(values)
     return values.astype(np.float32) if values.dtype.kind == "f" else values
-
-
-def _boxes_of(pictures) -> dict[str, np.ndarray]:
-    sides = np.array(pictures[0].image.shape[:2] * 2, np.float32)
-    return {"boxes": padded([picture.boxes for picture in pictures]) / sides}
 
 
 def _store_pictures(run: Run, of: Subject, common: Mapping[str, Any]) -> None:

@@ -1,24 +1,17 @@
 """Sets of numbers that are measured together, of stored maps."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from eval import agreement
-from eval.batches import in_batches
 from eval.drawn import Drawn
 from eval.judging import judge
-from fidojax import image_keys, metrics
+from fidojax.measure import measure_batch
 from fidojax.metrics.deletion import LEVELS
 from fidojax.metrics.erasing import SHARES
 from fidojax.types import Classifier, Infiller
-
-BATCH = 16
-"""Pictures that are measured at once."""
 
 
 class Number(NamedTuple):
@@ -131,7 +124,7 @@ def order(
         fingerprint: of the infiller, for the settings.
         prefix: of the keys.
     """
-    options = {"steps": steps, "grid": "geometric", "insertion": insertion}
+    options = {"steps": steps, "grid": "geometric"}
     half, nine = LEVELS.index(0.5), LEVELS.index(0.9)
     numbers = {
         f"{prefix}deletion50": Number("deletion, pixels to 50%", "low", 0, "needed", half),
@@ -147,10 +140,17 @@ def order(
             "Deletion", "needed", percent, "suppressed log-odds, %", "pixels needed", "low"
         )
     }
-    return ScoreSet(
-        options | {"infill": fingerprint}, numbers,
-        _each(partial(_orders, infill=infill, **options)), curves, limit=limit,
-    )  # fmt: skip
+
+    def compute(given: Maps) -> dict[str, np.ndarray]:
+        gone = _measured("deletion", given, infill=infill, **options)
+        found = {"needed": gone.needed, "auc": gone.auc}
+        if insertion:
+            shown = _measured("insertion", given, infill=infill, **options)
+            found |= {"inserted": shown.needed, "insertion": shown.auc}
+        return found
+
+    settings = options | {"infill": fingerprint, "insertion": insertion}
+    return ScoreSet(settings, numbers, compute, curves, limit=limit)
 
 
 def erased(*, limit: int | None = None) -> ScoreSet:
@@ -159,7 +159,11 @@ def erased(*, limit: int | None = None) -> ScoreSet:
     numbers = {"kl50": Number("KL, lowest 50% black", "low", 3, "kl", middle, unit="nats")}
     percent = [100 * share for share in SHARES]
     curves = {"kl": Curve("Erasing", "kl", percent, "lowest pixels black, %", "KL, nats", "low")}
-    return ScoreSet({"shares": SHARES}, numbers, _each(_erased), curves, limit=limit)
+
+    def compute(given: Maps) -> dict[str, np.ndarray]:
+        return {"kl": _measured("erasing", given).curve}
+
+    return ScoreSet({"shares": SHARES}, numbers, compute, curves, limit=limit)
 
 
 def shape() -> ScoreSet:
@@ -169,7 +173,14 @@ def shape() -> ScoreSet:
         "entropy": Number("entropy", "none", 3, "entropy", unit="nats"),
         "gini": Number("Gini", "none", 3, "gini"),
     }
-    return ScoreSet({}, numbers, _each(_shape))
+
+    def compute(given: Maps) -> dict[str, np.ndarray]:
+        within = (given.maps.min((1, 2)) >= 0) & (given.maps.max((1, 2)) <= 1)
+        found = _measured("mask_size", given)._asdict()
+        found = {name: np.where(within, values, np.nan) for name, values in found.items()}
+        return found | {"gini": _measured("complexity", given).gini}
+
+    return ScoreSet({}, numbers, compute)
 
 
 def likeness(reference: str) -> ScoreSet:
@@ -192,49 +203,10 @@ def likeness(reference: str) -> ScoreSet:
     return ScoreSet({"reference": reference}, numbers, compute, whole=True)
 
 
-def _each(measure: Callable[..., dict[str, Any]]) -> Callable[[Maps], dict[str, np.ndarray]]:
-    """`measure(key, classifier, image, target, saliency)` of every picture, in compiled batches."""
-    # Jitted where it is defined once, so that all rows run one program.
-    compiled = jax.jit(jax.vmap(measure, (0, None, 0, 0, 0)))
-
-    def compute(given: Maps) -> dict[str, np.ndarray]:
-        # Another key than the method's own, so that a random infill is drawn afresh.
-        keys = image_keys(given.seed + 1, given.drawn.ids)
-
-        def measured(at):
-            return compiled(
-                keys[at],
-                given.classifier,
-                given.drawn.images[at],
-                given.targets[at],
-                given.maps[at],
-            )
-
-        return in_batches(measured, len(given.maps), BATCH)
-
-    return compute
-
-
-def _orders(key, classifier, image, target, saliency, *, infill, insertion, **options):
-    gone = metrics.deletion(key, classifier, image, target, saliency, infill=infill, **options)
-    found = {"needed": gone.needed, "auc": gone.auc}
-    if insertion:
-        shown = metrics.insertion(
-            key, classifier, image, target, saliency, infill=infill, **options
-        )
-        found |= {"inserted": shown.needed, "insertion": shown.auc}
-    return found
-
-
-def _erased(key, classifier, image, target, saliency):
-    del key, target
-    return {"kl": metrics.erasing(classifier, image, saliency).curve}
-
-
-def _shape(key, classifier, image, target, saliency):
-    del key, classifier, image, target
-    within = (saliency.min() >= 0) & (saliency.max() <= 1)
-    size = metrics.mask_size(saliency)
-    numbers = {"size": size.size, "entropy": size.entropy}
-    numbers = {name: jnp.where(within, value, jnp.nan) for name, value in numbers.items()}
-    return numbers | {"gini": metrics.complexity(saliency).gini}
+def _measured(metric: str, given: Maps, **options: Any) -> Any:
+    """A metric of all maps."""
+    # Another seed than the method's own, so that a random infill is drawn afresh.
+    return measure_batch(
+        metric, given.classifier, given.drawn.images, given.targets, given.maps,
+        options=options, seed=given.seed + 1, ids=given.drawn.ids, rewrite=False,
+    )  # fmt: skip

@@ -2,13 +2,14 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 
 from eval.scores import ScoreSet
 from eval.store import digest
+from fidojax.data import Picture
 from fidojax.types import Method
 
 
@@ -24,6 +25,7 @@ class Row(NamedTuple):
             map's mean.
         limit: so many pictures, the first ones; all when None.
         seed: added to the run's.
+        each: options that differ per picture, made from a batch of pictures.
     """
 
     method: str | Method
@@ -33,6 +35,7 @@ class Row(NamedTuple):
     cut: str = "mean"
     limit: int | None = None
     seed: int = 0
+    each: Callable[[Sequence[Picture]], Mapping[str, Any]] | None = None
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ that jit and vmap, and `explain_batch` for many images at once. Infillers are in
 
 from fidojax import presets
 from fidojax.loop import Loop
+from fidojax.measure import load_maps, measure_batch
 from fidojax.methods import (
     LOOPS,
     METHODS,
@@ -71,8 +72,10 @@ __all__ = [
     "input_x_gradient",
     "integrated_gradients",
     "linear_saliency",
+    "load_maps",
     "max_box",
     "meaningful_perturbation",
+    "measure_batch",
     "nonlinear_saliency",
     "object_box",
     "occlusion",

@@ -6,6 +6,7 @@ BBMP optimises one soft mask; a generative infiller must be told which pixels ar
 mask is at least tau.
 """
 
+from eval.explainers import boxes_of
 from eval.study import Claim, Row
 from eval.subject import Run
 from eval.sweep import bbmp_row, fido_row, sweep
@@ -45,7 +46,7 @@ def fido_table2(
         bbmp_infill: of BBMP with infills that need no threshold.
         preset: of FIDO, a name in `fidojax.presets.PRESETS`.
     """
-    rows = {"box": Row("box", {}, "controls", cut="absolute")}
+    rows = {"box": Row("box", {}, "controls", cut="absolute", each=boxes_of)}
     rows |= {f"bbmp-{fill}": bbmp_row(fill) for fill in bbmp_infill}
     rows |= {f"bbmp-ca {value:g}": bbmp_row("ca", threshold=value) for value in tau}
     rows |= {f"fido-{fill}": fido_row(fill, preset) for fill in infill}

@@ -47,8 +47,22 @@ METRICS: dict[str, Callable[..., Any]] = {
     "faithfulness": faithfulness,
     "infidelity": infidelity,
 }
+"""Those that ask the classifier and fill in."""
+MEASURES: dict[str, Callable[..., Any]] = METRICS | {
+    "erasing": erasing,
+    "saliency_metric": saliency_metric,
+    "localisation": localisation,
+    "pointing_game": pointing_game,
+    "relevance_mass": relevance_mass,
+    "relevance_rank": relevance_rank,
+    "roc_auc": roc_auc,
+    "complexity": complexity,
+    "mask_size": mask_size,
+}
+"""All that judge one map of one image; they take fewer things where they need fewer."""
 
 __all__ = [
+    "MEASURES",
     "METRICS",
     "AlphaSearch",
     "Complexity",

@@ -1,0 +1,107 @@
+"""Maps from anywhere, scored as the tables score ours.
+
+    python -m eval.run own-maps --maps captum=captum.npy rise=rise.zarr --out runs/own
+
+A file holds one map for each picture of the data, in the data's order: an .npy or a zarr of shape
+(n, h, w), or a group that `fidojax explain` wrote. In code, `fidojax.measure_batch` does the same
+for one metric.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eval import scores
+from eval.explainers import CONTROLS, explainers
+from eval.runner import conduct
+from eval.store import digest
+from eval.study import Row, Study
+from eval.subject import Run, subject
+from fidojax.data import BadPicture, Picture, pictures
+from fidojax.measure import load_maps
+from fidojax.names import check_name
+from fidojax.types import Explanation
+from infillers import INFILLERS
+
+
+def own_maps(
+    run: Run,
+    maps: tuple[str, ...],
+    masks: tuple[str, ...] = (),
+    controls: tuple[str, ...] = ("random", "center"),
+    deletion: str = "mean",
+) -> None:
+    """Your own maps, by where they lie and by what they explain, beside controls.
+
+    Args:
+        run: where and on what.
+        maps: NAME=FILE, one map of the true class for each picture of the data.
+        masks: names whose maps lie in [0, 1] and are cut at one half, not at alpha times the mean.
+        controls: rows that know nothing: random, max, center, box.
+        deletion: infiller of the deletion curves.
+    """
+    check_name("deletion", deletion, INFILLERS)
+    for name in controls:
+        check_name("controls", name, CONTROLS)
+    files = dict(_named(text) for text in maps)
+    for name in masks:
+        check_name("masks", name, files)
+    of = subject(run)
+    places = _places(run, of.model.size)
+    rows = explainers(controls, {}, "fast", run.classifier)
+    for name, path in files.items():
+        found = load_maps(path)
+        if found.shape != (len(places), *of.model.size[:2]):
+            expected = (len(places), *of.model.size[:2])
+            raise ValueError(f"maps {path}: expected shape {expected}, got {found.shape}")
+        cut = "absolute" if name in masks else "mean"
+        options = {"source": digest(found)}
+        rows[name] = Row(
+            given, options, "own", str(path.name), cut, each=partial(_rows, found, places)
+        )
+    fill = INFILLERS[deletion]()
+    boxed = any(boxes is not None and len(boxes) for boxes in of.drawn.boxes)
+    kinds = {"place": scores.place()} if boxed else {}
+    kinds |= {
+        f"order-{deletion}": scores.order(fill, f"{deletion} {digest(fill)}", insertion=True),
+        "erased": scores.erased(),
+        "shape": scores.shape(),
+    }
+    numbers = ("error", "metric", "outside", "pointing") if boxed else ()
+    study = Study(
+        name="own-maps",
+        title="Own maps",
+        reference="",
+        about="Maps of the true class from files, beside controls, on the same pictures.",
+        rows=rows,
+        scores=kinds,
+        numbers=(*numbers, "deletion50", "deletion90", "insertion50", "kl50", "gini"),
+        gallery="deletion50",
+        gallery_rows=list(files),
+    )
+    conduct(study, run, of, {"maps": [*files], "masks": masks, "deletion": deletion})
+
+
+def given(key, classifier, image, target, *, saliency, source: str) -> Explanation:
+    """The map that stands in a file; `source` is the file's fingerprint."""
+    del key, classifier, image, target, source
+    return Explanation(saliency, None)
+
+
+def _named(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    return (name, Path(path)) if equals else (Path(text).stem, Path(text))
+
+
+def _places(run: Run, size: tuple[int, int, int]) -> dict[str, int]:
+    """Place of every readable picture in the data's order."""
+    found = pictures([run.data], size, run.data_dir)
+    names = [picture.id for picture in found if not isinstance(picture, BadPicture)]
+    return {name: place for place, name in enumerate(names)}
+
+
+def _rows(maps: np.ndarray, places: Mapping[str, int], batch: Sequence[Picture]) -> dict[str, Any]:
+    return {"saliency": maps[[places[picture.id] for picture in batch]]}

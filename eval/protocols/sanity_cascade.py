@@ -1,0 +1,228 @@
+"""Sanity check of any explainer: does its map change as the classifier forgets what it learned?
+
+    python -m eval.run sanity-cascade --data-dir DATA --out runs/cascade
+    python -m eval.run sanity-cascade --data-dir DATA --out runs/cascade_mnist \
+        --classifier mnist --images tfds:mnist/test --methods gradient fido
+
+After Adebayo et al. 2018: the classifier's layers are drawn anew from the top down, each on top of
+those before, and each method explains the class that the trained classifier reads. A map that stays
+as it was says nothing of what has been learned.
+
+No layer drawn anew, but another seed of the method, is the ceiling; the maps of other pictures are
+the floor, below which there is no need to fall. Structural similarity is that of absolute values,
+each map brought to [0, 1]. The maps of a method and a level are stored when they are finished: a
+stopped run goes on when started again. VarSal, which must be trained again for each classifier, has
+a protocol of its own, `varsal-sanity`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import rich
+
+from eval.drawn import Drawn, draw, logits
+from eval.intervals import Interval, difference, interval
+from eval.methods import Setting, settings
+from eval.report import Panel, markdown_table, panels, progress_bars, terminal_table
+from eval.store import Store, digest, environment, write_csv, write_text
+from eval.varsal.randomise import layer_order, redrawn
+from fidojax import explain_batch, pretrained, stored
+from fidojax.metrics.agreement import agreement
+from fidojax.names import check_count, check_name
+from fidojax.types import Classifier
+
+METHODS = (
+    "gradient", "input_x_gradient", "integrated_gradients", "deconvnet", "guided_backprop",
+    "grad_cam", "deeplift", "fido",
+)  # fmt: skip
+MEASURES = {
+    "Spearman": ("signed", "spearman"),
+    "Spearman, absolute": ("absolute", "spearman"),
+    "SSIM": ("absolute", "ssim"),
+}
+"""Sign and number of `fidojax.metrics.agreement`."""
+FLOOR = "other picture"
+Agreements = dict[tuple[str, str, str], np.ndarray]
+"""By method, level's title and measure: "n"."""
+
+
+def sanity_cascade(
+    out: Path,
+    images: str = "tfds:tiny_imagenet40/validation",
+    data_dir: Path | None = None,
+    classifier: str = "tiny_imagenet40",
+    weights: Path | None = None,
+    methods: tuple[str, ...] = METHODS,
+    levels: tuple[int, ...] = (1, 2, 4, 8),
+    fido_steps: int = 30,
+    batch: int = 8,
+    limit: int = 50,
+    seed: int = 0,
+) -> None:
+    """Adebayo et al. 2018: maps of a classifier whose layers are drawn anew from the top.
+
+    Args:
+        out: folder of the results; a stopped run goes on from there.
+        images: a labelled set, as `fidojax.data.pictures` takes it.
+        data_dir: where TFDS sets lie prepared.
+        classifier: a name in `fidojax.pretrained.SHIPPED`.
+        weights: a file with other weights for it.
+        methods: rows of `eval.methods.settings`.
+        levels: how many layers are drawn anew; none and all are always there.
+        fido_steps: of fido, which is the preset `fast` but for that.
+        batch: pictures explained at once.
+        limit: so many pictures, drawn at random.
+        seed: seeds the choice of the pictures, the classifiers and the methods.
+    """
+    console = rich.get_console()
+    check_name("classifier", classifier, pretrained.SHIPPED)
+    check_count(fido_steps=fido_steps, batch=batch, limit=limit)
+    for method in methods:
+        check_name("methods", method, settings())
+    model = pretrained.load(classifier, weights)
+    depth, network = _cascade(classifier, weights, model.classifier, seed)
+    counts = sorted({0, depth, *(n for n in levels if 0 < n < depth)})
+    drawn = draw(images, model, data_dir, limit, seed, console)
+    store = Store(
+        out,
+        {
+            "protocol": "sanity-cascade",
+            "images": images,
+            "pictures": f"{len(drawn.ids)} x {digest(drawn.images)}",
+            "classifier": f"{classifier} {digest(model.classifier)}",
+            "fido_steps": fido_steps,
+            "batch": batch,
+            "seed": seed,
+        },
+    )
+    # Layers drawn anew, and the seed of the method: the reference alone has its own.
+    work = {"reference": (0, seed)} | {f"{n:03d}": (n, seed + 1) for n in counts}
+    waiting = [(m, part) for m in methods for part in work if not store.has(f"{m}.{part}")]
+    console.print(
+        f"{len(methods)} methods, {len(drawn.ids)} pictures; of the classifier's {depth} layers"
+        f" are drawn anew, from the top: {', '.join(map(str, counts))}; {len(waiting)} of"
+        f" {len(methods) * len(work)} parts to explain"
+    )
+    with progress_bars(console) as bars:
+        for method, part in waiting:
+            count, own = work[part]
+            explained = explain_batch(
+                settings()[method].method, network(count), drawn.images, drawn.predictions,
+                options=_options(settings()[method], fido_steps), seed=own, ids=drawn.ids,
+                micro_batch=min(batch, len(drawn.ids)),
+                progress=bars.task(f"{method} {part}", keep=False),
+            )  # fmt: skip
+            store.save(f"{method}.{part}", {"saliency": explained.saliency})
+    maps = {(m, part): store.load(f"{m}.{part}")[0]["saliency"] for m in methods for part in work}
+    titles = {f"{n:03d}": _title(n, depth) for n in counts}
+    agreements = _agreements(methods, maps, titles)
+    same = {
+        titles[f"{n:03d}"]: float(np.mean(
+            logits(network(n), drawn.images).argmax(1) == drawn.predictions
+        ))
+        for n in counts
+    }  # fmt: skip
+    lines = _write(store, drawn, methods, agreements, same)
+    _gallery(out / "gallery.png", drawn, methods, maps, titles)
+    console.print(terminal_table(lines, f"Agreement with the trained, {len(drawn.ids)} pictures"))
+    console.print(f"Results in {out}")
+
+
+def _cascade(name: str, weights: Path | None, trained: Classifier, seed: int):
+    """The number of layers, and a function of how many are drawn anew to the classifier."""
+    shipped = pretrained.SHIPPED[name]
+    path = weights or pretrained.WEIGHTS / f"{name}.npz"
+    arrays, order = stored.read(path), layer_order(shipped.network, shipped.size)
+
+    def network(count: int) -> Classifier:
+        changed = redrawn(jax.random.key(seed), arrays, order[len(order) - count :])
+        leaves = jax.tree.leaves(stored.assemble(shipped.network, changed, path))
+        # With the trained one's structure, so that nothing compiles again and features are named.
+        return jax.tree.unflatten(jax.tree.structure(trained), leaves)
+
+    return len(order), network
+
+
+def _options(setting: Setting, fido_steps: int) -> Mapping[str, Any]:
+    steps = {"steps": fido_steps} if setting.method == "fido" else {}
+    return {**setting.options, **steps}
+
+
+def _title(count: int, depth: int) -> str:
+    return {0: "none, other seed", depth: f"all {depth}"}.get(count, f"top {count}")
+
+
+@partial(jax.jit, static_argnames="sign")
+@partial(jax.vmap, in_axes=(0, 0, None))
+def _compared(one, other, sign):
+    found = agreement(one, other, sign=sign, scale="range")
+    return {"spearman": found.spearman, "ssim": found.ssim}
+
+
+def _agreements(
+    methods: Sequence[str],
+    maps: Mapping[tuple[str, str], np.ndarray],
+    titles: Mapping[str, str],
+) -> Agreements:
+    found = {}
+    for method in methods:
+        reference = maps[method, "reference"]
+        others = {title: maps[method, part] for part, title in titles.items()}
+        for title, other in (others | {FLOOR: np.roll(reference, 1, axis=0)}).items():
+            for measure, (sign, number) in MEASURES.items():
+                values = _compared(reference, other, sign)[number]
+                found[method, title, measure] = np.asarray(values)
+    return found
+
+
+def _write(
+    store: Store,
+    drawn: Drawn,
+    methods: Sequence[str],
+    agreements: Agreements,
+    same: Mapping[str, float],
+) -> list[dict[str, str]]:
+    """Writes tables and the figure; returns what the terminal shows.
+
+    A constant map has no agreement, and its picture does not count there.
+    """
+    rows, lines = [], []
+    titles = [*same, FLOOR]
+    for method in methods:
+        for title in titles:
+            row: dict[str, Any] = {"method": method, "layers": title, "same": same.get(title)}
+            line = {"method": method, "layers drawn anew": title}
+            for measure in MEASURES:
+                own, floor = (agreements[method, t, measure] for t in (title, FLOOR))
+                both = np.isfinite(own) & np.isfinite(floor)
+                value, above = _interval(own[np.isfinite(own)]), _difference(own[both], floor[both])
+                row[measure] = {
+                    **value._asdict(), "above_floor": above._asdict(),
+                    "pictures": int(np.isfinite(own).sum()),
+                }  # fmt: skip
+                line[measure] = value.text()
+                if title != FLOOR:
+                    line[measure] += f" ({above.text(signed=True)} above the floor)"
+            line["same class"] = "" if title == FLOOR else f"{same[title]:.0%}"
+            rows.append(row)
+            lines.append(line)
+    found = {"settings": store.settings, "environment": environment(), "pictures": drawn.ids}
+    write_text(store.out / "results.json", json.dumps(found | {"rows": rows}, indent=2) + "\n")
+    write_text(store.out / "table.md", markdown_table(lines))
+    write_csv(
+        store.out / "pictures.csv",
+        [
+            {"picture": name, "method": method, "layers": title}
+            | {m: f"{agreements[method, title, m][i]:.5g}" for m in MEASURES}
+            for method in methods
+            for title in titles
+            for i, name in enumerate(drawn.ids)
+        ],
+    )
+    _curves(store.out / "cascade.png", rows, methods, titles)
+    return [{name: text.split(" (")[0] for name, text in line.items()} for line in lines]

@@ -1,0 +1,144 @@
+"""Metrics of many maps at once: any metric, any maps, one compiled program."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import zarr
+from jaxtyping import Array, Float, Int
+
+from fidojax import cpu
+from fidojax.ledger import unpack
+from fidojax.metrics import MEASURES
+from fidojax.names import check_count, check_name
+from fidojax.run import image_keys, split_options
+from fidojax.types import Classifier, Images
+
+PER_IMAGE = ("key", "image", "target", "saliency", "boxes", "keep")
+"""What a metric may ask of an image, by the names of its parameters."""
+
+
+def measure_batch(
+    metric: str | Callable[..., Any],
+    classifier: Classifier,
+    images: Images | np.ndarray,
+    targets: Int[Array, " n"] | np.ndarray | Sequence[int],
+    maps: Float[Array, "n h w"] | np.ndarray,
+    *,
+    options: Mapping[str, Any] | None = None,
+    boxes: Int[Array, "n b 4"] | np.ndarray | None = None,
+    seed: int = 0,
+    ids: Sequence[int | str] | None = None,
+    batch: int = 16,
+    rewrite: bool = True,
+) -> Any:
+    """One metric of every map, wherever the maps come from.
+
+    Args:
+        metric: a name in `fidojax.metrics.MEASURES`, or any function like those.
+        classifier: a callable pytree; new weights of the same shapes do not recompile.
+        images: "n h w c", values in [0, 1].
+        targets: "n", the classes that the maps explain.
+        maps: "n h w"; for metrics of masks, in [0, 1].
+        options: the metric's, such as `infill`.
+        boxes: of the objects, for the metrics that ask for them, see `fidojax.boxes`.
+        seed: of what the metric draws; a picture's draws depend on the seed and its id alone.
+        ids: one per image, integers or strings; 0, 1, ... when None.
+        batch: images at once; bounds the memory.
+        rewrite: on the CPU, use `fidojax.cpu.fast(classifier)`.
+
+    Returns:
+        The metric's NamedTuple, its leaves NumPy arrays with a leading axis of n.
+
+    Raises:
+        ValueError: an unknown name, shapes that do not fit, or boxes that are missing.
+    """
+    function = _metric(metric)
+    images, maps = np.asarray(images, np.float32), np.asarray(maps, np.float32)
+    targets = np.asarray(targets, np.int32)
+    check_count(batch=batch)
+    if images.ndim != 4 or not len(images):
+        raise ValueError(f"images have shape {images.shape}, expected (n, h, w, c) with n above 0")
+    if maps.shape != images.shape[:3]:
+        raise ValueError(f"maps have shape {maps.shape}, expected {images.shape[:3]}")
+    if targets.shape != images.shape[:1]:
+        raise ValueError(f"targets have shape {targets.shape}, expected ({len(images)},)")
+    asked = [name for name in inspect.signature(function).parameters if name in PER_IMAGE]
+    if "boxes" in asked and (boxes is None or len(boxes) != len(images)):
+        count = len(images)
+        raise ValueError(f"{function.__name__} asks for boxes, expected (n, b, 4) with n {count}")
+    static, dynamic = split_options(
+        {name: _number(value) for name, value in (options or {}).items()}
+    )
+    if rewrite and jax.default_backend() == "cpu":
+        classifier = cpu.fast(classifier)
+    keys = image_keys(seed, range(len(images)) if ids is None else ids)
+    given = {
+        "key": keys, "image": images, "target": targets, "saliency": maps, "keep": maps,
+        "boxes": boxes,
+    }  # fmt: skip
+    columns = {name: given[name] for name in asked}
+    parts = []
+    for first in range(0, len(images), batch):
+        # The last batch repeats its last image, so that all run the same program.
+        rows = np.minimum(np.arange(first, first + batch), len(images) - 1)
+        part = jax.tree.map(lambda column: column[rows], columns)  # noqa: B023
+        found = _measure(classifier, dynamic, part, metric=function, static=static)
+        parts.append(jax.tree.map(lambda leaf: leaf[: len(images) - first], found))  # noqa: B023
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+
+@partial(jax.jit, static_argnames=("metric", "static"))
+def _measure(classifier, options, columns, *, metric, static):
+    takes = "classifier" in inspect.signature(metric).parameters
+
+    def one(columns):
+        known = {"classifier": classifier} if takes else {}
+        return metric(**known, **columns, **dict(static), **options)
+
+    return jax.vmap(one)(columns)
+
+
+def _metric(metric: str | Callable[..., Any]) -> Callable[..., Any]:
+    if callable(metric):
+        return metric
+    check_name("metric", metric, MEASURES)
+    return MEASURES[metric]
+
+
+def _number(value: Any) -> Any:
+    """Several numbers as an array, so that they are data of the program."""
+    several = isinstance(value, tuple | list) and all(isinstance(v, int | float) for v in value)
+    return np.asarray(value, np.float32) if several else value
+
+
+def load_maps(path: str | Path) -> Float[np.ndarray, "n h w"]:
+    """Maps of a file: an .npy, a zarr array, or a group that `fidojax explain` or a study wrote.
+
+    Raises:
+        ValueError: it is none of these, or not "n h w".
+        FileNotFoundError: there is nothing.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"maps {path}: there is no such file or folder")
+    if path.is_file():
+        try:
+            maps = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"maps {path}: expected an .npy of numbers") from error
+    else:
+        try:
+            found: Any = zarr.open(path, mode="r")
+            group = hasattr(found, "array_keys")
+            maps = unpack(found["maps"][...], found["scale"][...]) if group else found[...]
+        except (KeyError, FileNotFoundError) as error:
+            raise ValueError(f"maps {path}: expected a zarr array, or a group of maps") from error
+    if maps.ndim != 3 or not np.issubdtype(maps.dtype, np.number):
+        got = f"{maps.dtype} {maps.shape}"
+        raise ValueError(f"maps {path}: expected numbers of shape (n, h, w), got {got}")
+    return maps.astype(np.float32)
