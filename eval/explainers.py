@@ -30,19 +30,25 @@ def explainers(
     infill: Mapping[str, Sequence[str]],
     preset: str,
     classifier: str,
+    *,
+    encoder: str | None = None,
+    masker: str | None = None,
+    tell: Callable[[str], None] = print,
 ) -> dict[str, Row]:
-    """Rows by name.
+    """Rows by name; those whose weights are not there are left out.
 
     Args:
         names: "random", "max", "box", "varsal", "realtime" (at its authors' confidence),
             "realtime-0" (at confidence 0), or rows of `eval.methods.settings`.
         infill: for "fido" and "bbmp", the infillers of their rows, such as "fido-mean".
         preset: of FIDO.
-        classifier: whose encoder and masker are used.
+        classifier: whose encoder and masker are used where none is given.
+        encoder: VarSal's, as `fidojax.encoders.load_encoder` takes it.
+        masker: Realtime's, as `load_masker` takes it.
+        tell: called with a sentence for each row that is left out.
 
     Raises:
-        ValueError: an unknown name.
-        FileNotFoundError: there are no weights for the classifier.
+        ValueError: an unknown name, or no row is left.
     """
     check_name("preset", preset, PRESETS)
     known = settings()
@@ -50,10 +56,10 @@ def explainers(
         "random": lambda: Row(random, {}),
         "max": lambda: Row("max", {}),
         "box": lambda: Row("box", {}, each=boxes_of),
-        "varsal": lambda: Row("varsal", {"encoder": load_encoder(classifier)}),
-        "realtime": lambda: Row("realtime", {"masker": load_masker(classifier)}),
+        "varsal": lambda: Row("varsal", {"encoder": load_encoder(encoder or classifier)}),
+        "realtime": lambda: Row("realtime", {"masker": load_masker(masker or classifier)}),
         "realtime-0": lambda: Row(
-            "realtime", {"masker": load_masker(classifier), "confidence": 0.0},
+            "realtime", {"masker": load_masker(masker or classifier), "confidence": 0.0},
             why="confidence 0, that of its training, not 6",
         ),
     }  # fmt: skip
@@ -65,10 +71,15 @@ def explainers(
                 check_name("infill", fill, INFILLERS)
                 rows[f"{name}-{fill}"] = _filled(name, fill, preset)
         elif name in special:
-            rows[name] = special[name]()
+            try:
+                rows[name] = special[name]()
+            except FileNotFoundError as error:
+                tell(f"{name} is left out: {error}")
         else:
             setting = known[name]
             rows[name] = Row(setting.method, setting.options, why=setting.why)
+    if not rows:
+        raise ValueError("methods: none of them has its weights")
     return {
         name: row._replace(
             cut="absolute" if row.name in MASKS else "mean",

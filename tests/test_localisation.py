@@ -1,34 +1,35 @@
 """Boxes, localisation metrics and the protocol of FIDO's Table 1."""
 
-import csv
-import importlib
 import json
+import shutil
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import PIL.Image
 import pytest
 import scipy.ndimage
 import scipy.stats
 import skimage.measure
+import zarr
 from jax.tree_util import Partial
 
 import infillers
-from eval import drawn, intervals, judging
+from eval import drawn, explainers, judging
 from eval.boxes import outside, padded
+from eval.protocols.fido_table1 import fido_table1
+from eval.subject import Run
 from fidojax import boxes as geometry
 from fidojax import metrics, pretrained
 from fidojax.data import Picture
+from fidojax.ledger import Ledger
 from fidojax.metrics.localisation import choose
 from fidojax.metrics.saliency_metric import crop
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 # The package exports a function of the same name.
-protocol: Any = importlib.import_module("eval.protocols.localisation")
 
 SHAPE = (7, 9)
 BOXES = ([2, 3, 5, 7], [0, 0, 3, 4], [4, 5, 7, 9], [0, 0, 7, 9], [6, 8, 7, 9], [3, 0, 4, 9])
@@ -404,74 +405,70 @@ METHODS = ("max", "box", "gradient", "varsal", "realtime", "fido")
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Five pictures of noise, one without a box, and a masker that knows where the boxes are."""
-    out = tmp_path_factory.mktemp("localisation")
+    out = tmp_path_factory.mktemp("table1")
     images = np.random.default_rng(1).random((5, 28, 28, 1), np.float32)
     found = [
         Picture(f"digits/{i}", image, i, UPPER if i else None) for i, image in enumerate(images)
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(drawn, "pictures", lambda *_: found)
-        patch.setattr(protocol, "INFILLERS", {"mean": partial(infillers.mean, 0.0)})
-        patch.setattr(protocol, "PRESETS", {"short": {"steps": 2, "samples": 2, "size": 28}})
-        patch.setattr(protocol, "load_masker", lambda _: Partial(_half))
-        patch.setattr(intervals, "RESAMPLES", 100)
+        patch.setattr(explainers, "INFILLERS", {"mean": partial(infillers.mean, 0.0)})
+        patch.setattr(explainers, "PRESETS", {"short": {"steps": 2, "samples": 2, "size": 28}})
+        patch.setattr(explainers, "load_masker", lambda _: Partial(_half))
 
         def call(**options):
-            protocol.localisation(
-                out, classifier="mnist", infill=("mean",), preset="short", encoder="absent.npz",
-                **{"methods": METHODS, "fido_limit": 2, "group": 2} | options,
+            fido_table1(
+                Run(out, classifier="mnist", micro_batch=2), infill=("mean",), preset="short",
+                **{"methods": METHODS, "encoder": "absent.npz", "ca_limit": 0} | options,
             )  # fmt: skip
-            return json.loads((out / "results.json").read_text())
+            return json.loads((out / "study.json").read_text())
 
         yield call, out
 
 
-def test_the_protocol_judges_every_row_on_the_same_pictures(run, capsys):
+def test_table_1_judges_every_row_on_the_same_pictures(run, capsys):
     call, out = run
     found = call()
     assert "varsal is left out" in capsys.readouterr().out
-    assert sorted(found["pictures"]) == [f"digits/{i}" for i in range(1, 5)]
-    assert found["means"].keys() == {"4", "2"}
-    rows = ["max", "box", "gradient", "realtime"]
-    assert list(found["means"]["4"]) == rows
-    assert list(found["means"]["2"]) == [*rows, "fido-mean"]
-    means = found["means"]["4"]
-    assert means["box"]["error"]["value"] == means["realtime"]["error"]["value"] == 0
-    assert means["realtime"]["outside"]["value"] == 0
+    assert list(found["rows"]) == ["max", "box", "gradient", "realtime", "fido-mean"]
+    place = {name: placed(out, name) for name in found["rows"]}
+    assert sorted(place["max"].ids) == [f"digits/{i}" for i in range(1, 5)]
+    for name in ("box", "realtime"):
+        assert not place[name].read("error").any()
+    assert not place["realtime"].read("outside").any()
     # Half of the picture is the object, so the whole is no hit.
-    assert means["max"]["error"]["value"] == 1
-    assert means["max"]["outside"]["value"] == pytest.approx(0.5)
-    assert found["differences"]["max"]["error"]["value"] == -1
-    compared = {name: difference["pictures"] for name, difference in found["differences"].items()}
-    assert compared == {"max": 4, "fido-mean": 2}
-    assert found["alphas"].keys() == {"gradient"}
-    with open(out / "table.csv", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
-    assert len(lines) == 4 * 4 + 2
+    assert place["max"].read("error").all()
+    np.testing.assert_allclose(place["max"].read("outside"), 0.5)
+    assert np.isnan(place["max"].read("alpha")).all()
+    assert np.isfinite(place["gradient"].read("alpha")).all()
+    assert (place["box"].read("box") == UPPER).all()
     model = pretrained.load("mnist").classifier
-    assert all(line["box"] == "0 0 14 28" for line in lines if line["row"] == "box")
-    whole = {line["picture"]: float(line["metric"]) for line in lines if line["row"] == "max"}
     pictures = {p.id: p for p in drawn.pictures()}  # type: ignore
-    for name in found["pictures"]:
+    for name, value in zip(place["max"].ids, place["max"].read("metric"), strict=True):
         logits = model(jnp.asarray(pictures[name].image)[None])[0]
         expected = -jax.nn.log_softmax(logits)[pictures[name].label]
-        assert whole[name] == pytest.approx(float(expected), abs=1e-3)
-    with PIL.Image.open(out / "gallery.png") as gallery:
-        assert min(gallery.size) > 200
+        assert value == pytest.approx(float(expected), abs=1e-3)
 
 
-def test_lost_maps_alone_are_made_again_and_judging_makes_none(run):
+def test_maps_are_kept_and_other_ways_to_judge_are_refused(run):
     call, out = run
     few = {"methods": ("gradient",)}
-    first = call(**few)
-    ages = {path: path.stat().st_mtime_ns for path in (out / "parts").iterdir()}
-    lost = next(path for path in ages if path.name.startswith("gradient"))
-    lost.unlink()
-    assert call(**few) == first
-    ages_now = {path: path.stat().st_mtime_ns for path in (out / "parts").iterdir()}
-    assert [path for path, age in ages_now.items() if ages[path] != age] == [lost]
-    other = call(**few, component="largest", empty="none", interpolation="cubic", tolerance=2.0)
-    assert other["scoring"]["component"] == "largest"
-    assert {path: path.stat().st_mtime_ns for path in (out / "parts").iterdir()} == ages_now
+    call(**few)
+    maps = out / "results.zarr" / "rows" / "gradient" / "maps"
+    ages = {path: path.stat().st_mtime_ns for path in maps.rglob("*")}
+    before = placed(out, "gradient").read("error")
+    shutil.rmtree(out / "results.zarr" / "scores" / "place" / "gradient")
+    call(**few)
+    np.testing.assert_array_equal(placed(out, "gradient").read("error"), before)
+    assert {path: path.stat().st_mtime_ns for path in maps.rglob("*")} == ages
+    with pytest.raises(ValueError, match="holds results of other settings"):
+        call(**few, component="largest")
     with pytest.raises(ValueError, match="component: there is no 'small'"):
         call(**few, component="small")
+
+
+def placed(out, name) -> Ledger:
+    """What the run has stored of where the row's maps lie."""
+    path = out / "results.zarr" / "scores" / "place" / name
+    settings = zarr.open_group(path, mode="r").attrs["settings"]
+    return Ledger(path, 4, settings)  # type: ignore[arg-type]

@@ -14,7 +14,6 @@ from eval.protocols.fido_table2 import fido_table2
 from eval.protocols.fido_tv import fido_tv
 from eval.protocols.fido_upsampling import fido_upsampling
 from eval.protocols.infill_recovery import infill_recovery
-from eval.protocols.localisation import localisation
 from eval.protocols.nonlinear_figures import nonlinear_figures
 from eval.protocols.own_maps import own_maps
 from eval.protocols.varsal_erasing import varsal_erasing
@@ -38,7 +37,6 @@ PROTOCOLS: dict[str, Callable[..., None]] = {
     "fido-batch": fido_batch,
     "infill-recovery": infill_recovery,
     "all-methods": all_methods,
-    "localisation": localisation,
     "nonlinear-figures": nonlinear_figures,
     "own-maps": own_maps,
     "varsal-erasing": varsal_erasing,

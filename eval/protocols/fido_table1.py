@@ -16,6 +16,8 @@ from eval.runner import conduct
 from eval.store import digest
 from eval.study import Claim, Study
 from eval.subject import Run, subject
+from fidojax.boxes import COMPONENTS, EMPTY
+from fidojax.metrics.saliency_metric import KERNELS
 from fidojax.names import check_name
 from infillers import INFILLERS
 
@@ -65,6 +67,8 @@ def fido_table1(
     infill: tuple[str, ...] = ("mean", "blur", "random", "local", "vae", "ca"),
     bbmp_infill: tuple[str, ...] = ("blur", "random"),
     preset: str = "fast",
+    encoder: str | None = None,
+    masker: str | None = None,
     deletion: str = "mean",
     insertion: bool = False,
     ca_limit: int = 100,
@@ -81,6 +85,8 @@ def fido_table1(
         infill: names of infillers for FIDO, a row each.
         bbmp_infill: the same for BBMP.
         preset: of FIDO, a name in `fidojax.presets.PRESETS`.
+        encoder: of VarSal, as `fidojax.encoders.load_encoder` takes it; the classifier's when None.
+        masker: of Realtime, as `load_masker` takes it; the classifier's when None.
         deletion: infiller of the deletion curves.
         insertion: measure insertion curves, too.
         ca_limit: so many pictures have deletion curves with the paper's CA infill, too; 0 for none.
@@ -90,7 +96,13 @@ def fido_table1(
         tolerance: of the pointing game, in pixels.
     """
     check_name("deletion", deletion, INFILLERS)
-    rows = explainers(methods, {"fido": infill, "bbmp": bbmp_infill}, preset, run.classifier)
+    check_name("empty", empty, EMPTY)
+    check_name("component", component, COMPONENTS)
+    check_name("interpolation", interpolation, KERNELS)
+    rows = explainers(
+        methods, {"fido": infill, "bbmp": bbmp_infill}, preset, run.classifier,
+        encoder=encoder, masker=masker,
+    )  # fmt: skip
     fill = INFILLERS[deletion]()
     kinds = {
         "place": scores.place(
