@@ -121,23 +121,29 @@ def order(
 
     Args:
         infill: stands for what is gone.
-        fingerprint: of the infiller, for the settings.
+        fingerprint: of the infiller: its name, and a hash for the settings.
         prefix: of the keys.
     """
     options = {"steps": steps, "grid": "geometric"}
+    judge = f"{fingerprint.partition(' ')[0]} infill"
     half, nine = LEVELS.index(0.5), LEVELS.index(0.9)
     numbers = {
-        f"{prefix}deletion50": Number("deletion, pixels to 50%", "low", 0, "needed", half),
-        f"{prefix}deletion90": Number("deletion, pixels to 90%", "low", 0, "needed", nine),
+        f"{prefix}deletion50": Number(f"pixels to 50%, {judge}", "low", 0, "needed", half),
+        f"{prefix}deletion90": Number(f"pixels to 90%, {judge}", "low", 0, "needed", nine),
     }
     if insertion:
         numbers[f"{prefix}insertion50"] = Number(
-            "insertion, pixels to 50%", "low", 0, "inserted", half
+            f"insertion: pixels to 50%, {judge}", "low", 0, "inserted", half
         )
     percent = [100 * level for level in LEVELS]
     curves = {
         f"{prefix}deletion": Curve(
-            "Deletion", "needed", percent, "suppressed log-odds, %", "pixels needed", "low"
+            f"Deletion, {judge}",
+            "needed",
+            percent,
+            "suppressed log-odds, %",
+            "pixels needed",
+            "low",
         )
     }
 
@@ -175,10 +181,10 @@ def shape() -> ScoreSet:
     }
 
     def compute(given: Maps) -> dict[str, np.ndarray]:
-        within = (given.maps.min((1, 2)) >= 0) & (given.maps.max((1, 2)) <= 1)
-        found = _measured("mask_size", given)._asdict()
-        found = {name: np.where(within, values, np.nan) for name, values in found.items()}
-        return found | {"gini": _measured("complexity", given).gini}
+        found = {"gini": _measured("complexity", given).gini}
+        if given.cut == "absolute":  # a mask
+            found |= _measured("mask_size", given)._asdict()
+        return found
 
     return ScoreSet({}, numbers, compute)
 

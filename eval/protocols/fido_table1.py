@@ -12,9 +12,10 @@ from typing import Any
 
 from eval import scores
 from eval.explainers import explainers
+from eval.fido_published import TABLE1, table1_claims
 from eval.runner import conduct
 from eval.store import digest
-from eval.study import Claim, Study
+from eval.study import Row, Study
 from eval.subject import Run, subject
 from fidojax.boxes import COMPONENTS, EMPTY
 from fidojax.metrics.saliency_metric import KERNELS
@@ -26,22 +27,6 @@ METHODS = (
     "gradient", "deconvnet", "grad_cam", "deeplift", "integrated_gradients", "smoothgrad_squared",
     "rise", "extremal_perturbation", "varsal", "realtime", "realtime-0", "fido", "bbmp",
 )  # fmt: skip
-# FIDO Table 1: WSL error and saliency metric, ImageNet's 50,000, ResNet-50.
-PUBLISHED = {
-    "max": (0.597, 1.029),
-    "center": (0.469, 0.414),
-    "box": (0.0, 0.392),
-    "gradient": (0.521, 0.577),
-    "deconvnet": (0.494, 0.627),
-    "grad_cam": (0.419, 0.433),
-    "realtime": (0.478, 0.076),
-    "fido-mean": (0.531, 0.836),
-    "fido-blur": (0.516, 0.766),
-    "fido-random": (0.508, 0.728),
-    "fido-local": (0.467, 0.543),
-    "fido-vae": (0.502, 0.433),
-    "fido-ca": (0.570, -0.021),
-}
 NUMBERS = (
     "error", "metric", "outside", "deletion50", "deletion90", "ca deletion50", "ca deletion90",
     "kl50", "insertion50",
@@ -72,6 +57,7 @@ def fido_table1(
     deletion: str = "mean",
     insertion: bool = False,
     ca_limit: int = 100,
+    first: tuple[str, ...] = (),
     empty: str = "image",
     component: str = "all",
     interpolation: str = "linear",
@@ -90,6 +76,7 @@ def fido_table1(
         deletion: infiller of the deletion curves.
         insertion: measure insertion curves, too.
         ca_limit: so many pictures have deletion curves with the paper's CA infill, too; 0 for none.
+        first: ROW=N, a row that explains the first N pictures only.
         empty: box of a map that chooses no pixel: image or none.
         component: pixels that the box holds: all, or the largest connected component.
         interpolation: of the saliency metric's crops: linear or cubic.
@@ -103,6 +90,8 @@ def fido_table1(
         methods, {"fido": infill, "bbmp": bbmp_infill}, preset, run.classifier,
         encoder=encoder, masker=masker,
     )  # fmt: skip
+    for row, count in _limits(first, rows).items():
+        rows[row] = rows[row]._replace(limit=count, why=f"{rows[row].why}, first {count} pictures")
     fill = INFILLERS[deletion]()
     kinds = {
         "place": scores.place(
@@ -129,9 +118,9 @@ def fido_table1(
         rows=rows,
         scores=kinds,
         numbers=[key for key in (*NUMBERS, "size", "gini") if key in known],
-        claims=claims(),
+        claims=table1_claims(),
         published={
-            row: {"error": error, "metric": metric} for row, (error, metric) in PUBLISHED.items()
+            row: {"error": error, "metric": metric} for row, (error, metric) in TABLE1.items()
         },
         reading=READING,
         deviations=DEVIATIONS,
@@ -147,42 +136,12 @@ def fido_table1(
     conduct(study, run, subject(run, boxes=True), chosen)
 
 
-def claims() -> list[Claim]:
-    """The orderings of the paper's Table 1 and Figures 8 and 10, and of VarSal's Figure 5a."""
-    table = [
-        Claim(better, worse, key, _published(better, worse, place))
-        for place, key in enumerate(("error", "metric"))
-        for better, worse in _PAIRS[key]
-    ]
-    heuristics = [f"fido-{fill}" for fill in ("mean", "blur", "random", "local")]
-    figure8 = [
-        Claim("fido-ca", other, "outside", "Figure 8") for other in (*heuristics, "fido-vae")
-    ]
-    rivals = (*heuristics, "fido-vae", "bbmp-blur", "bbmp-random")
-    figure10 = [Claim("fido-ca", other, "ca deletion50", "Figure 10") for other in rivals]
-    others = ("random", "gradient", "integrated_gradients", "smoothgrad_squared")
-    varsal = [Claim("varsal", other, "kl50", "VarSal Figure 5a") for other in others]
-    return table + figure8 + figure10 + varsal
-
-
-def _published(better: str, worse: str, place: int) -> str:
-    return f"{PUBLISHED[better][place]:g} against {PUBLISHED[worse][place]:g}"
-
-
-# Neighbours in the paper's order of a number, and who it says is best.
-_PAIRS = {
-    "error": (
-        ("grad_cam", "center"), ("grad_cam", "gradient"), ("grad_cam", "realtime"),
-        ("deconvnet", "gradient"), ("center", "max"), ("gradient", "max"),
-        ("fido-local", "fido-vae"), ("fido-local", "fido-mean"), ("fido-vae", "fido-random"),
-        ("fido-random", "fido-blur"), ("fido-blur", "fido-mean"), ("fido-mean", "fido-ca"),
-        ("realtime", "fido-ca"),
-    ),
-    "metric": (
-        ("fido-ca", "realtime"), ("fido-ca", "box"), ("fido-ca", "center"), ("fido-ca", "grad_cam"),
-        ("realtime", "box"), ("box", "center"), ("center", "grad_cam"), ("grad_cam", "gradient"),
-        ("gradient", "deconvnet"), ("deconvnet", "max"), ("fido-ca", "fido-vae"),
-        ("fido-vae", "fido-local"), ("fido-local", "fido-random"), ("fido-random", "fido-blur"),
-        ("fido-blur", "fido-mean"), ("fido-mean", "max"),
-    ),
-}  # fmt: skip
+def _limits(first: tuple[str, ...], rows: Mapping[str, Row]) -> dict[str, int]:
+    found = {}
+    for text in first:
+        name, _, count = text.partition("=")
+        check_name("first", name, rows)
+        if not count.isdecimal() or int(count) < 2:
+            raise ValueError(f"first: expected ROW=N with N at least 2, got {text!r}")
+        found[name] = int(count)
+    return found

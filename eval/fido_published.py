@@ -1,0 +1,94 @@
+"""What FIDO's paper and VarSal's say of explainers: their numbers and their orderings."""
+
+from collections.abc import Mapping, Sequence
+
+from eval.study import Claim
+
+# FIDO Table 1: WSL error and saliency metric, ImageNet's 50,000, ResNet-50.
+TABLE1 = {
+    "max": (0.597, 1.029),
+    "center": (0.469, 0.414),
+    "box": (0.0, 0.392),
+    "gradient": (0.521, 0.577),
+    "deconvnet": (0.494, 0.627),
+    "grad_cam": (0.419, 0.433),
+    "realtime": (0.478, 0.076),
+    "fido-mean": (0.531, 0.836),
+    "fido-blur": (0.516, 0.766),
+    "fido-random": (0.508, 0.728),
+    "fido-local": (0.467, 0.543),
+    "fido-vae": (0.502, 0.433),
+    "fido-ca": (0.570, -0.021),
+}
+# WSL error and saliency metric on 1000 pictures of ImageNet, ResNet-50.
+TABLE2 = {
+    "bbmp-blur": (0.613, 1.097),
+    "bbmp-random": (0.550, 0.912),
+    "bbmp-ca 0": (0.686, 0.722),
+    "bbmp-ca 0.1": (0.902, 1.426),
+    "bbmp-ca 0.2": (0.891, 1.272),
+    "bbmp-ca 0.3": (0.791, 0.535),
+    "bbmp-ca 0.4": (0.575, 0.595),
+    "bbmp-ca 0.5": (0.631, 1.103),
+    "bbmp-ca 0.7": (0.635, 1.123),
+    "bbmp-ca 1": (0.635, 1.117),
+    "fido-blur": (0.487, 0.763),
+    "fido-random": (0.533, 0.784),
+    "fido-ca": (0.521, -0.092),
+    "box": (0.0, 0.432),
+}
+
+
+# Neighbours in the paper's order of a number, and who it says is best.
+_PAIRS = {
+    "error": (
+        ("grad_cam", "center"), ("grad_cam", "gradient"), ("grad_cam", "realtime"),
+        ("deconvnet", "gradient"), ("center", "max"), ("gradient", "max"),
+        ("fido-local", "fido-vae"), ("fido-local", "fido-mean"), ("fido-vae", "fido-random"),
+        ("fido-random", "fido-blur"), ("fido-blur", "fido-mean"), ("fido-mean", "fido-ca"),
+        ("realtime", "fido-ca"),
+    ),
+    "metric": (
+        ("fido-ca", "realtime"), ("fido-ca", "box"), ("fido-ca", "center"), ("fido-ca", "grad_cam"),
+        ("realtime", "box"), ("box", "center"), ("center", "grad_cam"), ("grad_cam", "gradient"),
+        ("gradient", "deconvnet"), ("deconvnet", "max"), ("fido-ca", "fido-vae"),
+        ("fido-vae", "fido-local"), ("fido-local", "fido-random"), ("fido-random", "fido-blur"),
+        ("fido-blur", "fido-mean"), ("fido-mean", "max"), ("realtime", "fido-vae"),
+    ),
+}  # fmt: skip
+
+
+def table1_claims() -> list[Claim]:
+    """The orderings of the paper's Table 1 and Figures 8 and 10, and of VarSal's Figure 5a."""
+    table = [
+        Claim(better, worse, key, _published(better, worse, place))
+        for place, key in enumerate(("error", "metric"))
+        for better, worse in _PAIRS[key]
+    ]
+    heuristics = [f"fido-{fill}" for fill in ("mean", "blur", "random", "local")]
+    figure8 = [
+        Claim("fido-ca", other, "outside", "Figure 8") for other in (*heuristics, "fido-vae")
+    ]
+    rivals = (*heuristics, "fido-vae", "bbmp-blur", "bbmp-random")
+    figure10 = [Claim("fido-ca", other, "ca deletion50", "Figure 10") for other in rivals]
+    others = ("random", "gradient", "integrated_gradients", "smoothgrad_squared")
+    varsal = [Claim("varsal", other, "kl50", "VarSal Figure 5a") for other in others]
+    return table + figure8 + figure10 + varsal
+
+
+def table2_claims(rivals: Sequence[str]) -> list[Claim]:
+    """Table 2 and Figure 18: FIDO-CA is ahead of every BBMP."""
+    table = [
+        Claim("fido-ca", other, number, _published("fido-ca", other, place, TABLE2))
+        for place, number in enumerate(("error", "metric"))
+        for other in rivals
+    ]
+    return table + [Claim("fido-ca", other, "deletion50", "Figure 18") for other in rivals]
+
+
+def _published(
+    better: str, worse: str, place: int, table: Mapping[str, tuple[float, float]] = TABLE1
+) -> str:
+    if better not in table or worse not in table:
+        return ""
+    return f"{table[better][place]:g} against {table[worse][place]:g}"
