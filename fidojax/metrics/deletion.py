@@ -70,7 +70,7 @@ def deletion(
     ties: str = "row",
     empty: str = "nan",
     score: str = "log_odds",
-    chunk: int = 128,
+    chunk: int = 16,
 ) -> Deletion:
     """Delete the most salient pixels first; a good map needs few of them.
 
@@ -115,7 +115,7 @@ def insertion(
     ties: str = "row",
     empty: str = "nan",
     score: str = "log_odds",
-    chunk: int = 128,
+    chunk: int = 16,
 ) -> Deletion:
     """Show the most salient pixels first, on nothing but infill; a good map needs few of them.
 
