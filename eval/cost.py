@@ -10,6 +10,7 @@ import numpy as np
 
 from eval.counting import Passes, count_passes
 from eval.study import Row
+from eval.subject import Subject
 from fidojax.ledger import DONE, Ledger
 from fidojax.meter import span
 from fidojax.methods import LOOPS, METHODS
@@ -47,22 +48,29 @@ class Cost(NamedTuple):
 
 
 def costs(
-    rows: Mapping[str, Row], ledgers: Mapping[str, Ledger], classifier: Classifier,
-    size: tuple[int, int, int], classes: int, batch: int,
-) -> dict[str, Cost]:  # fmt: skip
-    """Of every row; the classifier's two passes are timed once, if anything is missing."""
+    rows: Mapping[str, Row], ledgers: Mapping[str, Ledger | None], of: Subject, batch: int
+) -> dict[str, Cost]:
+    """Of every row; the classifier's two passes are timed once, if they are needed.
+
+    Args:
+        ledgers: by row, None where there is none yet.
+        batch: pictures per compiled call.
+    """
     found = {}
     timed: tuple[float, float] | None = None
     for name, row in rows.items():
         ledger = ledgers[name]
-        missing = len(ledger.missing())
-        passes = passes_of(row, size, classes)
-        finished = ledger.status == DONE
-        if finished.any():
-            each = float(np.nanmedian(ledger.read("seconds")[finished]))
+        passes = passes_of(row, of.model.size, len(of.model.labels))
+        count = row.count(len(of.drawn.ids))
+        status = ledger.status[:count] if ledger is not None else np.array([])
+        finished = np.flatnonzero(status == DONE)
+        missing = count - len(finished)
+        taken = ledger.read("seconds", finished) if ledger is not None and len(finished) else None
+        if taken is not None and np.isfinite(taken).any():
+            each = float(np.nanmedian(taken))
             found[name] = Cost(missing, passes, each * missing, True)
             continue
-        timed = timed or _time(classifier, size, batch)
+        timed = timed or _time(of.model.classifier, of.model.size, batch)
         forward, backward = passes or (0, 0)
         found[name] = Cost(
             missing, passes, missing * (forward * timed[0] + backward * timed[1]), False

@@ -1,7 +1,7 @@
 """Confidence intervals by the bootstrap over pictures."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,8 @@ from scipy.stats import DegenerateDataWarning, bootstrap
 from eval import agreement
 
 RESAMPLES = 5000
+_BATCH = 500
+"""Resamples at once, since each takes a copy of the sample."""
 _STATISTICS: dict[str, Callable[..., np.ndarray]] = {"mean": np.mean, "median": np.median}
 
 
@@ -45,6 +47,42 @@ def difference(ours: np.ndarray, theirs: np.ndarray, statistic: str = "mean") ->
     return _interval((ours, theirs), compute)
 
 
+def means(columns: np.ndarray) -> list[Interval]:
+    """Of the mean of each of many numbers per picture, without pictures that have no finite value.
+
+    What `interval` says of each, as one program for all that have as many pictures. The paired
+    difference of two numbers is that of the column ours - theirs.
+
+    Args:
+        columns: "pictures numbers".
+    """
+    columns = np.asarray(columns, np.float64)
+    finite = np.isfinite(columns)
+    counts = finite.sum(axis=0)
+    found = [Interval(float("nan"), float("nan"), float("nan"))] * columns.shape[1]
+    for count in filter(None, np.unique(counts).tolist()):
+        alike = np.flatnonzero(counts == count)
+        samples = np.stack([columns[finite[:, column], column] for column in alike], axis=1)
+        values = samples.mean(axis=0)
+        bounds = np.full((2, len(alike)), np.nan)
+        if count > 1:
+            drawn = np.concatenate([times @ samples for times in _resamples(count)]) / count
+            bounds = np.percentile(drawn, (2.5, 97.5), axis=0)
+        for column, *three in zip(alike, values, *bounds, strict=True):
+            found[column] = Interval(*map(float, three))
+    return found
+
+
+def _resamples(count: int) -> Iterator[np.ndarray]:
+    """In batches, how often a resample takes each picture; scipy's draws of the given seed."""
+    rng = np.random.default_rng(0)
+    rows = count * np.arange(_BATCH)[:, None]
+    for _ in range(RESAMPLES // _BATCH):
+        chosen = rng.integers(0, count, (_BATCH, count)) + rows
+        times = np.bincount(chosen.ravel(), minlength=chosen.size)
+        yield times.reshape(chosen.shape).astype(np.float64)
+
+
 def correlation(
     ours: np.ndarray, theirs: np.ndarray, *given: np.ndarray, ranks: bool = True
 ) -> Interval:
@@ -68,9 +106,8 @@ def _interval(samples: tuple[np.ndarray, ...], compute: Callable[..., np.ndarray
     value = float(compute(*samples, axis=-1))
     if len(samples[0]) < 2:
         return Interval(value, float("nan"), float("nan"))
-    # A given seed, so that the tables of the same results are the same. In small batches, since
-    # each takes so many copies of the sample.
-    options = {"batch": 500, "random_state": np.random.default_rng(0)}
+    # A given seed, so that the tables of the same results are the same.
+    options = {"batch": _BATCH, "random_state": np.random.default_rng(0)}
     with warnings.catch_warnings():  # the bounds are NaN then, which says it
         warnings.simplefilter("ignore", DegenerateDataWarning)
         found = bootstrap(

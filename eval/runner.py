@@ -10,8 +10,8 @@ it was and ends with the same bits. Processes may share a run, each with its `--
 that need all maps are computed by whoever finds them all there.
 """
 
-import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,16 +19,15 @@ import numpy as np
 import rich
 from rich.console import Console
 
-from eval.boxes import padded
 from eval.cost import Cost, costs
-from eval.counting import Passes
 from eval.report import terminal_table
-from eval.scores import Maps, ScoreSet
-from eval.store import digest, environment, write_text
+from eval.scoring import score_row
+from eval.store import digest, environment
+from eval.stored_study import store_pictures, store_study
 from eval.study import Row, Study, plain
 from eval.subject import Run, Subject
 from fidojax.engine import Item, Request, explain_missing
-from fidojax.ledger import CHUNK, DONE, Ledger, read_maps
+from fidojax.ledger import Ledger, look, rows_per_file
 from fidojax.meter import Meter, span
 from fidojax.shard import parse_shard
 
@@ -47,28 +46,36 @@ def conduct(study: Study, run: Run, of: Subject, settings: Mapping[str, Any]) ->
         "seed": run.seed,
     }
     shard = parse_shard(run.shard)
-    if not run.dry_run:
-        _store_pictures(run, of, common)
-        _store_study(study, run, dict(settings) | common, {})
-    ledgers = {name: _open_row(run, name, row, of, common) for name, row in study.rows.items()}
-    classes = len(of.model.labels)
-    cost = costs(study.rows, ledgers, of.model.classifier, of.model.size, classes, run.micro_batch)
-    console.print(_announcement(study, run, of, cost, shard))
     if run.dry_run:
+        found = {
+            name: look(_path(run, name), _row_settings(row, of, common))
+            for name, row in study.rows.items()
+        }
+        cost = costs(study.rows, found, of, run.micro_batch)
+        console.print(_announcement(study, run, of, cost, shard))
         console.print(
             terminal_table([each.line(name) for name, each in cost.items()], "What it costs")
         )
         return
-    _store_study(study, run, dict(settings) | common, cost)
+    store_pictures(run, of, common)
+    store_study(study, run, settings, common, {})
+    ledgers = {
+        name: _open_row(run, name, row, of, common, shard) for name, row in study.rows.items()
+    }
+    cost = costs(study.rows, ledgers, of, run.micro_batch)
+    console.print(_announcement(study, run, of, cost, shard))
+    store_study(study, run, settings, common, cost)
     failures = 0
     for number, (name, row) in enumerate(study.rows.items(), start=1):
-        failures += _explain(
-            run, name, row, ledgers[name], of, shard, console, number, len(study.rows)
-        )
-        _score_row(run, study, name, ledgers, of, shard)
-    for name in study.rows:  # those that needed a later row's maps
-        _score_row(run, study, name, ledgers, of, shard)
-    missing = sum(len(ledger.missing()) for ledger in ledgers.values()) - failures
+        later = sum(each.seconds for each in list(cost.values())[number:]) / shard[1]
+        place = f"{name} ({number} of {len(study.rows)})"
+        failures += _explain(run, place, row, ledgers[name], of, shard, console, later)
+        score_row(run, study, name, ledgers, of, shard)
+    for name in study.rows:  # those that needed a later row's maps, or another shard's
+        score_row(run, study, name, ledgers, of, shard)
+    counts = {name: row.count(len(of.drawn.ids)) for name, row in study.rows.items()}
+    left = (np.sum(ledgers[name].missing() < count) for name, count in counts.items())
+    missing = int(sum(left)) - failures
     if failures:
         console.print(f"{failures} maps failed; the report says which and why")
     if missing > 0:
@@ -78,21 +85,32 @@ def conduct(study: Study, run: Run, of: Subject, settings: Mapping[str, Any]) ->
     )
 
 
-def _open_row(run: Run, name: str, row: Row, of: Subject, common: Mapping[str, Any]) -> Ledger:
-    settings = dict(common) | {
+def _path(run: Run, name: str) -> Path:
+    return run.out / "results.zarr" / "rows" / name
+
+
+def _row_settings(row: Row, of: Subject, common: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(common) | {
         "method": row.name,
         "options": plain(row.options),
         "row_seed": row.seed,
         "pictures": digest(of.drawn.images),
     }
-    path = run.out / "results.zarr" / "rows" / name
-    count = min(row.limit or len(of.drawn.ids), len(of.drawn.ids))
-    return Ledger(path, count, settings, provenance=environment(), chunk=_chunk(run))
 
 
-def _explain(run, name, row, ledger, of: Subject, shard, console: Console, number, rows) -> int:
+def _open_row(
+    run: Run, name: str, row: Row, of: Subject, common: Mapping[str, Any], shard: tuple[int, int]
+) -> Ledger:
+    count = row.count(len(of.drawn.ids))
+    chunk = rows_per_file(count, run.micro_batch, shard[1])
+    settings = _row_settings(row, of, common)
+    return Ledger(_path(run, name), count, settings, provenance=environment(), chunk=chunk)
+
+
+def _explain(run, name, row, ledger, of: Subject, shard, console: Console, later: float) -> int:
     """Explains a row's missing pictures; how many failed."""
     missing = ledger.missing(shard)
+    missing = missing[missing < row.count(len(of.drawn.ids))]
     if not len(missing):
         return 0
     pictures = of.picture_list
@@ -101,7 +119,7 @@ def _explain(run, name, row, ledger, of: Subject, shard, console: Console, numbe
         each=row.each,
     )  # fmt: skip
     items = (Item(int(i), pictures[i].id, pictures[i]) for i in missing)
-    with Meter(console, len(missing), name=f"{name} ({number} of {rows})") as meter:
+    with Meter(console, len(missing), name=name, later=later) as meter:
         tally = explain_missing(
             ledger, request, items, lambda batch: [picture.label for picture in batch],  # type: ignore
             progress=meter.show,
@@ -109,97 +127,6 @@ def _explain(run, name, row, ledger, of: Subject, shard, console: Console, numbe
     for bad in tally.failures:
         console.print(f"{name}: {bad}", markup=False, soft_wrap=True)
     return len(tally.failures)
-
-
-def _score_row(
-    run: Run, study: Study, name: str, ledgers: Mapping[str, Ledger], of: Subject, shard
-) -> None:
-    for kind, scores in study.scores.items():
-        _score(run, name, study.rows[name], kind, scores, ledgers, of, shard)
-
-
-def _score(
-    run, name, row, kind, scores: ScoreSet, ledgers: Mapping[str, Ledger], of: Subject, shard
-) -> None:
-    """Scores a row's maps that have not been scored."""
-    maps = ledgers[name]
-    limit = min(scores.limit or len(maps), len(maps))
-    settings = maps.settings | {"scores": json.loads(json.dumps(scores.settings))}
-    path = run.out / "results.zarr" / "scores" / kind / name
-    ledger = Ledger(path, limit, settings, provenance=environment(), chunk=_chunk(run))
-    done = maps.status == DONE
-    if scores.whole:
-        if (maps.status == 0).any() or not len(ledger.missing()):
-            return
-        rows = np.flatnonzero(done)
-    else:
-        missing = ledger.missing(shard)
-        rows = missing[done[missing]]
-    size = max(len(rows), 1) if scores.whole else _chunk(run)
-    for first in range(0, len(rows), size):  # so that a kill loses little
-        _measure(run, row, scores, ledgers, maps, ledger, of, rows[first : first + size])
-
-
-def _measure(run, row, scores, ledgers, maps: Ledger, ledger: Ledger, of: Subject, rows) -> None:
-    given = Maps(
-        of.model.classifier, of.drawn.rows(rows), maps.read("targets", rows),
-        read_maps(maps, rows), row.cut, run.seed,
-        lambda other: _maps_of(ledgers[other], rows),
-    )  # fmt: skip
-    columns = {key: _stored(values) for key, values in scores.compute(given).items()}
-    if columns:
-        ledger.write(rows, given.drawn.ids, columns)
-
-
-def _maps_of(ledger: Ledger, rows: np.ndarray) -> np.ndarray | None:
-    """None where one of the rows is not there yet."""
-    return read_maps(ledger, rows) if (ledger.status[rows] == DONE).all() else None
-
-
-def _stored(values: Any) -> np.ndarray:
-    values = np.asarray(values)
-    return values.astype(np.float32) if values.dtype.kind == "f" else values
-
-
-def _store_pictures(run: Run, of: Subject, common: Mapping[str, Any]) -> None:
-    drawn = of.drawn
-    ledger = Ledger(
-        run.out / "results.zarr" / "pictures", len(drawn.ids),
-        dict(common) | {"pictures": digest(drawn.images)},
-        provenance=environment() | {"label_names": list(of.model.labels)}, chunk=CHUNK,
-    )  # fmt: skip
-    if len(ledger.missing()):
-        columns = {
-            "images": np.round(drawn.images * 255).astype(np.uint8),
-            "labels": drawn.labels.astype(np.int32),
-            "predictions": drawn.predictions.astype(np.int32),
-            "boxes": padded(drawn.boxes),
-        }
-        ledger.write(np.arange(len(drawn.ids)), drawn.ids, columns)
-
-
-def _store_study(
-    study: Study, run: Run, settings: Mapping[str, Any], cost: Mapping[str, Cost]
-) -> None:
-    rows = {
-        name: {
-            "label": name,
-            "method": row.name,
-            "group": row.group,
-            "options": ", ".join(f"{key} {value}" for key, value in plain(row.options).items()),
-            "why": row.why,
-            "passes": passes._asdict() if (passes := _passes(cost, name)) else None,
-            "limit": row.limit,
-        }
-        for name, row in study.rows.items()
-    }
-    command = f"python -m eval.run {study.name} --out {run.out.name} ..."
-    contents = study.plain() | {"rows": rows, "settings": plain(settings), "command": command}
-    write_text(run.out / "study.json", json.dumps(contents, indent=2, ensure_ascii=False) + "\n")
-
-
-def _passes(cost: Mapping[str, Cost], name: str) -> Passes | None:
-    return cost[name].passes if name in cost else None
 
 
 def _announcement(study: Study, run: Run, of: Subject, cost: Mapping[str, Cost], shard) -> str:
@@ -211,8 +138,3 @@ def _announcement(study: Study, run: Run, of: Subject, cost: Mapping[str, Cost],
         f"{waiting} maps to explain{part}; about {span(seconds)} in all on "
         f"{jax.local_device_count()} x {jax.devices()[0].device_kind}"
     )
-
-
-def _chunk(run: Run) -> int:
-    """Rows per file: whole batches, so that a batch is written once."""
-    return run.micro_batch * -(-CHUNK // run.micro_batch)

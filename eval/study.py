@@ -37,6 +37,10 @@ class Row(NamedTuple):
     seed: int = 0
     each: Callable[[Sequence[Picture]], Mapping[str, Any]] | None = None
 
+    def count(self, pictures: int) -> int:
+        """Of the pictures that it explains, of so many."""
+        return min(self.limit or pictures, pictures)
+
     @property
     def name(self) -> str:
         """Of the method."""

@@ -8,7 +8,7 @@ processes shared it, as long as `micro_batch` stays.
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +19,8 @@ from fidojax.ledger import Ledger, pack
 from fidojax.run import explain_batch
 from fidojax.types import Classifier, Device, Explanation, Method
 
+ROUNDS, QUICK = 8, 0.5
+"""Batches that take less than so many seconds are stored up to so many at once."""
 NOT_FINITE = "the explanation is not finite, so there is no map"
 
 
@@ -45,7 +47,7 @@ class Request(NamedTuple):
 
     @property
     def batch(self) -> int:
-        """Pictures that are explained at once."""
+        """Pictures that are explained at once; the fewest that are stored at once."""
         return self.micro_batch * len(self.devices or jax.local_devices())
 
 
@@ -113,13 +115,16 @@ def explain_missing(
             after all, or None. What else belongs to a finished picture is done here.
         progress: called with the pictures done, parts of them included, and those that are stored.
     """
-    done, explained = 0, 0
+    done, explained, rounds = 0, 0, 1
     failures: list[BadPicture] = []
-    for batch in _batches(items, request.batch):
+    items = iter(items)
+    while batch := list(itertools.islice(items, request.batch * rounds)):
+        start = time.monotonic()
         good, classes, bad = _with_targets(batch, targets)
-        for item, reason in bad:
-            ledger.write([item.row], [item.name], {}, [reason])
-            failures.append(BadPicture(item.picture.source, reason))
+        if bad:
+            rows, names = [item.row for item, _ in bad], [item.name for item, _ in bad]
+            ledger.write(rows, names, {}, [reason for _, reason in bad])
+            failures += [BadPicture(item.picture.source, reason) for item, reason in bad]
         if good:
 
             def tell(steps: int, of: int, before: int = done, size: int = len(good)) -> None:
@@ -141,13 +146,8 @@ def explain_missing(
         done += len(batch)
         if progress:
             progress(done, done)
+        rounds = int(max(1, min(ROUNDS, QUICK * rounds / (time.monotonic() - start + 1e-9))))
     return Tally(explained, failures)
-
-
-def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    iterator = iter(items)
-    while batch := list(itertools.islice(iterator, size)):
-        yield batch
 
 
 def _with_targets(

@@ -26,6 +26,7 @@ class Meter:
         total: how many pictures there are.
         check: called whenever there is progress; may raise.
         name: of the work.
+        later: seconds that other work will take afterwards.
     """
 
     def __init__(
@@ -34,10 +35,11 @@ class Meter:
         total: int,
         check: Callable[[], None] = lambda: None,
         name: str = "explaining",
+        later: float = 0.0,
     ) -> None:
-        self._check, self._name = check, name
+        self._check, self._name, self._later = check, name, later
         self._console, self._total = console, total
-        self._done = 0.0
+        self._done, self._finished = 0.0, 0
         self._start = self._told = time.monotonic()
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -47,6 +49,7 @@ class Meter:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(elapsed_when_finished=False),
+            TextColumn(f"and about {span(later)} for the rest" if later else ""),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -75,6 +78,7 @@ class Meter:
         """
         self._check()
         done = self._done = max(done, self._done)
+        self._finished = finished
         now = time.monotonic()
         speed = rate(done / (now - self._start)) if done > 0 and now > self._start else ""
         self._bar.update(
@@ -90,7 +94,14 @@ class Meter:
             self.say(
                 f"{self._name}: {done / self._total:.0%} of {self._total} pictures, {speed}, "
                 f"{span(left)} left"
+                + (f" and about {span(self._later)} for the rest" if self._later else "")
             )
+
+    def skip(self) -> None:
+        """There is one picture less to do, since it is done already or others do it."""
+        self._check()
+        self._total -= 1
+        self._bar.update(self._task, total=self._total, count=f"{self._finished}/{self._total}")
 
     def say(self, line: str) -> None:
         """A line above the bar."""

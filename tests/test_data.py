@@ -189,8 +189,8 @@ def test_a_pipe_is_no_picture(tmp_path):
 
 def test_folders_are_walked_in_order_without_hidden_files_and_results(tmp_path):
     names = ["b.png", "a/z.png", "a/b/c.png", ".hidden.png", ".cache/x.png", "Thumbs.db"]
-    names += ["out/figures/old.png", "out/maps/m.npy", "out/records/r.json", "out/runs/r.json"]
-    names += ["out/index.html"]
+    names += ["out/figures/old.png", "out/records/r.json", "out/runs/r.json"]
+    names += ["out/results.zarr/max-1/maps/c/0"]
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         PIL.Image.new("RGB", (8, 8)).save(tmp_path / name, format="PNG")

@@ -16,6 +16,7 @@ from eval.protocols.fido_upsampling import fido_upsampling
 from eval.protocols.infill_recovery import infill_recovery
 from eval.protocols.nonlinear_figures import nonlinear_figures
 from eval.protocols.own_maps import own_maps
+from eval.protocols.sanity_cascade import sanity_cascade
 from eval.protocols.varsal_erasing import varsal_erasing
 from eval.protocols.varsal_sanity import varsal_sanity
 from eval.protocols.varsal_uncertainty import varsal_uncertainty
@@ -39,6 +40,7 @@ PROTOCOLS: dict[str, Callable[..., None]] = {
     "all-methods": all_methods,
     "nonlinear-figures": nonlinear_figures,
     "own-maps": own_maps,
+    "sanity-cascade": sanity_cascade,
     "varsal-erasing": varsal_erasing,
     "varsal-uncertainty": varsal_uncertainty,
     "varsal-sanity": varsal_sanity,

@@ -15,9 +15,7 @@ stopped run goes on when started again. VarSal, which must be trained again for 
 a protocol of its own, `varsal-sanity`.
 """
 
-import json
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +23,13 @@ import jax
 import numpy as np
 import rich
 
-from eval.drawn import Drawn, draw, logits
-from eval.intervals import Interval, difference, interval
+from eval.cascade_report import write_report
+from eval.drawn import draw, logits
 from eval.methods import Setting, settings
-from eval.report import Panel, markdown_table, panels, progress_bars, terminal_table
-from eval.store import Store, digest, environment, write_csv, write_text
+from eval.report import progress_bars, terminal_table
+from eval.store import Store, digest
 from eval.varsal.randomise import layer_order, redrawn
 from fidojax import explain_batch, pretrained, stored
-from fidojax.metrics.agreement import agreement
 from fidojax.names import check_count, check_name
 from fidojax.types import Classifier
 
@@ -40,15 +37,6 @@ METHODS = (
     "gradient", "input_x_gradient", "integrated_gradients", "deconvnet", "guided_backprop",
     "grad_cam", "deeplift", "fido",
 )  # fmt: skip
-MEASURES = {
-    "Spearman": ("signed", "spearman"),
-    "Spearman, absolute": ("absolute", "spearman"),
-    "SSIM": ("absolute", "ssim"),
-}
-"""Sign and number of `fidojax.metrics.agreement`."""
-FLOOR = "other picture"
-Agreements = dict[tuple[str, str, str], np.ndarray]
-"""By method, level's title and measure: "n"."""
 
 
 def sanity_cascade(
@@ -117,23 +105,21 @@ def sanity_cascade(
                 micro_batch=min(batch, len(drawn.ids)),
                 progress=bars.task(f"{method} {part}", keep=False),
             )  # fmt: skip
-            store.save(f"{method}.{part}", {"saliency": explained.saliency})
+            store.save(f"{method}.{part}", {"saliency": np.asarray(explained.saliency)})
     maps = {(m, part): store.load(f"{m}.{part}")[0]["saliency"] for m in methods for part in work}
     titles = {f"{n:03d}": _title(n, depth) for n in counts}
-    agreements = _agreements(methods, maps, titles)
     same = {
-        titles[f"{n:03d}"]: float(np.mean(
-            logits(network(n), drawn.images).argmax(1) == drawn.predictions
-        ))
+        titles[f"{n:03d}"]: logits(network(n), drawn.images).argmax(1) == drawn.predictions
         for n in counts
-    }  # fmt: skip
-    lines = _write(store, drawn, methods, agreements, same)
-    _gallery(out / "gallery.png", drawn, methods, maps, titles)
+    }
+    lines = write_report(store, drawn, maps, titles, same)
     console.print(terminal_table(lines, f"Agreement with the trained, {len(drawn.ids)} pictures"))
     console.print(f"Results in {out}")
 
 
-def _cascade(name: str, weights: Path | None, trained: Classifier, seed: int):
+def _cascade(
+    name: str, weights: Path | None, trained: Classifier, seed: int
+) -> tuple[int, Callable[[int], Classifier]]:
     """The number of layers, and a function of how many are drawn anew to the classifier."""
     shipped = pretrained.SHIPPED[name]
     path = weights or pretrained.WEIGHTS / f"{name}.npz"
@@ -155,74 +141,3 @@ def _options(setting: Setting, fido_steps: int) -> Mapping[str, Any]:
 
 def _title(count: int, depth: int) -> str:
     return {0: "none, other seed", depth: f"all {depth}"}.get(count, f"top {count}")
-
-
-@partial(jax.jit, static_argnames="sign")
-@partial(jax.vmap, in_axes=(0, 0, None))
-def _compared(one, other, sign):
-    found = agreement(one, other, sign=sign, scale="range")
-    return {"spearman": found.spearman, "ssim": found.ssim}
-
-
-def _agreements(
-    methods: Sequence[str],
-    maps: Mapping[tuple[str, str], np.ndarray],
-    titles: Mapping[str, str],
-) -> Agreements:
-    found = {}
-    for method in methods:
-        reference = maps[method, "reference"]
-        others = {title: maps[method, part] for part, title in titles.items()}
-        for title, other in (others | {FLOOR: np.roll(reference, 1, axis=0)}).items():
-            for measure, (sign, number) in MEASURES.items():
-                values = _compared(reference, other, sign)[number]
-                found[method, title, measure] = np.asarray(values)
-    return found
-
-
-def _write(
-    store: Store,
-    drawn: Drawn,
-    methods: Sequence[str],
-    agreements: Agreements,
-    same: Mapping[str, float],
-) -> list[dict[str, str]]:
-    """Writes tables and the figure; returns what the terminal shows.
-
-    A constant map has no agreement, and its picture does not count there.
-    """
-    rows, lines = [], []
-    titles = [*same, FLOOR]
-    for method in methods:
-        for title in titles:
-            row: dict[str, Any] = {"method": method, "layers": title, "same": same.get(title)}
-            line = {"method": method, "layers drawn anew": title}
-            for measure in MEASURES:
-                own, floor = (agreements[method, t, measure] for t in (title, FLOOR))
-                both = np.isfinite(own) & np.isfinite(floor)
-                value, above = _interval(own[np.isfinite(own)]), _difference(own[both], floor[both])
-                row[measure] = {
-                    **value._asdict(), "above_floor": above._asdict(),
-                    "pictures": int(np.isfinite(own).sum()),
-                }  # fmt: skip
-                line[measure] = value.text()
-                if title != FLOOR:
-                    line[measure] += f" ({above.text(signed=True)} above the floor)"
-            line["same class"] = "" if title == FLOOR else f"{same[title]:.0%}"
-            rows.append(row)
-            lines.append(line)
-    found = {"settings": store.settings, "environment": environment(), "pictures": drawn.ids}
-    write_text(store.out / "results.json", json.dumps(found | {"rows": rows}, indent=2) + "\n")
-    write_text(store.out / "table.md", markdown_table(lines))
-    write_csv(
-        store.out / "pictures.csv",
-        [
-            {"picture": name, "method": method, "layers": title}
-            | {m: f"{agreements[method, title, m][i]:.5g}" for m in MEASURES}
-            for method in methods
-            for title in titles
-            for i, name in enumerate(drawn.ids)
-        ],
-    )
-    _curves(store.out / "cascade.png", rows, methods, titles)
-    return [{name: text.split(" (")[0] for name, text in line.items()} for line in lines]

@@ -1,7 +1,6 @@
 """Pictures in batches: how many, what the classifier says of them, their boxes."""
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -49,18 +48,16 @@ def fitting(job: Job, pictures: int, devices: Sequence[Any]) -> int:
     return -(-most // -(-most // found))  # as many groups, but evenly filled
 
 
-def batches(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    """The items in lists of so many, the last one shorter."""
-    while batch := list(itertools.islice(items, size)):
-        yield batch
-
-
 def softmax(
     classifier: Classifier, images: Float[np.ndarray, "n h w c"], size: int
 ) -> Float[np.ndarray, "n k"]:
-    """The classifier's probabilities, computed in a batch of `size` so as to compile once."""
-    padded = images[np.minimum(np.arange(size), len(images) - 1)]
-    return np.asarray(_softmax(classifier, padded))[: len(images)]
+    """The classifier's probabilities, computed in batches of `size` so as to compile once."""
+    groups = [
+        images[np.minimum(np.arange(first, first + size), len(images) - 1)]
+        for first in range(0, len(images), size)
+    ]
+    found = [np.asarray(_softmax(classifier, group)) for group in groups]
+    return np.concatenate(found)[: len(images)]
 
 
 @jax.jit

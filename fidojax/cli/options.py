@@ -72,6 +72,10 @@ class Explain:
     """At most so many pictures."""
     data_dir: Annotated[str | None, _shown("FOLDER", "~/tensorflow_datasets")] = None
     """Where TFDS sets lie prepared."""
+    shard: Annotated[str | None, _shown("I/N", "all")] = None
+    """The I-th of N parts of the pictures, so that N processes share a run."""
+    dry_run: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
+    """Say what it will cost, and write nothing."""
     figures: bool = True
     """Draw a figure for each picture."""
     force: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False

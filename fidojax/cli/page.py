@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from fidojax.cli.meaning import explains_all_classes
-from fidojax.cli.outcome import SPREAD, percent
+from fidojax.cli.outcome import percent
 from fidojax.cli.records import EXPLAINED
 
 _COLUMNS = (
@@ -140,15 +140,16 @@ def _row(record: Mapping[str, Any], uncertain: bool) -> str:
 
 def _card(record: Mapping[str, Any]) -> str:
     files = record["files"]
-    stored = [kind for kind in files if files[kind].startswith("maps/")]
-    links = [f'<a href="{quote(files[kind])}">{kind.replace("_", " ")}</a>' for kind in stored]
-    links.append(f'<a href="{_json(record)}">record</a>')
+    place = record.get("map")  # of a record that an older version wrote there is none
+    links = [f"map: row {place['row']} of {_text(place['ledger'])}"] if place else []
+    links.append(f'<a href="records/{quote(record["name"])}.json">record</a>')
     label = record["label"]
     truth = f" · label: {_text(label['name'] or label['index'])}" if label else ""
     drawn = ""
     for kind in (kind for kind in files if files[kind].startswith("figures/")):
         source = quote(files[kind])
-        last = "standard deviation" if SPREAD in files else "mixture"
+        uncertain = record.get("mean_standard_deviation") is not None
+        last = "standard deviation" if uncertain else "mixture"
         what = f"Image, saliency map, overlay and {last}"
         what = what if kind == "figure" else kind.capitalize()
         alt = _text(f"{what} of {record['id']}")
@@ -160,11 +161,7 @@ def _card(record: Mapping[str, Any]) -> str:
 
 
 def _anchor(record: Mapping[str, Any]) -> str:
-    return _text(record["files"]["map"].removeprefix("maps/").removesuffix(".npy"))
-
-
-def _json(record: Mapping[str, Any]) -> str:
-    return quote(record["files"]["map"].replace("maps/", "records/").replace(".npy", ".json"))
+    return _text(record["name"])
 
 
 def _text(value: Any) -> str:

@@ -1,14 +1,18 @@
-"""The results on disk: per picture a map, a figure and a record; per run what failed.
+"""The results on disk: per picture a row of maps, a figure and a record; per run what failed.
 
     OUT/index.html               made from all the others, see `fidojax.cli.page`
     OUT/figures/NAME.png         and NAME.KIND.png, where a method has figures of its own
-    OUT/maps/NAME.npy            float32 "h w"; NAME.KIND.npy, where a method tells more of it
-    OUT/records/NAME.json        written last: where it stands, the picture is finished
-    OUT/runs/SETTINGS.json       one per different settings, with the pictures that failed
+    OUT/records/NAME.json        what is known of a picture, and where its map is
+    OUT/results.zarr/METHOD-SETTINGS
+                                 the maps, a ledger with a row per picture (`fidojax.ledger`), whose
+                                 columns `fidojax.engine` tells; its id is NAME
+    OUT/runs/SETTINGS.json       one per different settings, with the pictures that failed; of a
+                                 shard SETTINGS.I-of-N.json
 
 NAME ends with a hash of the settings and of the picture's values, so nothing is ever overwritten
-by anything else than itself, and a finished picture is recognised by its name alone. Every file is
-written beside its place and renamed, so a killed process leaves whole files only.
+by anything else than itself, and a finished picture is recognised by its name alone: its row is
+done, which is written last, and its record and its figure are there. Every file is written beside
+its place and renamed, so a killed process leaves whole files only.
 """
 
 import functools
@@ -31,40 +35,36 @@ class Results:
     """The folder of results of `fidojax explain`."""
 
     def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def make(self) -> None:
         """Make the folder and its subfolders.
 
         Raises:
             OSError: that is not possible.
         """
-        self.folder = Path(folder)
-        for name in ("figures", "maps", "records", "runs"):
+        for name in ("figures", "records", "runs"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
 
-    def is_finished(self, name: str) -> bool:
-        """Whether the picture of that name was explained, and its map is there."""
+    def has(self, name: str, *, figure: bool) -> bool:
+        """Whether the record of an explained picture is there with its figures, one at least."""
         record = _read(self.folder / "records" / f"{name}.json")
         if not record or record.get("status") != EXPLAINED:
+            return False
+        if figure and "figure" not in record["files"]:
             return False
         return all((self.folder / file).exists() for file in record["files"].values())
 
     def store(
-        self,
-        name: str,
-        record: Mapping[str, Any],
-        maps: Mapping[str, Float[np.ndarray, "h w"]] | None = None,
-        figures: Mapping[str, Figure] | None = None,
+        self, name: str, record: Mapping[str, Any], figures: Mapping[str, Figure] | None = None
     ) -> None:
-        """Write a picture's files, its record last.
+        """Write a picture's figures and its record.
 
         Args:
             record: what goes into the JSON; `files` is added.
-            maps: the usual one as "map", a method's own by other names; none of a failure.
             figures: the usual one as "figure", a method's own by other names.
         """
         files = {}
-        for kind, values in (maps or {}).items():
-            files[kind] = f"maps/{name}.npy" if kind == "map" else f"maps/{name}.{kind}.npy"
-            _write(self.folder / files[kind], functools.partial(_save, values))
         for kind, figure in (figures or {}).items():
             files[kind] = (
                 f"figures/{name}.png" if kind == "figure" else f"figures/{name}.{kind}.png"
@@ -73,24 +73,43 @@ class Results:
             _write(self.folder / files[kind], save)
         _write_json(self.folder / "records" / f"{name}.json", {**record, "files": files})
 
-    def store_run(self, digest: str, run: Mapping[str, Any]) -> None:
-        """Write what a run with these settings was, and what failed in it."""
-        _write_json(self.folder / "runs" / f"{digest}.json", run)
+    def store_run(self, digest: str, shard: tuple[int, int], run: Mapping[str, Any]) -> None:
+        """Write what a shard of a run with these settings was, and what failed in it."""
+        _write_json(self._run(digest, shard), run)
+
+    def failures(self, digest: str, shard: tuple[int, int]) -> list[dict[str, str]]:
+        """What failed in that shard of the run so far."""
+        return (_read(self._run(digest, shard)) or {}).get("failures", [])
 
     def write_page(self, html: str) -> None:
         """Write index.html."""
         _write(self.folder / "index.html", lambda file: file.write(html.encode()))
 
     def runs(self) -> dict[str, dict[str, Any]]:
-        """What `store_run` stored, by digest."""
-        found = sorted((self.folder / "runs").glob("*.json"))
-        return {path.stem: run for path in found if (run := _read(path))}
+        """What `store_run` stored, by digest: the last with the failures of all."""
+        runs: dict[str, dict[str, Any]] = {}
+        found = [
+            (path.name.partition(".")[0], run)
+            for path in sorted((self.folder / "runs").glob("*.json"))
+            if (run := _read(path))
+        ]
+        for digest, run in sorted(found, key=lambda pair: pair[1]["updated"]):
+            failures = runs.get(digest, {}).get("failures", []) + run["failures"]
+            # A file that several shards tried is told of once.
+            by_source = {bad["source"]: bad for bad in failures}
+            runs[digest] = {**run, "failures": list(by_source.values())}
+        return runs
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """All records of pictures, in alphabetical order of their names."""
+        """All records of pictures with their `name`, in its alphabetical order."""
         for path in sorted((self.folder / "records").glob("*.json")):
             if record := _read(path):
-                yield record
+                yield {**record, "name": path.stem}
+
+    def _run(self, digest: str, shard: tuple[int, int]) -> Path:
+        index, shards = shard
+        part = "" if shards == 1 else f".{index + 1}-of-{shards}"
+        return self.folder / "runs" / f"{digest}{part}.json"
 
 
 def result_name(
@@ -108,10 +127,6 @@ def as_number(value: Any) -> float | None:
     """A float for JSON; None where it is not finite, since JSON has no such numbers."""
     number = float(value)
     return number if np.isfinite(number) else None
-
-
-def _save(values: Float[np.ndarray, "h w"], file: Any) -> None:
-    np.save(file, np.asarray(values, np.float32))
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -95,7 +95,9 @@ class Sample:
 
 def _walk(root: Path) -> Iterator[Path]:
     for folder, subfolders, names in os.walk(root):
-        if {"maps", "records", "runs"} <= set(subfolders) and "index.html" in names:
+        if {"figures", "records", "runs"} <= set(subfolders) and (
+            "index.html" in names or "results.zarr" in subfolders
+        ):
             subfolders.clear()
             continue
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))

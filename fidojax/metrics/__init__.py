@@ -7,6 +7,7 @@ pure, so they jit, and batches are `jax.vmap`.
 from collections.abc import Callable
 from typing import Any
 
+from fidojax.metrics.agreement import Agreement, Stability, agreement, stability
 from fidojax.metrics.alpha_search import AlphaSearch, alpha_search
 from fidojax.metrics.complexity import Complexity, MaskSize, complexity, mask_size
 from fidojax.metrics.deletion import Deletion, deletion, insertion
@@ -64,6 +65,7 @@ MEASURES: dict[str, Callable[..., Any]] = METRICS | {
 __all__ = [
     "MEASURES",
     "METRICS",
+    "Agreement",
     "AlphaSearch",
     "Complexity",
     "Deletion",
@@ -79,7 +81,9 @@ __all__ = [
     "Removal",
     "SaliencyMetric",
     "Sensitivity",
+    "Stability",
     "Sufficiency",
+    "agreement",
     "alpha_search",
     "box_metric",
     "complexity",
@@ -104,5 +108,6 @@ __all__ = [
     "roc_auc",
     "saliency_metric",
     "sensitivity",
+    "stability",
     "sufficiency",
 ]

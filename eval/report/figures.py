@@ -1,80 +1,17 @@
-"""Tables and figures of stored results."""
+"""Figures of stored results as PNG."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
 import numpy as np
 from matplotlib.lines import Line2D
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
+from eval.report.tables import Box
 from fidojax.viz import DIVERGING, SEQUENTIAL, normalise
 
 matplotlib.use("Agg")
-
-
-class Bars(Progress):
-    """Progress with time left, fed by the `progress` callbacks of `fidojax.explain_batch`."""
-
-    def task(self, name: str, *, keep: bool = True) -> Callable[[int, int], None]:
-        """A new bar, to be called as (done, total); it vanishes at the end unless `keep`."""
-        task = self.add_task(name, total=None)
-
-        def tell(done: int, total: int) -> None:
-            self.update(task, completed=done, total=total, visible=keep or done < total)
-
-        return tell
-
-
-def progress_bars(console: Console) -> Bars:
-    """Bars with share, time passed and time left."""
-    return Bars(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-    )
-
-
-class Box(NamedTuple):
-    """Median and quartiles of one number per picture."""
-
-    median: float
-    q1: float
-    q3: float
-
-    @classmethod
-    def of(cls, values: np.ndarray) -> "Box":
-        """The box of a sample, quartiles by linear interpolation; NaN where any value is."""
-        q1, median, q3 = np.quantile(np.asarray(values, np.float64), (0.25, 0.5, 0.75))
-        return cls(float(median), float(q1), float(q3))
-
-    def text(self, digits: int = 1) -> str:
-        """Median (first–third quartile)."""
-        median, q1, q3 = (f"{value:.{digits}f}" for value in self)
-        return f"{median} ({q1}–{q3})"  # noqa: RUF001
-
-
-def terminal_table(rows: Sequence[Mapping[str, str]], title: str = "") -> Table:
-    """Rows of text under their common keys; all columns but the first stand to the right."""
-    table = Table(title=title)
-    for i, name in enumerate(rows[0]):
-        table.add_column(name, justify="right" if i else "left")
-    for row in rows:
-        table.add_row(*row.values())
-    return table
-
-
-def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """The same rows as a Markdown table."""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def box_plots(

@@ -1,0 +1,63 @@
+"""All that the page shows, as JSON."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from eval.intervals import RESAMPLES
+from eval.report.accounts import costs, failures, progress
+from eval.report.cases import cases
+from eval.report.comparison import CONTROLS, ENOUGH, claims, curves, numbers, samples_of
+from eval.report.reading import Run
+
+
+def findings(run: Run) -> dict[str, Any]:
+    """Numbers that are none are None."""
+    study = run.study
+    samples = samples_of(run)
+    found = {
+        "name": study["name"],
+        "title": study["title"],
+        "reference": study["reference"],
+        "about": study["about"],
+        "reading": study["reading"],
+        "command": study["command"],
+        "settings": study["settings"],
+        "environment": _environment(run),
+        "intervals": {
+            "level": 0.95,
+            "method": "percentile bootstrap of the mean over pictures, differences paired",
+            "resamples": RESAMPLES,
+            "not competing": CONTROLS,
+            "competing share": ENOUGH,
+        },
+        "pictures": len(run),
+        "progress": progress(run),
+        "rows": study["rows"],
+        "numbers": numbers(run, samples),
+        "claims": claims(run, samples),
+        "curves": curves(run),
+        "gallery": {"number": study["gallery"], "rows": cases(run, samples)},
+        "costs": costs(run),
+        "failures": failures(run),
+        "deviations": study["deviations"],
+    }
+    return _plain(found)
+
+
+def _environment(run: Run) -> dict[str, Any]:
+    given = {k: v for k, v in run.pictures.provenance.items() if k != "label_names"}
+    return given.pop("environment", {}) | given
+
+
+def _plain(value: Any) -> Any:
+    """With None for what JSON has no number for."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,81 @@
+"""What a run stores of itself beside maps and scores: its pictures, and what it compares."""
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from eval.boxes import padded
+from eval.cost import Cost
+from eval.counting import Passes
+from eval.store import digest, environment, write_text
+from eval.study import Study, plain
+from eval.subject import Run, Subject
+from fidojax.ledger import Ledger
+
+
+def store_pictures(run: Run, of: Subject, common: Mapping[str, Any]) -> None:
+    drawn = of.drawn
+    ledger = Ledger(
+        run.out / "results.zarr" / "pictures", len(drawn.ids),
+        dict(common) | {"pictures": digest(drawn.images)},
+        provenance=environment() | {"label_names": list(of.model.labels)},
+    )  # fmt: skip
+    if len(ledger.missing()):
+        columns = {
+            "images": np.round(drawn.images * 255).astype(np.uint8),
+            "labels": drawn.labels.astype(np.int32),
+            "predictions": drawn.predictions.astype(np.int32),
+            "boxes": padded(drawn.boxes),
+        }
+        ledger.write(np.arange(len(drawn.ids)), drawn.ids, columns)
+
+
+def store_study(
+    study: Study,
+    run: Run,
+    chosen: Mapping[str, Any],
+    common: Mapping[str, Any],
+    cost: Mapping[str, Cost],
+) -> None:
+    rows = {
+        name: {
+            "label": name,
+            "method": row.name,
+            "group": row.group,
+            "options": ", ".join(f"{key} {value}" for key, value in plain(row.options).items()),
+            "why": row.why,
+            "passes": passes._asdict() if (passes := _passes(cost, name)) else None,
+            "limit": row.limit,
+        }
+        for name, row in study.rows.items()
+    }
+    command = _command(study.name, run, chosen)
+    contents = study.plain() | {
+        "rows": rows,
+        "settings": plain(dict(chosen) | dict(common)),
+        "command": command,
+    }
+    write_text(run.out / "study.json", json.dumps(contents, indent=2, ensure_ascii=False) + "\n")
+
+
+def _passes(cost: Mapping[str, Cost], name: str) -> Passes | None:
+    return cost[name].passes if name in cost else None
+
+
+def _command(name: str, run: Run, chosen: Mapping[str, Any]) -> str:
+    """The command line that makes this run."""
+    words = ["python", "-m", "eval.run", name]
+    fields = {
+        field.name: getattr(run, field.name)
+        for field in dataclasses.fields(run)
+        if getattr(run, field.name) != field.default and field.name not in ("shard", "dry_run")
+    }
+    for option, value in {**fields, **chosen}.items():
+        values = value if isinstance(value, tuple | list) else [value]
+        if value is not None and values and not isinstance(value, bool):
+            words += [f"--{option.replace('_', '-')}", *map(str, values)]
+    return shlex.join(words)

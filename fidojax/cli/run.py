@@ -1,0 +1,195 @@
+"""One run of `fidojax explain`: pictures are read, explained in batches, drawn and stored."""
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from fidojax.cli.batch import boxes_of, softmax
+from fidojax.cli.figures import more_figures
+from fidojax.cli.index import write_index
+from fidojax.cli.interrupt import Interrupt
+from fidojax.cli.job import Job, prepare
+from fidojax.cli.opening import made_before, micro_batch_of, open_ledger
+from fidojax.cli.options import Explain, UsageError
+from fidojax.cli.outcome import exhibit, outcome
+from fidojax.cli.places import Places
+from fidojax.cli.records import Results, result_name
+from fidojax.cli.target import target_of
+from fidojax.data import BadPicture, Picture, Pictures, pictures
+from fidojax.engine import Explained, Item, Request, explain_missing
+from fidojax.ledger import look
+from fidojax.meter import Meter
+from fidojax.shard import parse_shard
+from fidojax.viz import figure
+
+DEFAULT_PICTURES = ("skimage:chelsea", "skimage:coffee")
+PAGE_EVERY = 30.0
+"""Seconds between writings of index.html during a run."""
+
+
+class Run:
+    """What is to be done, and what became of it so far.
+
+    Attributes:
+        ledger: of the maps; None in a dry run where there is none yet.
+        made: provenance of the maps that were there before, or None.
+        micro_batch: pictures per device and compiled call.
+        explained, skipped, others: pictures that were explained, were there already, are other
+            shards' work.
+        failures: pictures that were not explained, and why.
+    """
+
+    def __init__(self, asked: Explain) -> None:
+        """Check all of it; make the folders unless it is a dry run.
+
+        Raises:
+            UsageError: it cannot be carried out as given.
+        """
+        self.asked = asked
+        try:
+            self.shard = parse_shard(asked.shard)
+        except ValueError as error:
+            raise UsageError(f"--{error}") from None
+        self.job: Job = prepare(asked)
+        found = asked.paths or DEFAULT_PICTURES
+        self.items: Pictures = pictures(
+            found, self.job.pretrained.size, asked.data_dir, crop=self.job.crop
+        )
+        self.total = min(len(self.items), asked.limit or len(self.items))
+        if self.total == len(self.items.missing):
+            raise UsageError("; ".join(map(str, self.items.missing)) or "there are no pictures")
+        self.devices = jax.local_devices()
+        self.results = Results(asked.out)
+        self._place = Path("results.zarr", f"{self.job.method}-{self.job.digest}")
+        try:
+            self._open(self.results.folder / self._place)
+        except OSError as error:
+            raise UsageError(f"--out {asked.out}: {error.strerror or error}") from None
+        self.places = Places(self.ledger, self.total, self._batch, self.shard)
+        self.failures: list[BadPicture] = []
+        self.explained = self.skipped = self.others = 0
+        self.interrupt = Interrupt()
+        self._meter = Meter(Console(stderr=True), self.total, self.interrupt.check)
+        self._page_written = time.monotonic()
+        self._probabilities: list[np.ndarray] = []
+
+    def _open(self, path: Path) -> None:
+        self.made = made_before(path)
+        self.micro_batch = micro_batch_of(
+            self.job, self.total, self.devices, self.made, self.asked.batch_size
+        )
+        if self.asked.dry_run:
+            self.ledger = look(path)
+            return
+        self.results.make()
+        self.ledger = open_ledger(
+            path, self.job, self.total, self.micro_batch, self.devices, self.shard[1]
+        )
+
+    @property
+    def _batch(self) -> int:
+        return self.micro_batch * len(self.devices)
+
+    def go(self) -> None:
+        """Read, explain and store picture after picture."""
+        assert self.ledger is not None
+        job = self.job
+        request = Request(
+            job.method, job.pretrained.classifier, job.call_options, job.seed, self.micro_batch,
+            self.devices, boxes_of if job.method == "box" else None,
+        )  # fmt: skip
+        with self.interrupt, self._meter:
+            explain_missing(
+                self.ledger, request, self.todo(), self._targets,
+                finish=self._finish, progress=self._progress,
+            )  # fmt: skip
+
+    def finish(self) -> None:
+        """Write down what failed, and the page."""
+        if not self.asked.dry_run:
+            write_index(self.results, self.job, self.shard, self.failures)
+            self._page_written = time.monotonic()
+
+    def todo(self) -> Iterator[Item]:
+        """This shard's pictures that are not finished, and those that cannot be read."""
+        seen = set()
+        for place, found in enumerate(itertools.islice(self.items, self.total)):
+            if isinstance(found, BadPicture):
+                name, finished = found.source, False
+            else:
+                name = result_name(found.id, found.image, self.job.method, self.job.digest)
+                finished = name in seen or self._is_finished(name)
+            row = self.places.row(place, name)
+            if row is None or finished:
+                self.skipped += row is not None
+                self.others += row is None
+                self._meter.skip()
+                continue
+            seen.add(name)
+            if isinstance(found, BadPicture):
+                self.failures.append(found)
+            if self.ledger is not None and row >= len(self.ledger) and not self.asked.dry_run:
+                self.ledger.grow(self.places.room)
+            yield Item(row, name, found)
+
+    def _is_finished(self, name: str) -> bool:
+        if self.asked.force or name not in self.places.finished:
+            return False
+        return self.results.has(name, figure=self.asked.figures)
+
+    def _targets(self, shown: Sequence[Picture]) -> list[int | str]:
+        found: list[int | str] = []
+        images = np.stack([picture.image for picture in shown])
+        probabilities = softmax(self.job.pretrained.classifier, images, self._batch)
+        self._probabilities = []
+        for picture, row in zip(shown, probabilities, strict=True):
+            try:
+                found.append(target_of(self.job.target, self.job.pretrained, picture, row))
+                self._probabilities.append(row)  # of those only that will be explained
+            except ValueError as error:
+                found.append(str(error))
+                self.failures.append(BadPicture(picture.source, str(error)))
+        return found
+
+    def _finish(self, batch: Explained) -> list[str | None]:
+        """Draw and write down a batch; the reasons why pictures of it failed after all."""
+        ours = zip(batch.items, batch.targets, self._probabilities, strict=True)
+        return [
+            self._store(item, target, probabilities, batch, at)
+            for at, (item, target, probabilities) in enumerate(ours)
+        ]
+
+    def _store(
+        self, item: Item, target: int, probabilities: np.ndarray, batch: Explained, at: int
+    ) -> str | None:
+        picture, job = item.picture, self.job
+        assert isinstance(picture, Picture)
+        one = jax.tree.map(lambda leaf: leaf[at], batch.explanation)
+        result = outcome(
+            job, picture, target, probabilities, one,
+            seconds=batch.seconds, micro_batch=self.micro_batch, devices=self.devices,
+        )  # fmt: skip
+        if result.problem is not None:
+            self.results.store(item.name, {**result.record, "map": None})
+            self.failures.append(BadPicture(picture.source, result.problem))
+            return result.problem
+        drawn = {}
+        if self.asked.figures:
+            drawn = {"figure": figure(exhibit(result, job, picture, one))}
+            drawn |= more_figures(job, picture, one, target, probabilities)
+        where = {"ledger": self._place.as_posix(), "row": item.row}
+        self.results.store(item.name, {**result.record, "map": where}, drawn)
+        self.explained += 1
+        if self.total <= 50:
+            self._meter.say(result.line)
+        return None
+
+    def _progress(self, done: float, finished: int) -> None:
+        self._meter.show(done, finished)
+        if time.monotonic() - self._page_written > PAGE_EVERY:
+            self.finish()
