@@ -1,6 +1,7 @@
 """The engine behind the studies: what is missing is explained, scored and stored, row by row.
 
     DIR/study.json                       what is compared; the report reads it
+    DIR/gallery.png                      the first pictures with all maps
     DIR/results.zarr/pictures            the pictures with labels and boxes
     DIR/results.zarr/rows/ROW            maps, see `fidojax.engine`
     DIR/results.zarr/scores/SET/ROW      numbers of those maps
@@ -23,7 +24,7 @@ from eval.cost import Cost, costs
 from eval.report import terminal_table
 from eval.scoring import score_row
 from eval.store import digest, environment
-from eval.stored_study import store_pictures, store_study
+from eval.stored_study import store_gallery, store_pictures, store_study
 from eval.study import Row, Study, plain
 from eval.subject import Run, Subject
 from fidojax.engine import Item, Request, explain_missing
@@ -73,6 +74,7 @@ def conduct(study: Study, run: Run, of: Subject, settings: Mapping[str, Any]) ->
         score_row(run, study, name, ledgers, of, shard)
     for name in study.rows:  # those that needed a later row's maps, or another shard's
         score_row(run, study, name, ledgers, of, shard)
+    store_gallery(run, of, ledgers)
     counts = {name: row.count(len(of.drawn.ids)) for name, row in study.rows.items()}
     left = (np.sum(ledgers[name].missing() < count) for name, count in counts.items())
     missing = int(sum(left)) - failures

@@ -11,10 +11,14 @@ import numpy as np
 from eval.boxes import padded
 from eval.cost import Cost
 from eval.counting import Passes
+from eval.report import Panel, panels
 from eval.store import digest, environment, write_text
 from eval.study import Study, plain
 from eval.subject import Run, Subject
-from fidojax.ledger import Ledger
+from fidojax.ledger import DONE, Ledger, read_maps
+
+SHOWN = 10
+"""Pictures in a gallery."""
 
 
 def store_pictures(run: Run, of: Subject, common: Mapping[str, Any]) -> None:
@@ -64,6 +68,23 @@ def store_study(
 
 def _passes(cost: Mapping[str, Cost], name: str) -> Passes | None:
     return cost[name].passes if name in cost else None
+
+
+def store_gallery(run: Run, of: Subject, ledgers: Mapping[str, Ledger]) -> None:
+    """gallery.png: the first pictures of which every row has a map, all rows below each other."""
+    finished = [set(np.flatnonzero(ledger.status == DONE)) for ledger in ledgers.values()]
+    rows = sorted(set.intersection(*finished))[:SHOWN]
+    if not rows:
+        return
+    maps = {name: read_maps(ledger, rows) for name, ledger in ledgers.items()}
+    columns = [
+        Panel(
+            of.drawn.images[row], of.model.labels[of.drawn.labels[row]],
+            {name: found[at] for name, found in maps.items()},
+        )
+        for at, row in enumerate(rows)
+    ]  # fmt: skip
+    panels(run.out / "gallery.png", columns)
 
 
 def _command(name: str, run: Run, chosen: Mapping[str, Any]) -> str:
