@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tyro
 from jaxtyping import Float, Int
@@ -33,11 +32,10 @@ from rich.table import Table
 import infillers
 from benchmarks.measure import interleaved
 from benchmarks.throughput_report import about
-from eval.batches import in_batches
 from eval.drawn import logits
 from fidojax import cpu, explain_batch, pretrained
 from fidojax.data import Picture, pictures
-from fidojax.metrics import deletion, removal
+from fidojax.measure import measure_batch
 from fidojax.probe import rank
 from fidojax.types import Classifier
 
@@ -45,7 +43,7 @@ MISSING = (
     "quantus is not installed; install fidojax[quantus] in an environment of its own,"
     " since it needs NumPy below 2.4"
 )
-METRICS = {"deletion": deletion, "removal": removal}
+METRICS = ("deletion", "removal")
 Curves = Float[np.ndarray, "n points"]
 
 
@@ -63,9 +61,9 @@ class Config:
     quantus_pictures: int | None = None
     """Quantus gets only so many of them; its time counts for each."""
     steps: int = 100
-    batch: int = 2
-    """Pictures per compiled call here."""
-    chunk: int = 51
+    batch: int | None = None
+    """Pictures per compiled call here; as `measure_batch` chooses when None."""
+    chunk: int = 16
     """Points of each picture's curve that the classifier sees at once here."""
     quantus_batch: int = 64
     """Its own default."""
@@ -132,30 +130,17 @@ def work(config: Config, network: pretrained.Pretrained) -> Work:
     return Work(source, images, targets, -np.asarray(jax.vmap(rank)(maps), np.float32))
 
 
-@jax.jit(static_argnames=("metric", "steps", "chunk"))
-def _curves(classifier, images, targets, maps, *, metric: str, steps: int, chunk: int):
-    pixels = maps[0].size
-    counted = {"steps": steps} if metric == "deletion" else {"stride": -(-pixels // steps)}
-
-    def one(image, target, saliency):
-        return METRICS[metric](
-            jax.random.key(0), classifier, image, target, saliency, infill=infillers.mean(0.0),
-            score="probability", chunk=chunk, **counted,
-        ).curve  # fmt: skip
-
-    return jax.vmap(one)(images, targets, maps)
-
-
 def fidojax_curves(config: Config, classifier: Classifier, given: Work, metric: str) -> Curves:
     """Of all pictures, the untouched one first."""
-    arrays = [jnp.asarray(part) for part in given[1:]]
-    return in_batches(
-        lambda rows: _curves(
-            classifier, *(array[rows] for array in arrays),
-            metric=metric, steps=config.steps, chunk=config.chunk,
-        ),
-        len(given.images), config.batch,
-    )  # fmt: skip
+    counted = {"steps": config.steps}
+    if metric == "removal":
+        counted = {"stride": -(-given.maps[0].size // config.steps)}
+    return measure_batch(
+        metric, classifier, given.images, given.targets, given.maps, batch=config.batch,
+        options={
+            "infill": infillers.mean(0.0), "score": "probability", "chunk": config.chunk, **counted,
+        },
+    ).curve  # fmt: skip
 
 
 def quantus_curves(config: Config, network: Any, given: Work, device: str) -> Curves:
