@@ -330,6 +330,19 @@ def test_cost_and_settings(planted):
     assert "share (size)" in page
 
 
+def test_markdown_has_the_tables(planted):
+    written = (planted.out / "report.md").read_text("utf-8")
+    table = written.partition("## Numbers")[2].partition("##")[0].splitlines()
+    lines = {line.split(" | ")[0].strip("| "): line for line in table}
+    ours = planted.found["numbers"]["error"]["rows"]["ours"]
+    assert f"0.310★ [{ours['low']:.3f}, {ours['high']:.3f}] |" in lines["ours"]
+    assert f"({LATE})" in lines["late"]
+    for verdict in ("holds", "fails", "undecided"):
+        assert written.count(f"**{verdict}**") == 2
+    assert "The run is not finished." in written
+    assert STUDY["command"] in written
+
+
 def test_the_page_is_safe_and_alone(planted):
     elements = Elements(planted.html)
     assert [tag for tag, _ in elements.found].count("script") == 1

@@ -1,4 +1,5 @@
-"""A run's report: DIR/report.html, one page that needs nothing else, and its numbers, report.json.
+"""A run's report: DIR/report.html, one page that needs nothing else, its numbers as report.json and
+its tables as report.md.
 
 The run may be unfinished: the report is of what is there, and says so.
 """
@@ -12,6 +13,7 @@ import tyro
 from rich.console import Console
 
 from eval.report.findings import findings
+from eval.report.markdown import markdown
 from eval.report.page import page
 from eval.report.reading import read
 from eval.report.summary import summary
@@ -23,6 +25,7 @@ def report(directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metava
     run = read(directory)
     found = findings(run)
     html, numbers = directory / "report.html", directory / "report.json"
+    write_text(directory / "report.md", markdown(found))
     write_text(html, page(run, found))
     write_text(numbers, json.dumps(found, indent=1, allow_nan=False) + "\n")
     console = Console()

@@ -1,0 +1,80 @@
+"""A report's tables as Markdown, to be pasted or committed."""
+
+from collections.abc import Iterator
+
+from eval.report.page_tables import Findings
+from eval.report.tables import markdown_table
+from eval.report.wording import MARKS, NOTHING, amount, bounds, number, titled
+
+
+def markdown(found: Findings) -> str:
+    """Command, numbers with intervals and marks, claims, cost and what is missing."""
+    return "\n".join(_parts(found))
+
+
+def _parts(found: Findings) -> Iterator[str]:
+    yield f"# {found['title']}\n"
+    yield f"    {found['command']}\n"
+    made = ", ".join(f"{name} {value}" for name, value in found["environment"].items())
+    unfinished = "" if found["progress"]["finished"] else " The run is not finished."
+    yield f"{found['pictures']} pictures.{unfinished} {made}.\n"
+    yield f"{found['about']}\n"
+    yield from (f"- {remark}" for remark in found["reading"])
+    if found["numbers"]:
+        yield "\n## Numbers\n"
+        yield (
+            "Mean over pictures with its 95% interval (bootstrap). ★ best; by the paired "
+            "difference to the best ▼ worse, ▲ better, ≈ not told apart. In parentheses of how "
+            "many pictures, where not of all.\n"
+        )
+        yield markdown_table([_row(found, row) for row in found["rows"]])
+    if found["claims"]:
+        yield "\n## The paper's orderings\n"
+        yield markdown_table([_claim(found, claim) for claim in found["claims"]])
+    if found["costs"]:
+        yield "\n## Cost\n"
+        yield markdown_table([_cost(row, of) for row, of in found["costs"].items()])
+    if found["deviations"]:
+        yield "\n## Otherwise than in the paper\n"
+        yield from (f"- {deviation}" for deviation in found["deviations"])
+    yield ""
+
+
+def _row(found: Findings, row: str) -> dict[str, str]:
+    line = {"row": str(found["rows"][row]["label"])}
+    for of in found["numbers"].values():
+        cell = of["rows"][row]
+        count = "" if cell["n"] in (0, found["pictures"]) else f" ({cell['n']})"
+        value = number(cell["mean"], of["digits"])
+        line[titled(of)] = (
+            f"{value}{MARKS[cell['mark']]} {bounds(cell, of['digits'])}{count}".strip()
+        )
+    return line
+
+
+def _claim(found: Findings, claim: Findings) -> dict[str, str]:
+    of, apart = found["numbers"][claim["number"]], claim["difference"]
+    digits = of["digits"]
+    difference = NOTHING
+    if apart is not None:
+        mean = number(apart["mean"], digits, signed=True)
+        difference = f"{mean} {bounds(apart, digits, signed=True)} ({apart['n']})"
+    return {
+        "the paper says": claim["text"],
+        "number": str(of["label"]),
+        "published": claim["published"],
+        "worse less better": difference,
+        "here": f"**{claim['verdict']}**",
+    }
+
+
+def _cost(row: str, of: Findings) -> dict[str, str]:
+    passes = of["passes"] or {"forward": NOTHING, "backward": NOTHING}
+    taken = of["seconds"]["median"] if of["seconds"] else None
+    return {
+        "row": row,
+        "maps": str(of["n"]),
+        "each, median": amount(taken),
+        "forward passes": f"{passes['forward']}",
+        "backward passes": f"{passes['backward']}",
+    }
