@@ -335,8 +335,8 @@ def test_markdown_has_the_tables(planted):
     table = written.partition("## Numbers")[2].partition("##")[0].splitlines()
     lines = {line.split(" | ")[0].strip("| "): line for line in table}
     ours = planted.found["numbers"]["error"]["rows"]["ours"]
-    assert f"0.310★ [{ours['low']:.3f}, {ours['high']:.3f}] |" in lines["ours"]
-    assert f"({LATE})" in lines["late"]
+    assert f"0.310★ [{ours['low']:.3f}, {ours['high']:.3f}] |" in lines["the ours row"]
+    assert f"({LATE})" in lines["the late row"]
     for verdict in ("holds", "fails", "undecided"):
         assert written.count(f"**{verdict}**") == 2
     assert "The run is not finished." in written
