@@ -92,12 +92,17 @@ def _path(run: Run, name: str) -> Path:
 
 
 def _row_settings(row: Row, of: Subject, common: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(common) | {
-        "method": row.name,
-        "options": plain(row.options),
-        "row_seed": row.seed,
-        "pictures": digest(of.drawn.images),
-    }
+    own = {} if row.classifier is None else {"row_classifier": digest(row.classifier)}
+    return (
+        dict(common)
+        | own
+        | {
+            "method": row.name,
+            "options": plain(row.options),
+            "row_seed": row.seed,
+            "pictures": digest(of.drawn.images),
+        }
+    )
 
 
 def _open_row(
@@ -117,7 +122,7 @@ def _explain(run, name, row, ledger, of: Subject, shard, console: Console, later
         return 0
     pictures = of.picture_list
     request = Request(
-        row.method, of.model.classifier, row.options, run.seed + row.seed, run.micro_batch,
+        row.method, row.of(of.model.classifier), row.options, run.seed + row.seed, run.micro_batch,
         each=row.each,
     )  # fmt: skip
     items = (Item(int(i), pictures[i].id, pictures[i]) for i in missing)

@@ -52,7 +52,7 @@ def _score(
 
 def _measure(run, row, scores, ledgers, maps: Ledger, ledger: Ledger, of: Subject, rows) -> None:
     given = Maps(
-        of.model.classifier, of.drawn.rows(rows), maps.read("targets", rows),
+        row.of(of.model.classifier), of.drawn.rows(rows), maps.read("targets", rows),
         read_maps(maps, rows), row.cut, run.seed,
         lambda other: _maps_of(ledgers[other], rows),
     )  # fmt: skip

@@ -72,9 +72,10 @@ def _passes(cost: Mapping[str, Cost], name: str) -> Passes | None:
 
 def store_gallery(run: Run, of: Subject, ledgers: Mapping[str, Ledger]) -> None:
     """gallery.png: the first pictures of which every row has a map, all rows below each other."""
-    finished = [set(np.flatnonzero(ledger.status == DONE)) for ledger in ledgers.values()]
-    rows = sorted(set.intersection(*finished))[:SHOWN]
-    if not rows:
+    shortest = min(map(len, ledgers.values()))
+    finished = [ledger.status[:shortest] == DONE for ledger in ledgers.values()]
+    rows = np.flatnonzero(np.all(finished, axis=0))[:SHOWN]
+    if not len(rows):
         return
     maps = {name: read_maps(ledger, rows) for name, ledger in ledgers.items()}
     columns = [

@@ -10,7 +10,7 @@ import jax
 from eval.scores import ScoreSet
 from eval.store import digest
 from fidojax.data import Picture
-from fidojax.types import Method
+from fidojax.types import Classifier, Method
 
 
 class Row(NamedTuple):
@@ -26,6 +26,7 @@ class Row(NamedTuple):
         limit: so many pictures, the first ones; all when None.
         seed: added to the run's.
         each: options that differ per picture, made from a batch of pictures.
+        classifier: that is explained, and judges the maps; the run's own when None.
     """
 
     method: str | Method
@@ -36,6 +37,11 @@ class Row(NamedTuple):
     limit: int | None = None
     seed: int = 0
     each: Callable[[Sequence[Picture]], Mapping[str, Any]] | None = None
+    classifier: Classifier | None = None
+
+    def of(self, classifier: Classifier) -> Classifier:
+        """What it explains, in a run of this classifier."""
+        return classifier if self.classifier is None else self.classifier
 
     def count(self, pictures: int) -> int:
         """Of the pictures that it explains, of so many."""

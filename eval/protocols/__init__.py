@@ -6,6 +6,7 @@ from eval.protocols.all_methods import all_methods
 from eval.protocols.fido_batch import fido_batch
 from eval.protocols.fido_infills import fido_infills
 from eval.protocols.fido_lambda import fido_lambda
+from eval.protocols.fido_networks import fido_networks
 from eval.protocols.fido_objectives import fido_objectives
 from eval.protocols.fido_photos import fido_photos
 from eval.protocols.fido_seeds import fido_seeds
@@ -31,6 +32,7 @@ PROTOCOLS: dict[str, Callable[..., None]] = {
     "fido-table1": fido_table1,
     "fido-table2": fido_table2,
     "fido-objectives": fido_objectives,
+    "fido-networks": fido_networks,
     "fido-lambda": fido_lambda,
     "fido-upsampling": fido_upsampling,
     "fido-seeds": fido_seeds,

@@ -1,0 +1,56 @@
+"""FIDO's Figure 9: the same pictures explained for several networks.
+
+    python -m eval.run fido-networks --classifier keras:ResNet50 --others keras:VGG16 \
+        keras:MobileNetV2 --data tfds:imagenet_v2 --data-dir DATA --limit 24 --out runs/networks
+
+The pictures are those that the first network reads right. All networks take pictures of its size
+and have its classes.
+"""
+
+from pathlib import Path
+
+from eval.study import Row
+from eval.subject import Run
+from eval.sweep import fido_row, sweep
+from fidojax import pretrained
+from fidojax.cpu import fast
+
+
+def fido_networks(
+    run: Run,
+    others: tuple[str, ...],
+    infill: tuple[str, ...] = ("mean", "ca"),
+    preset: str = "fast",
+) -> None:
+    """FIDO Figure 9: maps of the same pictures for several networks.
+
+    Args:
+        run: where and on what; its classifier is the first network.
+        others: further ones, as `fidojax.pretrained.load` takes them: NAME, or NAME=FILE with other
+            weights.
+        infill: of FIDO.
+        preset: a name in `fidojax.presets.PRESETS`.
+    """
+    first = pretrained.load(run.classifier, run.weights)
+    title = run.classifier.removeprefix("keras:")
+    rows: dict[str, Row] = {f"{title} {fill}": fido_row(fill, preset) for fill in infill}
+    for text in others:
+        name, _, weights = text.partition("=")
+        other = pretrained.load(name, weights or None)
+        if (other.size, len(other.labels)) != (first.size, len(first.labels)):
+            raise ValueError(
+                f"others: {text} takes pictures of {other.size} and has {len(other.labels)} "
+                f"classes, expected {first.size} and {len(first.labels)} as {run.classifier} has"
+            )
+        network = fast(other.classifier)
+        title = " ".join((name.removeprefix("keras:"), Path(weights).stem)).strip()
+        rows |= {
+            f"{title} {fill}": fido_row(fill, preset)._replace(classifier=network, group=name)
+            for fill in infill
+        }
+    sweep(
+        run, "fido-networks", "FIDO Figure 9: several networks",
+        "The same pictures and classes, explained for several networks. Each map is judged by the "
+        "network that it explains; likeness is to the first network's maps.",
+        rows, next(iter(rows)), {"others": others, "infill": infill, "preset": preset},
+    )  # fmt: skip
