@@ -92,11 +92,18 @@ class Ran:
     @property
     def finished(self) -> list[str]:
         """Names of the pictures that have a map."""
-        found = map(look, sorted((self.results / "results.zarr").iterdir()))
-        return [ledger.ids[i] for ledger in found for i in np.flatnonzero(ledger.status == DONE)]
+        found = map(look, sorted((self.results / "results.zarr").glob("*/")))
+        return [
+            ledger.ids[i]
+            for ledger in found
+            if ledger is not None
+            for i in np.flatnonzero(ledger.status == DONE)
+        ]
 
     def ledger(self, record: dict) -> Ledger:
-        return look(self.results / record["map"]["ledger"], record["settings"])
+        ledger = look(self.results / record["map"]["ledger"], record["settings"])
+        assert ledger is not None
+        return ledger
 
     def saliency(self, picture: str) -> np.ndarray:
         record = self.records[picture]

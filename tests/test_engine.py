@@ -90,7 +90,7 @@ def test_the_maps_are_those_of_the_method(whole):
     assert (whole.read("seconds") > 0).all()
     shown = [picture.image for picture in PICTURES]
     found = engine.explain_batch(
-        noisy, CLASSIFIER, np.stack(shown), labels(PICTURES), options={"strength": 0.5}, seed=3,
+        noisy, CLASSIFIER, np.stack(shown), labels(PICTURES), options={"strength": 0.5}, seed=3,  # type: ignore
         ids=[picture.id for picture in PICTURES], micro_batch=2,
     )  # fmt: skip
     np.testing.assert_allclose(read_maps(whole), found.saliency, atol=2**-11 * 4)
@@ -172,7 +172,7 @@ def test_quick_batches_are_stored_together_with_the_same_bits(whole, tmp_path, m
 
 
 def test_failures_are_stored_with_their_reason_and_tried_again(whole, tmp_path):
-    pictures = list(PICTURES)
+    pictures: list[Picture | BadPicture] = list(PICTURES)
     pictures[2] = BadPicture("2.png", "the file is empty")
     pictures[7] = Picture("picture 7", np.zeros((8, 8, 3), np.float32), 1, source="7.png")
 
@@ -222,8 +222,8 @@ def test_who_finishes_a_batch_sees_it_before_it_is_stored_and_may_refuse(tmp_pat
 
 def test_options_that_differ_per_picture_come_from_the_batch(tmp_path):
     ledger = opened(tmp_path / "maps")
-    each = {"each": lambda shown: {"strength": np.float32(labels(shown))}}
-    given = request(**each)._replace(options={})
+    each = {"each": lambda shown: {"strength": np.array(labels(shown), np.float32)}}
+    given = request(**each)._replace(options={})  # type: ignore
     items = [Item(i, f"name {i}", PICTURES[i]) for i in range(COUNT)]
     explain_missing(ledger, given, items, labels)
     spread = unpack(ledger.read("deviation"), ledger.read("deviation_scale"))

@@ -31,7 +31,7 @@ def boxed_noise(monkeypatch):
     """The data set is noise with boxes, and the network is linear."""
     rng = np.random.default_rng(0)
     images = rng.random((COUNT, 12, 12, 1), np.float32)
-    boxes = [np.array([[i, 3, i + 6, 10]]) for i in range(COUNT)]
+    boxes: list[np.ndarray | None] = [np.array([[i, 3, i + 6, 10]]) for i in range(COUNT)]
     labels = np.arange(COUNT)
     found = Drawn([f"noise {i}" for i in labels], images, labels, labels, boxes)
     weights = jnp.asarray(rng.normal(size=(144, COUNT)), jnp.float32)
@@ -61,6 +61,12 @@ def finished(whole, boxed_noise):
     return whole
 
 
+def there(path) -> Ledger:
+    ledger = look(path)
+    assert ledger is not None
+    return ledger
+
+
 def equal(one, other) -> bool:
     arrays, differing = compare(one / "results.zarr", other / "results.zarr")
     assert arrays > 50
@@ -72,14 +78,14 @@ def test_maps_and_scores_of_every_row_are_stored(finished):
     kinds = sorted(dict(zarr.open_group(stored, mode="r")["scores"].groups()))  # type: ignore
     assert kinds == ["erased", "order-mean", "place", "shape"]
     for row in ROWS:
-        ledgers = [look(stored / "rows" / row)]
-        ledgers += [look(stored / "scores" / kind / row) for kind in kinds]
+        ledgers = [there(stored / "rows" / row)]
+        ledgers += [there(stored / "scores" / kind / row) for kind in kinds]
         assert all((ledger.status == DONE).all() and len(ledger) == COUNT for ledger in ledgers)
         assert ledgers[0].ids == [f"noise {i}" for i in range(COUNT)]
         assert ledgers[0].settings["method"] == row
         assert "mnist" in ledgers[0].settings["classifier"]
         assert "jax" in ledgers[0].provenance
-    assert (read_maps(look(stored / "rows" / "max")) == 1).all()
+    assert (read_maps(there(stored / "rows" / "max")) == 1).all()
     study = json.loads((finished / "study.json").read_text("utf-8"))
     assert set(study["rows"]) == set(ROWS)
 
@@ -117,9 +123,9 @@ def test_two_shards_are_one_run(finished, tmp_path, capsys):
     out = tmp_path / "out"
     assert run(out, "--shard", "2/2") == 0
     assert "9 maps belong to other shards" in capsys.readouterr().out
-    rows = [look(out / "results.zarr" / "rows" / row) for row in ROWS]
+    rows = [there(out / "results.zarr" / "rows" / row) for row in ROWS]
     assert all((row.status == DONE).sum() == COUNT // 2 for row in rows)
-    scored = look(out / "results.zarr" / "scores" / "order-mean" / "gradient")
+    scored = there(out / "results.zarr" / "scores" / "order-mean" / "gradient")
     assert (scored.status == DONE).sum() == COUNT // 2  # by who made the maps
     assert not equal(finished, out)
     assert run(out, "--shard", "1/2") == 0

@@ -36,8 +36,8 @@ def again(ledger, count=10, **more) -> Ledger:
 
 def columns(rows) -> dict[str, np.ndarray]:
     rows = np.asarray(rows)
-    return {"maps": np.float16(np.ones((len(rows), 2, 3)) * rows[:, None, None]),
-            "targets": rows.astype(np.int32)}  # fmt: skip
+    values = np.ones((len(rows), 2, 3)) * rows[:, None, None]
+    return {"maps": values.astype(np.float16), "targets": rows.astype(np.int32)}
 
 
 def write(ledger, rows, **more) -> None:
@@ -48,7 +48,7 @@ def maps(scale=1.0, seed=0, count=3) -> np.ndarray:
     """Of both signs, not smaller than a hundredth of the largest."""
     rng = np.random.default_rng(seed)
     values = rng.uniform(0.01, 1, (count, 8, 8)) * rng.choice([-1, 1], (count, 8, 8))
-    return np.float32(values * scale)
+    return (values * scale).astype(np.float32)
 
 
 @pytest.mark.parametrize("scale", [1e-37, 1e-30, 1e-3, 1, 7.0, 65504, 1e30, 3.4e38])
@@ -63,14 +63,14 @@ def test_eleven_bits_of_a_map_of_any_scale_are_kept(scale):
 
 
 def test_masks_are_stored_as_they_are():
-    probabilities = np.float32(np.random.default_rng(0).random((3, 8, 8)))
+    probabilities = np.random.default_rng(0).random((3, 8, 8), np.float32)
     probabilities[:, 0, :3] = 0, 1, 0.5
     assert (probabilities[0, 0, :3] == unpack(**pack(probabilities))[0, 0, :3]).all()
     packed = pack(probabilities)
     np.testing.assert_array_equal(packed["scale"], 1)
     np.testing.assert_array_equal(packed["maps"], probabilities.astype(np.float16))
     for exact in (np.zeros((2, 4, 4)), np.ones((2, 4, 4)), -np.ones((2, 4, 4)) / 8):
-        np.testing.assert_array_equal(unpack(**pack(np.float32(exact))), exact)
+        np.testing.assert_array_equal(unpack(**pack(exact.astype(np.float32))), exact)
 
 
 def test_a_map_that_is_not_finite_stays_so_alone():
@@ -94,7 +94,7 @@ def test_rows_are_read_back_and_the_others_are_missing(ledger):
     np.testing.assert_array_equal(reopened.read("maps"), ledger.read("maps"))
     assert reopened.ids == ledger.ids
     # Any reader of zarr finds them.
-    np.testing.assert_array_equal(zarr.open_group(ledger.path)["targets"][4], 4)
+    np.testing.assert_array_equal(zarr.open_group(ledger.path)["targets"][4], 4)  # type: ignore
 
 
 def test_maps_are_read_as_they_were_packed(ledger):
@@ -202,7 +202,7 @@ def test_a_late_column_is_cut_into_the_same_files(ledger):
     other = Ledger(ledger.path, 10, SETTINGS, chunk=5)
     write(other, [3])
     assert other.chunk == 2
-    assert zarr.open_group(ledger.path)["maps"].chunks[0] == 2
+    assert zarr.open_group(ledger.path)["maps"].chunks[0] == 2  # type: ignore
 
 
 def test_failures_have_a_reason_until_they_succeed(ledger):
@@ -221,6 +221,7 @@ def test_looking_makes_nothing(tmp_path, ledger):
     assert not (tmp_path / "nowhere").exists()
     write(ledger, [3])
     found = look(ledger.path)
+    assert found is not None
     assert (len(found), found.missing().tolist()[:4]) == (10, [0, 1, 2, 4])
 
 
