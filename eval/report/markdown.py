@@ -73,7 +73,7 @@ def _cost(row: str, of: Findings) -> dict[str, str]:
     taken = of["seconds"]["median"] if of["seconds"] else None
     return {
         "row": row,
-        "maps": str(of["n"]),
+        "maps timed": str(of["n"]),
         "each, median": amount(taken),
         "forward passes": f"{passes['forward']}",
         "backward passes": f"{passes['backward']}",
