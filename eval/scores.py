@@ -172,10 +172,14 @@ def erased(*, limit: int | None = None) -> ScoreSet:
     return ScoreSet({"shares": SHARES}, numbers, compute, curves, limit=limit)
 
 
-def shape() -> ScoreSet:
-    """How much a map says: size and entropy of masks, sparseness of any map."""
+def shape(*, size: str = "none") -> ScoreSet:
+    """How much a map says: size and entropy of masks, sparseness of any map.
+
+    Args:
+        size: which size is better, for an experiment that claims one.
+    """
     numbers = {
-        "size": Number("size", "none", 3, "size"),
+        "size": Number("size", size, 3, "size"),
         "entropy": Number("entropy", "none", 3, "entropy", unit="nats"),
         "gini": Number("Gini", "none", 3, "gini"),
     }

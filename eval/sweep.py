@@ -53,12 +53,14 @@ def sweep(
     deletion: str = "mean",
     reading: Sequence[str] = (),
     right: bool = True,
+    size: str = "none",
 ) -> None:
     """Runs a study of all numbers over the rows.
 
     Args:
         reference: row with whose maps all are compared.
         deletion: infiller of the deletion curves.
+        size: which size of a mask the claims call better.
         right: on pictures that are classified right only.
     """
     fill = INFILLERS[deletion]()
@@ -69,7 +71,7 @@ def sweep(
         about=about,
         rows=rows,
         scores={
-            "shape": scores.shape(),
+            "shape": scores.shape(size=size),
             "place": scores.place(),
             f"order-{deletion}": scores.order(fill, f"{deletion} {digest(fill)}"),
             f"like-{reference}": scores.likeness(reference),

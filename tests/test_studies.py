@@ -78,6 +78,7 @@ def test_a_larger_lambda_leaves_less(run):
         "fido-mean 0",
         "size",
     )
+    assert study["numbers"]["size"]["better"] == "low"  # or no claim of it could hold
     assert "--lam 0.0 10.0" in study["command"]
 
 

@@ -40,5 +40,5 @@ def fido_lambda(
     sweep(
         run, "fido-lambda", "FIDO Figure 12 (A.1): weight of the region's size",
         "The same pictures under several weights. The region must shrink as the weight grows.",
-        rows, next(iter(rows)), {"lam": lam, "preset": preset}, claims=claims,
+        rows, next(iter(rows)), {"lam": lam, "preset": preset}, claims=claims, size="low",
     )  # fmt: skip
