@@ -39,9 +39,12 @@ from fidojax.methods import (
     vargrad,
     varsal,
 )
+from fidojax.precision import lowered
 from fidojax.repeat import over_keys
-from fidojax.run import explain_batch, explain_groups, image_keys
+from fidojax.run import explain_batch, explain_stream, image_keys
 from fidojax.split import Split
+from fidojax.stop import Stop
+from fidojax.stream import Sample
 from fidojax.types import Classifier, Explanation, Infiller
 from fidojax.warm_start import start_from
 
@@ -54,14 +57,16 @@ __all__ = [
     "Explanation",
     "Infiller",
     "Loop",
+    "Sample",
     "Split",
+    "Stop",
     "bbmp",
     "center_box",
     "deconvnet",
     "deeplift",
     "expected_gradients",
     "explain_batch",
-    "explain_groups",
+    "explain_stream",
     "extremal_perturbation",
     "fido",
     "grad_cam",
@@ -73,6 +78,7 @@ __all__ = [
     "integrated_gradients",
     "linear_saliency",
     "load_maps",
+    "lowered",
     "max_box",
     "meaningful_perturbation",
     "measure_batch",

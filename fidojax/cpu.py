@@ -9,7 +9,6 @@ benchmarks/RESULTS.md has the figures.
 """
 
 import ctypes
-import dataclasses
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +18,7 @@ import jax.numpy as jnp
 from jax.extend import core
 from jax.tree_util import Partial
 
-from fidojax import cpu_ops, program
+from fidojax import cpu_ops, precision, program
 from fidojax.split import Split, Tapped
 from fidojax.types import Classifier
 
@@ -40,22 +39,30 @@ def fast(classifier: Classifier) -> Classifier:
     if isinstance(classifier, Split):
         return Split(fast(classifier.features), fast(classifier.head))
     if isinstance(classifier, Tapped):
-        return dataclasses.replace(classifier, wrap=Partial(fast))
+        return classifier.wrapped(Partial(fast))
     return Partial(_fast, classifier)
 
 
 def stock(classifier: Classifier) -> Classifier:
-    """The classifier without what `fast` did to it or to its parts, for those who read programs."""
+    """The classifier as it was before `fast` and `fidojax.precision.lowered`, or its parts.
 
-    def rewritten(node):
-        return isinstance(node, Partial) and node.func in (_fast, fast)
+    For those who read programs.
+    """
+    prepared = {fast, *precision.LOWER.values()}
 
     def undo(node):
-        if not rewritten(node):
+        if isinstance(node, precision.Lowered):
+            return stock(node.classifier)
+        if not isinstance(node, Partial):
             return node
-        return node.args[0] if node.func is _fast else Partial(_same)
+        if node.func in prepared:
+            return Partial(_same)
+        return stock(node.args[0]) if node.func is _fast else node
 
-    return jax.tree.map(undo, classifier, is_leaf=rewritten)
+    def is_rewritten(node):
+        return undo(node) is not node
+
+    return jax.tree.map(undo, classifier, is_leaf=is_rewritten)
 
 
 def _same(classifier: Classifier) -> Classifier:

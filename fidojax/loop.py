@@ -28,6 +28,8 @@ class Loop(NamedTuple):
         readout: `readout(classifier, image, target, state, history) -> Explanation`; the history is
             the record with a leading axis of steps.
         evaluations: forward and backward passes of the classifier in one step.
+        mask: `mask(state) -> mask`, values in [0, 1], what would be read out now; None where the
+            steps left are part of the method, so that it cannot end before.
     """
 
     steps: int
@@ -35,6 +37,7 @@ class Loop(NamedTuple):
     step: Callable[..., tuple[Any, Any]]
     readout: Callable[..., Explanation]
     evaluations: int
+    mask: Callable[[Any], Array] | None = None
 
 
 class State(NamedTuple):
@@ -44,7 +47,7 @@ class State(NamedTuple):
         step: number of steps done.
         params: what is optimised.
         optimiser: the Optax state.
-        average: running mean of what is read out, over the last steps.
+        average: what is read out: its running mean over the last steps, before them itself.
         constant: what `init` computed once for all steps.
         key: the picture's key; step `i` uses `fold_in(key, i)`.
     """
@@ -94,8 +97,10 @@ def average_tail(state: State, value: Any, steps: int, share: float | Scalar) ->
     """Keep the mean of `value` over the last `share` of all steps (at least the last one)."""
     first = steps - jnp.maximum(1.0, jnp.floor(share * steps))
     count = state.step - first  # 1 at the first averaged step, since state.step counts steps done
-    weight = jnp.where(count >= 1, 1.0 / jnp.maximum(count, 1.0), 0.0)
-    average = jax.tree.map(lambda a, v: a + weight * (v - a), state.average, value)
+    weight = 1.0 / jnp.maximum(count, 1.0)
+    average = jax.tree.map(
+        lambda a, v: jnp.where(count > 1, a + weight * (v - a), v), state.average, value
+    )
     return state._replace(average=average)
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.stages import Lowered
 
-from fidojax import run
+from fidojax import slots
+from fidojax.slots import LOOP_OF, Batch, Model, Program
 from fidojax.types import Classifier, Device, Method
 
 MARGIN = 1.5
@@ -76,19 +78,9 @@ def program_bytes(
     each: Mapping[str, Any],
 ) -> int:
     """Bytes of arguments, results and temporaries of one compiled call on so many images."""
-    batch = (
-        jax.eval_shape(lambda: jax.random.split(jax.random.key(0), images)),
-        jax.ShapeDtypeStruct((images, *shape), jnp.float32),
-        jax.ShapeDtypeStruct((images,), jnp.int32),
-        jax.tree.map(lambda x: jax.ShapeDtypeStruct((images, *x.shape[1:]), x.dtype), dict(each)),
+    lowered = lowered_call(
+        method, classifier, shape, images, static=static, options=options, each=each
     )
-    known = {"method": method, "static": static}
-    arguments = (classifier, dict(options), batch)
-    if run.is_iterative(method):
-        state = jax.eval_shape(lambda *a: run.init(*a, **known), *arguments)
-        lowered = run.advance.lower(*arguments, state, **known, length=1)
-    else:
-        lowered = run.one_shot.lower(*arguments, **known)
     analysis = lowered.compile().memory_analysis()
     if analysis is None:
         raise RuntimeError("this backend has no memory analysis: give micro_batch")
@@ -97,6 +89,31 @@ def program_bytes(
         + analysis.argument_size_in_bytes
         + analysis.output_size_in_bytes
     )
+
+
+def lowered_call(
+    method: Method,
+    classifier: Classifier,
+    shape: tuple[int, int, int],
+    images: int,
+    *,
+    static: tuple[tuple[str, Any], ...],
+    options: Mapping[str, Any],
+    each: Mapping[str, Any],
+) -> Lowered:
+    """A step of a method, or all of one that does not iterate, lowered for so many images."""
+    program = Program(method, static)
+    batch = Batch(
+        jax.eval_shape(lambda: jax.random.split(jax.random.key(0), images)),
+        jax.ShapeDtypeStruct((images, *shape), jnp.float32),
+        jax.ShapeDtypeStruct((images,), jnp.int32),
+        jax.tree.map(lambda x: jax.ShapeDtypeStruct((images, *x.shape[1:]), x.dtype), dict(each)),
+    )
+    model = Model(classifier, dict(options))
+    if method not in LOOP_OF:
+        return slots.one_shot.lower(program, model, batch)
+    under_way = jax.eval_shape(slots.begin, program, model, batch)
+    return slots.advance.lower(program, model, under_way, length=1)
 
 
 def free_bytes(device: Device) -> int:

@@ -1,31 +1,34 @@
 """Many images at once: one compiled program, fixed memory, all local devices.
 
 `explain_batch` vmaps a method over images, pads the last group, deals the groups to the devices and
-drives iterative methods from the host in compiled chunks of steps. On the CPU a chunk is one
-step, since XLA's convolution gradients fall into a slow path inside loops there; elsewhere many.
+drives iterative methods from the host in compiled chunks of steps; `explain_stream` does the same
+for pictures that come one after the other.
 
 The key of an image is folded from the seed and its id, so at one micro-batch size its map is the
 same bit for bit in any grouping, order and number of devices.
 """
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import Any, NamedTuple
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Int
 
 from fidojax import cpu
 from fidojax import loop as loops
-from fidojax.methods import LOOPS, METHODS
+from fidojax.keys import image_keys
+from fidojax.methods import METHODS
 from fidojax.names import check_name
+from fidojax.precision import lowered
+from fidojax.slots import LOOP_OF, Model, Program
+from fidojax.stop import Stop
+from fidojax.stream import Driver, Finished, Sample, stream
 from fidojax.types import Classifier, Device, Explanation, Images, Method
 
-CHUNK = 50
-"""Steps per compiled call on accelerators."""
+__all__ = ["Sample", "Stop", "explain_batch", "explain_stream", "image_keys"]
 
 Progress = Callable[[int, int], None]
 
@@ -43,6 +46,8 @@ def explain_batch(
     micro_batch: int | None = None,
     devices: Sequence[Device] | None = None,
     rewrite: bool = True,
+    precision: str | None = None,
+    stop: Stop | None = None,
     progress: Progress | None = None,
 ) -> Explanation:
     """Explain every image of a batch with the same method and options.
@@ -58,109 +63,123 @@ def explain_batch(
         ids: one per image, integers or strings; 0, 1, ... when None. An image's randomness depends
             on the seed and its id alone.
         micro_batch: images per device and compiled call. When None, the largest power of two that
-            the compiled program's memory allows (`fidojax.memory`), at most n.
+            the compiled program's memory allows (`fidojax.memory`), at most n. Where the memory is
+            short all the same, half as many go on from there, with a warning.
         devices: all local devices when None.
         rewrite: on the CPU, explain `fidojax.cpu.fast(classifier)`, which computes the same from
             operations that are fast there.
-        progress: called as `progress(done, total)` on the host; a round of groups, one per device,
-            counts as the method's steps.
+        precision: of the classifier's products, a name in `fidojax.precision.PRECISIONS`; as JAX
+            decides when None. Masks, infills and the optimiser are float32 in any case.
+        stop: ends a picture's optimisation where its map has converged, and the next picture takes
+            its place; of methods whose loop has a mask. Its history is NaN from there.
+        progress: called as `progress(done, total)` on the host; each image counts as the method's
+            steps.
 
     Returns:
         An Explanation whose leaves are NumPy arrays with a leading axis of n.
 
     Raises:
-        ValueError: shapes, values or lengths do not fit.
+        ValueError: shapes, values or lengths do not fit, or the method cannot stop early.
     """
-    parts = list(
-        explain_groups(
-            method,
-            classifier,
-            images,
-            targets,
-            options=options,
-            each=each,
-            seed=seed,
-            ids=ids,
-            micro_batch=micro_batch,
-            devices=devices,
-            rewrite=rewrite,
-            progress=progress,
-        )
-    )
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
-
-
-def explain_groups(
-    method: str | Method,
-    classifier: Classifier,
-    images: Images | np.ndarray,
-    targets: Int[Array, " n"] | np.ndarray | Sequence[int],
-    *,
-    options: Mapping[str, Any] | None = None,
-    each: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    ids: Sequence[int | str] | None = None,
-    micro_batch: int | None = None,
-    devices: Sequence[Device] | None = None,
-    rewrite: bool = True,
-    progress: Progress | None = None,
-) -> Iterator[Explanation]:
-    """As `explain_batch`, yielding each finished group of images in order, unpadded."""
     method = method_by_name(method)
     images = np.asarray(images, np.float32)
     targets = np.asarray(targets, np.int32)
     ids = range(len(images)) if ids is None else ids
     each = dict(each or {})
     _check(images, targets, ids, each)
+    per_image = jax.tree.map(np.asarray, each)
+    samples = (
+        Sample(id_, image, target, jax.tree.map(lambda leaf: leaf[i], per_image))  # noqa: B023
+        for i, (id_, image, target) in enumerate(zip(ids, images, targets, strict=True))
+    )
+    parts: list[Finished] = []
+    steps = 1
+    if progress and is_iterative(method):
+        first = jax.tree.map(lambda leaf: leaf[0], per_image)
+        steps = loop_of(method, **(dict(options or {}) | first)).steps
+    tell = progress and (lambda done: progress(round(done * steps), len(images) * steps))
+    parts = list(
+        explain_stream(
+            method, classifier, samples, options=options, seed=seed, micro_batch=micro_batch,
+            most=len(images), devices=devices, rewrite=rewrite, precision=precision, stop=stop,
+            progress=tell,
+        )
+    )  # fmt: skip
+    order = np.argsort(np.concatenate([numbers for numbers, _ in parts]))
+    return jax.tree.map(
+        lambda *leaves: np.concatenate(leaves)[order], *[explanation for _, explanation in parts]
+    )
+
+
+def explain_stream(
+    method: str | Method,
+    classifier: Classifier,
+    samples: Iterable[Sample],
+    *,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    micro_batch: int | None = None,
+    most: int | None = None,
+    devices: Sequence[Device] | None = None,
+    rewrite: bool = True,
+    precision: str | None = None,
+    stop: Stop | None = None,
+    progress: Callable[[float], None] | None = None,
+    smaller: Callable[[int], None] | None = None,
+) -> Iterator[Finished]:
+    """Explain any number of images, of which only a batch is held at a time.
+
+    Args:
+        samples: the images with ids and targets, all of one shape; read as they are needed.
+        most: how many images there are at most, for the choice of `micro_batch`.
+        progress: called with the number of images done, parts of them included.
+        smaller: told the new micro-batch where the memory was short; a warning when None.
+
+    The other arguments are those of `explain_batch`.
+
+    Yields:
+        Groups of finished images: their numbers in `samples`, from 0, and their explanations, NumPy
+        arrays with a leading axis. Without `stop` the groups are in order.
+
+    Raises:
+        ValueError: as `explain_batch`.
+    """
+    method = method_by_name(method)
+    samples = iter(samples)
+    first = next(samples, None)
+    if first is None:
+        return
     devices = tuple(devices or jax.local_devices())
     static, dynamic = split_options(options or {})
+    if precision is not None:
+        classifier = lowered(classifier, precision)
     if rewrite and devices[0].platform == "cpu":
         classifier = cpu.fast(classifier)
+    program = Program(method, static)
+    if stop is not None:
+        program = _stopping(program, stop, {**dynamic, **first.each})
     if micro_batch is None:
-        from fidojax.memory import find_micro_batch  # it compiles programs of this module
+        from fidojax.memory import LARGEST, find_micro_batch  # it compiles programs of this module
 
         micro_batch = find_micro_batch(
-            method, classifier, images.shape[1:], -(-len(images) // len(devices)),
-            static=static, options=dynamic, each=each, device=devices[0],
+            method, classifier, first.image.shape, -(-(most or LARGEST) // len(devices)),
+            static=static, options=dynamic, each=jax.tree.map(lambda x: x[None], dict(first.each)),
+            device=devices[0],
         )  # fmt: skip
     if micro_batch < 1:
         raise ValueError(f"micro_batch is {micro_batch}, expected at least 1")
-    models = [jax.device_put((classifier, dynamic), device) for device in devices]
-    keys = image_keys(seed, ids)
-    groups = [
-        # The last group repeats its final image, so that every group runs the same program.
-        np.minimum(np.arange(first, first + micro_batch), len(images) - 1)
-        for first in range(0, len(images), micro_batch)
-    ]
-    rounds = [groups[i : i + len(devices)] for i in range(0, len(groups), len(devices))]
-    left = len(images)
-    for number, rows_of_parts in enumerate(rounds):
-        parts = []
-        for rows, model, device in zip(rows_of_parts, models, devices, strict=False):
-            batch = jax.tree.map(lambda leaf: leaf[rows], (keys, images, targets, each))  # noqa: B023
-            placed, placed_options = model
-            parts.append(_Part(placed, placed_options, jax.device_put(batch, device)))
-        tell = progress and partial(_tell_round, progress, number, len(rounds))
-        for explanation in _explain_parts(method, static, parts, tell):
-            real = min(micro_batch, left)
-            left -= real
-            yield jax.tree.map(lambda leaf: np.asarray(leaf)[:real], explanation)  # noqa: B023
+    model = Model(classifier, dynamic, () if stop is None else (stop.move, stop.gain))
+    models = [jax.device_put(model, device) for device in devices]
+    driver = Driver(program, models, devices, seed, is_iterative(method), progress)
+    yield from stream(driver, itertools.chain([first], samples), micro_batch, smaller)
 
 
-def image_keys(seed: int, ids: Sequence[int | str]) -> Key[Array, " n"]:
-    """One key per image, from the run's seed and the image's id alone.
-
-    Integers fold in as they are (modulo 2**32), strings through the first four bytes of their
-    SHA-256.
-    """
-    numbers = np.array([_fold_number(i) for i in ids], np.uint32)
-    return jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(numbers)
-
-
-def _fold_number(image_id: int | str) -> int:
-    if isinstance(image_id, str):
-        return int.from_bytes(hashlib.sha256(image_id.encode()).digest()[:4], "big")
-    return int(image_id) % 2**32
+def _stopping(program: Program, stop: Stop, options: dict[str, Any]) -> Program:
+    stop = stop.checked()
+    name = getattr(program.method, "__name__", "this method")
+    if not is_iterative(program.method) or program.loop(options).mask is None:
+        raise ValueError(f"stop: {name} has no mask that converges, so it cannot end early")
+    return program._replace(every=stop.every, least=stop.least)
 
 
 def method_by_name(method: str | Method) -> Method:
@@ -189,117 +208,12 @@ def split_options(options: Mapping[str, Any]) -> tuple[tuple[tuple[str, Any], ..
 
 def loop_of(method: Method, **options: Any) -> loops.Loop:
     """The loop of an iterative method with these options."""
-    return _LOOP_OF[method](**options)
+    return LOOP_OF[method](**options)
 
 
 def is_iterative(method: Method) -> bool:
     """Whether the method has a loop that can be driven step by step."""
-    return method in _LOOP_OF
-
-
-_LOOP_OF = {METHODS[name]: loop for name, loop in LOOPS.items()}
-
-
-def _tell_round(progress: Progress, number: int, rounds: int, done: int, steps: int) -> None:
-    progress(number * steps + done, rounds * steps)
-
-
-class _Part(NamedTuple):
-    """One group of images on one device."""
-
-    classifier: Classifier
-    options: dict[str, Any]
-    batch: Any
-
-
-def _explain_parts(method, static, parts: list[_Part], progress) -> list[Explanation]:
-    """One group per device, all devices driven in turn: a call only queues work on its device.
-
-    Every device runs the same single-device program. A program partitioned by the compiler would
-    be compiled once, but into other operations than on one device, with other last bits.
-    """
-    known = {"method": method, "static": static}
-    if not is_iterative(method):
-        results = [one_shot(*part, **known) for part in parts]
-        if progress:
-            jax.block_until_ready(results)
-            progress(1, 1)
-        return results
-    first = parts[0]
-    each = jax.tree.map(lambda leaf: leaf[0], first.batch[3])
-    steps = loop_of(method, **dict(static), **first.options, **each).steps
-    chunk = 1 if jax.default_backend() == "cpu" else min(CHUNK, steps)
-    states = [init(*part, **known) for part in parts]
-    histories: list[list] = [[] for _ in parts]
-    done = 0
-    while done < steps:
-        length = min(chunk, steps - done)
-        for i, part in enumerate(parts):
-            states[i], records = advance(*part, states[i], **known, length=length)
-            histories[i].append(records)
-        done += length
-        if progress:
-            # One chunk stays queued, so that waiting here never leaves a device idle.
-            jax.block_until_ready([history[:-1][-1:] for history in histories])
-            progress(done, steps)
-    return [
-        readout(*part, state, history, **known)
-        for part, state, history in zip(parts, states, histories, strict=True)
-    ]
-
-
-_compiled = partial(jax.jit, static_argnames=("method", "static"))
-
-
-@_compiled
-def one_shot(classifier, options, batch, *, method, static):
-    """The explanations of a batch by a method that does not iterate."""
-
-    def explain(key, image, target, each):
-        return method(key, classifier, image, target, **dict(static), **options, **each)
-
-    return jax.vmap(explain)(*batch)
-
-
-@_compiled
-def init(classifier, options, batch, *, method, static):
-    """The states of a batch before the first step."""
-
-    def begin(key, image, target, each):
-        loop = loop_of(method, **dict(static), **options, **each)
-        return loop.init(key, classifier, image, target)
-
-    return jax.vmap(begin)(*batch)
-
-
-@partial(jax.jit, static_argnames=("method", "static", "length"), donate_argnames=("state",))
-def advance(classifier, options, batch, state, *, method, static, length):
-    """`length` steps of a batch: the new states, and the records "n length"."""
-
-    def go(image, target, each, state):
-        loop = loop_of(method, **dict(static), **options, **each)
-        if length == 1:
-            state, record = loop.step(classifier, image, target, state)
-            return state, jax.tree.map(lambda leaf: leaf[None], record)
-        return jax.lax.scan(
-            lambda state, _: loop.step(classifier, image, target, state), state, length=length
-        )
-
-    _, images, targets, each = batch
-    return jax.vmap(go)(images, targets, each, state)
-
-
-@_compiled
-def readout(classifier, options, batch, state, history, *, method, static):
-    """The explanations of a batch from its states and the list of its records."""
-    history = jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *history)
-
-    def finish(image, target, each, state, history):
-        loop = loop_of(method, **dict(static), **options, **each)
-        return loop.readout(classifier, image, target, state, history)
-
-    _, images, targets, each = batch
-    return jax.vmap(finish)(images, targets, each, state, history)
+    return method in LOOP_OF
 
 
 def _check(images: np.ndarray, targets: np.ndarray, ids: Sequence, each: dict) -> None:

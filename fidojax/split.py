@@ -45,6 +45,10 @@ def _unchanged(classifier: Classifier) -> Classifier:
     return classifier
 
 
+def _one_by_one(first: Partial, second: Partial, classifier: Classifier) -> Classifier:
+    return second(first(classifier))
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Tapped:
@@ -64,6 +68,10 @@ class Tapped:
     features: Partial
     rest: Partial
     wrap: Partial = dataclasses.field(default_factory=lambda: Partial(_unchanged))
+
+    def wrapped(self, wrap: Partial) -> "Tapped":
+        """The same with one thing more done to its parts, after what is done already."""
+        return dataclasses.replace(self, wrap=Partial(_one_by_one, self.wrap, wrap))
 
     def __call__(self, images: Any) -> Any:
         """The logits."""

@@ -22,17 +22,17 @@ from flax import nnx
 from jax.tree_util import Partial
 
 from benchmarks.kills import compare
-from fidojax import cite, engine, presets, stored
+from fidojax import cite, presets, slots, stored
 from fidojax.cli import job as jobs
 from fidojax.cli import main
 from fidojax.cli.amortised import LOADERS
-from fidojax.cli.batch import boxes_of
 from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.meaning import limits, meaning, signed
 from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.places import Places
 from fidojax.cli.target import target_of
 from fidojax.data import Picture
+from fidojax.data.boxes import boxes_of
 from fidojax.encoders import load_encoder
 from fidojax.ledger import DONE, Ledger, look, read_maps, unpack
 from fidojax.methods import LOOPS, METHODS
@@ -295,19 +295,19 @@ def test_ctrl_c_keeps_what_is_finished(run, folder, monkeypatch):
 
     def interrupted(*arguments, **options):
         calls.append(1)
-        if len(calls) == 2:
+        if len(calls) == 3:
             raise KeyboardInterrupt
         return original(*arguments, **options)
 
-    original = engine.explain_batch
-    monkeypatch.setattr(engine, "explain_batch", interrupted)
-    ran = run(folder)
+    original = slots.one_shot
+    monkeypatch.setattr(slots, "one_shot", interrupted)
+    ran = run(folder, "--batch-size", "1")
     assert ran.code == 130
-    assert "2 pictures explained" in ran.err
-    assert len(ran.records) == 2
+    assert "1 picture explained" in ran.err  # and one was under way
+    assert len(ran.records) == 1
     assert "fox.png" in (ran.results / "index.html").read_text()
-    monkeypatch.setattr(engine, "explain_batch", original)
-    assert "1 picture explained" in run(folder).out
+    monkeypatch.setattr(slots, "one_shot", original)
+    assert "2 pictures explained" in run(folder, "--batch-size", "1").out
 
 
 def test_an_interrupt_that_python_swallows_is_not_lost():
@@ -321,15 +321,31 @@ def test_an_interrupt_that_python_swallows_is_not_lost():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_out_of_memory_says_what_to_do(run, folder, monkeypatch):
+def test_short_memory_goes_on_with_fewer_pictures_at_a_time(run, folder, monkeypatch):
+    original = slots.one_shot
+
+    def narrow(program, model, batch):
+        if len(batch.targets) > 1:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return original(program, model, batch)
+
+    monkeypatch.setattr(slots, "one_shot", narrow)
+    ran = run(folder, "--batch-size", "4")
+    assert ran.code == 0
+    assert "3 pictures explained" in ran.out
+    said = "out of memory: now {} pictures at a time per device"
+    assert said.format(2) in ran.err
+    assert said.format(1).replace("pictures", "picture") in ran.err
+
+
+def test_no_memory_for_one_picture_is_one_sentence(run, folder, monkeypatch):
     def full(*arguments, **options):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
-    monkeypatch.setattr(engine, "explain_batch", full)
+    monkeypatch.setattr(slots, "one_shot", full)
     ran = run(folder, "--batch-size", "4")
     assert ran.code == 2
-    assert "out of memory at 4 pictures at a time" in ran.err
-    assert "--batch-size 2" in ran.err
+    assert "out of memory with one picture at a time; what is finished is kept" in ran.err
 
 
 def test_a_full_disk_is_one_sentence(run, folder, monkeypatch):
@@ -369,7 +385,7 @@ def test_two_shards_are_one_run_and_share_a_page(run, folder, tmp_path):
     assert "5 left to other shards" in first.out
     second = run(folder, "--shard", "1/2", how=SMALL)
     assert (first.code, second.code) == (1, 1)
-    assert compare(whole.results / "results.zarr", second.results / "results.zarr") == (7, [])
+    assert compare(whole.results / "results.zarr", second.results / "results.zarr") == (8, [])
     page = (second.results / "index.html").read_text()
     assert "6 explanations, 3 failed" in page
     assert all(f"bad {i}.png" in page for i in range(3))
@@ -588,19 +604,17 @@ def test_boxes_are_shares_padded_to_the_same_number():
 def test_results_that_are_not_finite_are_failures_without_a_figure(run, folder, monkeypatch):
     def spoiled(*arguments, **options):
         explanation = original(*arguments, **options)
-        saliency = explanation.saliency.copy()
-        saliency[0, 3, 3] = np.nan
-        return explanation._replace(saliency=saliency)
+        return explanation._replace(saliency=explanation.saliency.at[0, 3, 3].set(np.nan))
 
-    original = engine.explain_batch
-    monkeypatch.setattr(engine, "explain_batch", spoiled)
+    original = slots.one_shot
+    monkeypatch.setattr(slots, "one_shot", spoiled)
     ran = run(folder / "fox.png", folder / "jay.jpg")
     assert ran.code == 1
     assert f"{folder}/fox.png: the explanation is not finite" in ran.out
     assert ran.records["fox.png"]["status"] == "failed"
     assert ran.records["fox.png"]["files"] == {}
     assert len(ran.finished) == 1
-    monkeypatch.setattr(engine, "explain_batch", original)
+    monkeypatch.setattr(slots, "one_shot", original)
     assert run(folder).records["fox.png"]["status"] == "explained"
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
-from fidojax import engine
+import fidojax
+from fidojax import engine, slots
 from fidojax.data import BadPicture, Picture
 from fidojax.engine import NOT_FINITE, Explained, Item, Request, explain_missing
 from fidojax.ledger import DONE, FAILED, MISSING, Ledger, read_maps, unpack
@@ -85,11 +86,14 @@ def whole(tmp_path_factory) -> Ledger:
 
 def test_the_maps_are_those_of_the_method(whole):
     assert (whole.status == DONE).all()
-    assert whole.names == ["deviation", "deviation_scale", "maps", "scale", "seconds", "targets"]
+    assert whole.names == [
+        "deviation", "deviation_scale", "maps", "micro_batch", "scale", "seconds", "targets",
+    ]  # fmt: skip
+    assert (whole.read("micro_batch") == 2).all()
     assert whole.read("targets").tolist() == [i % 2 for i in range(COUNT)]
     assert (whole.read("seconds") > 0).all()
     shown = [picture.image for picture in PICTURES]
-    found = engine.explain_batch(
+    found = fidojax.explain_batch(
         noisy, CLASSIFIER, np.stack(shown), labels(PICTURES), options={"strength": 0.5}, seed=3,  # type: ignore
         ids=[picture.id for picture in PICTURES], micro_batch=2,
     )  # fmt: skip
@@ -108,7 +112,7 @@ def test_the_same_bits_whatever_the_order_of_the_shards(whole, tmp_path):
 
 
 @pytest.mark.parametrize("after", [0, 1, 3, 5])
-@pytest.mark.parametrize("where", ["explain_batch", "columns", "status"])
+@pytest.mark.parametrize("where", ["explaining", "columns", "status"])
 def test_the_same_bits_wherever_it_was_stopped(whole, tmp_path, monkeypatch, where, after):
     """Stopped in the batch of that number: before it, while it is stored, before it counts."""
     ledger = opened(tmp_path / "maps")
@@ -124,8 +128,8 @@ def test_the_same_bits_wherever_it_was_stopped(whole, tmp_path, monkeypatch, whe
         return call
 
     with monkeypatch.context() as patch:
-        if where == "explain_batch":
-            patch.setattr(engine, "explain_batch", stopping(engine.explain_batch))
+        if where == "explaining":
+            patch.setattr(slots, "one_shot", stopping(slots.one_shot))
         elif where == "columns":
             patch.setattr(ledger, "write", stopping(ledger.write))
         else:
@@ -145,8 +149,10 @@ def test_the_same_bits_wherever_it_was_stopped(whole, tmp_path, monkeypatch, whe
         with pytest.raises(KeyboardInterrupt):
             explain(ledger)
     reopened = opened(ledger.path)
-    assert (reopened.status == DONE).sum() == min(2 * after, COUNT)
-    assert explain(reopened).explained == COUNT - min(2 * after, COUNT)
+    # A batch is handed out when the next one is under way.
+    stored = 2 * max(after - (where == "explaining"), 0)
+    assert (reopened.status == DONE).sum() == stored
+    assert explain(reopened).explained == COUNT - stored
     same(whole, reopened)
 
 
@@ -169,6 +175,36 @@ def test_quick_batches_are_stored_together_with_the_same_bits(whole, tmp_path, m
     explain(ledger, finish=finish)
     assert sizes == [2, 9]
     same(whole, ledger)
+
+
+def test_what_is_finished_when_a_run_is_interrupted_is_stored(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "QUICK", 100)
+    ledger = opened(tmp_path / "maps")
+
+    def interrupt(done, stored):
+        if done >= 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        explain(ledger, progress=interrupt)
+    assert (ledger.status == DONE).sum() == 6
+    assert explain(ledger).explained == COUNT - 6
+    same(whole, ledger)
+
+
+def test_short_memory_is_written_down_with_each_map(tmp_path, monkeypatch):
+    original, calls = slots.one_shot, []
+
+    def narrow(program, model, batch):
+        calls.append(1)
+        if len(calls) == 3:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return original(program, model, batch)
+
+    monkeypatch.setattr(slots, "one_shot", narrow)
+    ledger = opened(tmp_path / "maps")
+    assert explain(ledger).explained == COUNT
+    assert ledger.read("micro_batch").tolist() == [2] * 2 + [1] * (COUNT - 2)
 
 
 def test_failures_are_stored_with_their_reason_and_tried_again(whole, tmp_path):

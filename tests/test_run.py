@@ -14,7 +14,7 @@ from conftest import linear
 from jax.tree_util import Partial
 
 import fidojax
-from fidojax import memory, run
+from fidojax import memory, run, table
 from infillers import mean, random
 
 OPTIONS = {"infill": random(), "steps": 12, "samples": 4}
@@ -57,7 +57,7 @@ def test_the_batch_equals_the_pure_method(planted, images):
 def test_chunks_of_steps_equal_single_steps(planted, images, monkeypatch):
     single = explain(planted, images, range(7))
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    monkeypatch.setattr(run, "CHUNK", 5)
+    monkeypatch.setattr(table, "CHUNK", 5)
     chunked = explain(planted, images, range(7))
     np.testing.assert_allclose(single.saliency, chunked.saliency, atol=1e-5)
     assert chunked.info.objective.shape == (7, 12)
@@ -111,16 +111,16 @@ def test_one_shot_methods_and_options_per_image(planted, images):
     np.testing.assert_array_equal(result.saliency.sum(axis=(1, 2)), 12 * np.arange(1, 8))
 
 
-def test_progress_counts_all_steps_of_all_groups(planted, images):
+def test_progress_counts_the_steps_of_all_pictures(planted, images):
     calls = []
     explain(planted, images, range(7), progress=lambda done, total: calls.append((done, total)))
-    assert calls[-1] == (48, 48)  # 4 groups of 12 steps
-    assert [done for done, _ in calls] == list(range(1, 49))
+    assert {total for _, total in calls} == {84}  # 7 pictures of 12 steps
+    assert [done for done, _ in calls] == [*range(2, 74, 2), *range(73, 85)]  # by twos, then one
 
 
 def test_cancelling_from_the_progress_callback(planted, images):
     def stop(done, total):
-        if done == 3:
+        if done == 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -166,13 +166,10 @@ def test_the_classifier_sees_one_flat_batch():
         )
         return features.mean(axis=(1, 2))
 
-    batch = (
-        run.image_keys(0, range(5)), jnp.ones((5, 16, 16, 3)), jnp.zeros(5, jnp.int32), {},
-    )  # fmt: skip
-    known = {"method": fidojax.fido, "static": (("samples", 4), ("steps", 2))}
-    arguments = (Partial(convolve, kernel), {"infill": mean(0.0)}, batch)
-    state = run.init(*arguments, **known)
-    text = run.advance.lower(*arguments, state, **known, length=1).as_text()
+    text = memory.lowered_call(
+        fidojax.fido, Partial(convolve, kernel), (16, 16, 3), 5,
+        static=(("samples", 4), ("steps", 2)), options={"infill": mean(0.0)}, each={},
+    ).as_text()  # fmt: skip
     convolutions = [line for line in text.splitlines() if "stablehlo.convolution" in line]
     assert any("tensor<20x16x16x3xf32>" in line for line in convolutions)
     assert all("feature_group_count = 1 " in line for line in convolutions)

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from fidojax.cli.batch import boxes_of
 from fidojax.cli.job import Job
 from fidojax.cli.run import Run
 from fidojax.data import Picture
+from fidojax.data.boxes import boxes_of
 from fidojax.ledger import DONE, Ledger
 from fidojax.meter import span
 from fidojax.methods import LOOPS
-from fidojax.run import CHUNK, explain_batch
+from fidojax.run import explain_batch
+from fidojax.table import CHUNK
 
 PATIENCE = 30.0
 """Seconds; what took longer with its compilation is not timed again without."""

@@ -37,8 +37,8 @@ def explain(asked: Explain) -> int:
             raise
         run.finish()
         raise UsageError(
-            f"out of memory at {run.micro_batch} pictures at a time; what is finished is kept, "
-            f"go on with --batch-size {max(1, run.micro_batch // 2)}"
+            "out of memory with one picture at a time; what is finished is kept, and the same "
+            "command goes on from there where there is more memory"
         ) from None
     except OSError as error:  # reading is guarded elsewhere
         raise UsageError(f"--out {asked.out}: {error.strerror or error}") from None

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from fidojax.cli.batch import boxes_of, softmax
+from fidojax.cli.batch import softmax
 from fidojax.cli.figures import more_figures
 from fidojax.cli.index import write_index
 from fidojax.cli.interrupt import Interrupt
@@ -21,6 +21,7 @@ from fidojax.cli.places import Places
 from fidojax.cli.records import Results, result_name
 from fidojax.cli.target import target_of
 from fidojax.data import BadPicture, Picture, Pictures, pictures
+from fidojax.data.boxes import boxes_of
 from fidojax.engine import Explained, Item, Request, explain_missing
 from fidojax.ledger import look
 from fidojax.meter import Meter
@@ -76,7 +77,7 @@ class Run:
         self.interrupt = Interrupt()
         self._meter = Meter(Console(stderr=True), self.total, self.interrupt.check)
         self._page_written = time.monotonic()
-        self._probabilities: list[np.ndarray] = []
+        self._probabilities: dict[int, np.ndarray] = {}  # by the identity of the picture
 
     def _open(self, path: Path) -> None:
         self.made = made_before(path)
@@ -106,7 +107,7 @@ class Run:
         with self.interrupt, self._meter:
             explain_missing(
                 self.ledger, request, self.todo(), self._targets,
-                finish=self._finish, progress=self._progress,
+                finish=self._finish, progress=self._progress, smaller=self._smaller,
             )  # fmt: skip
 
     def finish(self) -> None:
@@ -146,11 +147,10 @@ class Run:
         found: list[int | str] = []
         images = np.stack([picture.image for picture in shown])
         probabilities = softmax(self.job.pretrained.classifier, images, self._batch)
-        self._probabilities = []
         for picture, row in zip(shown, probabilities, strict=True):
             try:
                 found.append(target_of(self.job.target, self.job.pretrained, picture, row))
-                self._probabilities.append(row)  # of those only that will be explained
+                self._probabilities[id(picture)] = row
             except ValueError as error:
                 found.append(str(error))
                 self.failures.append(BadPicture(picture.source, str(error)))
@@ -158,17 +158,13 @@ class Run:
 
     def _finish(self, batch: Explained) -> list[str | None]:
         """Draw and write down a batch; the reasons why pictures of it failed after all."""
-        ours = zip(batch.items, batch.targets, self._probabilities, strict=True)
-        return [
-            self._store(item, target, probabilities, batch, at)
-            for at, (item, target, probabilities) in enumerate(ours)
-        ]
+        return [self._store(batch, at) for at in range(len(batch.items))]
 
-    def _store(
-        self, item: Item, target: int, probabilities: np.ndarray, batch: Explained, at: int
-    ) -> str | None:
-        picture, job = item.picture, self.job
+    def _store(self, batch: Explained, at: int) -> str | None:
+        item, target, job = batch.items[at], batch.targets[at], self.job
+        picture = item.picture
         assert isinstance(picture, Picture)
+        probabilities = self._probabilities.pop(id(picture))
         one = jax.tree.map(lambda leaf: leaf[at], batch.explanation)
         result = outcome(
             job, picture, target, probabilities, one,
@@ -188,6 +184,10 @@ class Run:
         if self.total <= 50:
             self._meter.say(result.line)
         return None
+
+    def _smaller(self, micro_batch: int) -> None:
+        plural = "" if micro_batch == 1 else "s"
+        self._meter.say(f"out of memory: now {micro_batch} picture{plural} at a time per device")
 
     def _progress(self, done: float, finished: int) -> None:
         self._meter.show(done, finished)

@@ -98,7 +98,7 @@ def bbmp_loop(
         info = readout.mask_info(classifier, image, target, keep, reference, history)
         return Explanation(saliency(objective, keep), info)
 
-    return loops.Loop(steps, init, step, finish, 1)
+    return loops.Loop(steps, init, step, finish, 1, lambda state: jnp.clip(state.params, 0.0, 1.0))
 
 
 bbmp = loops.method(bbmp_loop)

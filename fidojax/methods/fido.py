@@ -171,7 +171,7 @@ def fido_loop(
         info = readout.mask_info(classifier, image, target, keep, reference, history)
         return Explanation(saliency(objective, keep), info)
 
-    return loops.Loop(steps, init, step, finish, samples)
+    return loops.Loop(steps, init, step, finish, samples, lambda state: state.average)
 
 
 fido = loops.method(fido_loop)

@@ -116,7 +116,7 @@ def meaningful_perturbation_loop(
         info = readout.mask_info(classifier, image, target, keep, reference, history)
         return Explanation(1 - keep, info)
 
-    return loops.Loop(steps, init, step, finish, 1)
+    return loops.Loop(steps, init, step, finish, 1, lambda state: jnp.clip(state.params, 0.0, 1.0))
 
 
 meaningful_perturbation = loops.method(meaningful_perturbation_loop)

@@ -1,0 +1,25 @@
+"""Randomness of a picture: from the run's seed and the picture's id alone."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+
+import jax
+import numpy as np
+from jaxtyping import Array, Key
+
+
+def image_keys(seed: int, ids: Sequence[int | str]) -> Key[Array, " n"]:
+    """One key per image, from the run's seed and the image's id alone.
+
+    Integers fold in as they are (modulo 2**32), strings through the first four bytes of their
+    SHA-256.
+    """
+    numbers = np.array([_fold_number(i) for i in ids], np.uint32)
+    return jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(numbers)
+
+
+def _fold_number(image_id: int | str) -> int:
+    if isinstance(image_id, str):
+        return int.from_bytes(hashlib.sha256(image_id.encode()).digest()[:4], "big")
+    return int(image_id) % 2**32

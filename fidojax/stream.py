@@ -1,0 +1,202 @@
+"""Any number of pictures through one compiled program, in fixed memory, on all local devices.
+
+The host only deals pictures out, starts compiled chunks of steps and fetches finished maps, one
+chunk behind, so that the devices do not wait for it.
+"""
+
+import collections
+import itertools
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from fidojax import slots as programs
+from fidojax.keys import image_keys
+from fidojax.slots import Batch, Model, Program
+from fidojax.table import Ended, Table
+from fidojax.types import Device, Explanation
+
+OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory")
+
+
+class Sample(NamedTuple):
+    """A picture to be explained.
+
+    Attributes:
+        id: an integer or a string; its randomness depends on this and the seed alone.
+        image: "h w c", values in [0, 1].
+        target: the class to explain.
+        each: the options that differ per picture.
+    """
+
+    id: int | str
+    image: np.ndarray
+    target: int
+    each: Mapping[str, Any] = {}
+
+
+Finished = tuple[list[int], Explanation]
+"""Which samples, counted from 0, and their explanations, NumPy leaves with a leading axis."""
+
+
+class _Feed:
+    """The samples in order, each until its explanation has been handed out."""
+
+    def __init__(self, samples: Iterable[Sample]) -> None:
+        self._left = enumerate(samples)
+        self._out: dict[int, Sample] = {}
+        self._again: collections.deque[tuple[int, Sample]] = collections.deque()
+        self.finished = 0
+
+    @property
+    def taken(self) -> int:
+        """How many were taken so far, finished ones included."""
+        return self.finished + len(self._out)
+
+    def take(self, count: int) -> dict[int, Sample]:
+        """At most so many, by their number."""
+        taken = dict(itertools.islice(itertools.chain(_popped(self._again), self._left), count))
+        self._out |= taken
+        return taken
+
+    def hand_out(self, numbers: list[int]) -> None:
+        """They need not be explained again."""
+        for number in numbers:
+            del self._out[number]
+        self.finished += len(numbers)
+
+    def put_back(self) -> None:
+        """What was taken and not handed out comes next."""
+        self._again.extendleft(sorted(self._out.items(), reverse=True))
+        self._out = {}
+
+
+def _popped(queue: collections.deque) -> Iterator[Any]:
+    while queue:
+        yield queue.popleft()
+
+
+class Driver(NamedTuple):
+    """What the host needs to know.
+
+    Attributes:
+        program: of the compiled programs.
+        models: the model on every device.
+        devices: as many.
+        seed: of the run.
+        iterative: whether the method has steps.
+        progress: called with the pictures done so far, parts of them included.
+    """
+
+    program: Program
+    models: list[Model]
+    devices: tuple[Device, ...]
+    seed: int
+    iterative: bool
+    progress: Callable[[float], None] | None = None
+
+
+def stream(
+    driver: Driver,
+    samples: Iterable[Sample],
+    micro_batch: int,
+    smaller: Callable[[int], None] | None = None,
+) -> Iterator[Finished]:
+    """The explanations of all samples, in groups, as they get finished.
+
+    Where a device has not enough memory, half as many pictures at once go on from there.
+
+    Args:
+        micro_batch: pictures per device and compiled call.
+        smaller: told the new micro-batch when memory was short; a warning when None.
+
+    Raises:
+        jax.errors.JaxRuntimeError: memory is short for one picture; or anything else went wrong.
+    """
+    feed = _Feed(samples)
+    drive = _iterate if driver.iterative else _shoot
+    while True:
+        try:
+            yield from drive(driver, feed, micro_batch)
+            return
+        except jax.errors.JaxRuntimeError as error:
+            if micro_batch == 1 or not any(sign in str(error) for sign in OUT_OF_MEMORY):
+                raise
+        micro_batch //= 2
+        feed.put_back()
+        if smaller:
+            smaller(micro_batch)
+        else:
+            warnings.warn(f"out of memory: now {micro_batch} pictures at once", stacklevel=2)
+
+
+def _shoot(driver: Driver, feed: _Feed, micro_batch: int) -> Iterator[Finished]:
+    """By a method without steps: the next group is under way while one is handed out."""
+    waiting: list[Ended] = []
+    while True:
+        queued = []
+        for model, device in zip(driver.models, driver.devices, strict=True):
+            if taken := feed.take(micro_batch):
+                batch = _batch(driver, list(taken.values()), micro_batch, device)
+                result = programs.one_shot(driver.program, model, batch)
+                queued.append(Ended(list(taken), np.arange(len(taken)), result))
+        for ended in waiting:
+            yield _handed_out(feed, *ended)
+            if driver.progress:
+                driver.progress(feed.finished)
+        waiting = queued
+        if not waiting:
+            return
+
+
+def _iterate(driver: Driver, feed: _Feed, micro_batch: int) -> Iterator[Finished]:
+    """By a method with steps: where a picture has ended the next one takes its slot."""
+    tables = [Table(driver.program, model, micro_batch) for model in driver.models]
+    waiting: list[Ended] = []
+    while True:
+        for table, device in zip(tables, driver.devices, strict=True):
+            rows = table.vacant
+            if taken := feed.take(len(rows)):
+                rows = rows[: len(taken)]
+                batch = _batch(driver, list(taken.values()), micro_batch, device, rows)
+                table.seat(list(taken), rows, batch)
+        busy = [table for table in tables if table.busy]
+        if not busy:
+            break
+        flags = [table.advance() for table in busy]
+        for ended in waiting:
+            yield _handed_out(feed, *ended)
+        if driver.progress:
+            # One chunk stays queued, so that waiting here never leaves a device idle.
+            jax.block_until_ready(flags)
+            driver.progress(feed.taken - sum(table.left for table in busy))
+        waiting = [ended for table in busy for ended in table.collect()]
+    for ended in [*waiting, *(ended for table in tables for ended in table.flush())]:
+        yield _handed_out(feed, *ended)
+
+
+def _handed_out(feed: _Feed, numbers: list[int], rows: Any, result: Any) -> Finished:
+    whole = jax.tree.map(np.asarray, result)
+    feed.hand_out(numbers)
+    return numbers, jax.tree.map(lambda leaf: leaf[np.array(rows)], whole)
+
+
+def _batch(
+    driver: Driver, samples: list[Sample], width: int, device: Device, rows: Any = None
+) -> Batch:
+    """The samples at these rows of a batch; the last of them fills it up, so it is one program."""
+    place = np.full(width, len(samples) - 1)
+    place[slice(len(samples)) if rows is None else rows] = np.arange(len(samples))
+    stack = [samples[i] for i in place]
+    return jax.device_put(
+        Batch(
+            image_keys(driver.seed, [sample.id for sample in stack]),
+            np.stack([sample.image for sample in stack]),
+            np.array([sample.target for sample in stack], np.int32),
+            jax.tree.map(lambda *leaves: np.stack(leaves), *[dict(s.each) for s in stack]),
+        ),
+        device,
+    )

@@ -1,0 +1,139 @@
+"""Which picture is in which slot of a batch that is under way, as the host knows it."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fidojax import slots as programs
+from fidojax.slots import Batch, Model, Program, Slots
+
+CHUNK = 50
+"""Steps per compiled call on accelerators."""
+
+
+class Ended(NamedTuple):
+    """Pictures whose optimisation has ended.
+
+    Attributes:
+        numbers: which.
+        rows: of the result.
+        result: explanations on the devices, with a leading axis of slots.
+    """
+
+    numbers: list[int]
+    rows: np.ndarray
+    result: Any
+
+
+class Table:
+    """The slots of an iterative method on one device.
+
+    Where only some pictures have ended they are put aside, so that the next ones take their slots,
+    and are read out when as many have come together as there are slots.
+    """
+
+    def __init__(self, program: Program, model: Model, width: int) -> None:
+        """A table of so many slots, all of them vacant."""
+        self._program, self._model = program, model
+        self._numbers = np.full(width, -1)
+        self._counts = np.zeros(width, int)
+        self._aside: list[int] = []
+        self._slots: Slots = None  # type: ignore[assignment]
+        self._pool: Slots | None = None
+        self._flags: list[Any] = []
+        self._steps = self._chunk = self._calls = 1
+
+    @property
+    def vacant(self) -> np.ndarray:
+        """Slots without a picture."""
+        return np.flatnonzero(self._numbers < 0)
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are pictures in the slots."""
+        return bool((self._numbers >= 0).any())
+
+    @property
+    def left(self) -> float:
+        """What is still to be done, in pictures."""
+        counts = self._counts[self._numbers >= 0]
+        return float(np.sum(1 - np.minimum(counts / self._steps, 1)))
+
+    def seat(self, numbers: list[int], rows: np.ndarray, batch: Batch) -> None:
+        """Put pictures into vacant slots.
+
+        Args:
+            numbers: which.
+            rows: their slots.
+            batch: of all slots, the pictures at theirs.
+        """
+        new = programs.begin(self._program, self._model, batch)
+        if self.busy:
+            new = self._moved(self._slots, new, rows, rows)
+        else:
+            self._set_pace(batch)
+        self._slots = new
+        self._numbers[rows], self._counts[rows] = numbers, 0
+
+    def advance(self) -> Any:
+        """Start a chunk of steps; an array that is there when the one before it has ended."""
+        for _ in range(self._calls):
+            self._slots, flags = programs.advance(
+                self._program, self._model, self._slots, length=self._chunk
+            )
+        self._counts += self._chunk * self._calls
+        self._flags = [*self._flags[-1:], flags]
+        return self._flags[0]
+
+    def collect(self) -> list[Ended]:
+        """What there is to hand out since pictures have ended."""
+        seated = self._numbers >= 0
+        if self._program.every:
+            ended = seated & np.asarray(self._flags[-1])
+        else:
+            ended = seated & (self._counts >= self._steps)
+        rows = np.flatnonzero(ended)
+        numbers = self._numbers[rows].tolist()
+        self._numbers[rows] = -1
+        if not numbers:
+            return []
+        if len(numbers) == seated.sum() and not self._aside:
+            result = programs.readout(self._program, self._model, self._slots)
+            return [Ended(numbers, rows, result)]
+        full = len(self._aside) + len(numbers) > len(self._numbers)
+        out = self.flush() if full else []
+        if self._pool is None:
+            self._pool = jax.tree.map(jnp.copy, self._slots)
+        places = len(self._aside) + np.arange(len(numbers))
+        self._pool = self._moved(self._pool, self._slots, rows, places)
+        self._aside += numbers
+        return out
+
+    def flush(self) -> list[Ended]:
+        """Read out what was put aside."""
+        if not self._aside:
+            return []
+        assert self._pool is not None
+        numbers, self._aside = self._aside, []
+        result = programs.readout(self._program, self._model, self._pool)
+        return [Ended(numbers, np.arange(len(numbers)), result)]
+
+    def _set_pace(self, batch: Batch) -> None:
+        """How many steps there are, and how many of them per call, at the first batch."""
+        each = jax.tree.map(lambda leaf: leaf[0], batch.each)
+        self._steps = self._program.loop(self._model.options, each).steps
+        together = self._program.every or -(-self._steps // -(-self._steps // CHUNK))
+        if jax.default_backend() == "cpu":
+            # Convolution gradients fall into a slow path of XLA's inside loops there.
+            self._chunk, self._calls = 1, self._program.every or 1
+        else:
+            self._chunk, self._calls = together, 1
+
+    def _moved(self, to: Slots, source: Slots, rows: np.ndarray, places: np.ndarray) -> Slots:
+        """`to` with the source's rows at its places."""
+        width = len(self._numbers)
+        take, put = np.zeros(width, np.int32), np.full(width, width, np.int32)
+        take[: len(rows)], put[: len(rows)] = rows, places
+        return programs.move(to, source, take, put)
