@@ -30,10 +30,10 @@ from rich.console import Console
 from rich.table import Table
 
 import infillers
-from benchmarks.measure import interleaved
-from benchmarks.throughput_report import about
 from eval.drawn import logits
 from fidojax import cpu, explain_batch, pretrained
+from fidojax.bench.about import about
+from fidojax.bench.timing import interleaved
 from fidojax.data import Picture, pictures
 from fidojax.measure import measure_batch
 from fidojax.probe import rank
@@ -171,7 +171,7 @@ def main(config: Config) -> Result:
     if importlib.util.find_spec("quantus") is None:
         raise SystemExit(MISSING)
     torch: Any = importlib.import_module("torch")
-    from benchmarks import torch_fido
+    from benchmarks import torch_networks
 
     if config.smoke:
         config = dataclasses.replace(
@@ -181,7 +181,7 @@ def main(config: Config) -> Result:
     classifier = cpu.fast(shipped.classifier)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     weights = dict(np.load(pretrained.WEIGHTS / f"{config.network}.npz"))
-    network = torch_fido.NETWORKS[config.network](weights).eval().to(device)
+    network = torch_networks.NETWORKS[config.network](weights).eval().to(device)
     given = work(config, shipped)
     here = {name: lambda name=name: fidojax_curves(config, classifier, given, name)
             for name in METRICS}  # fmt: skip

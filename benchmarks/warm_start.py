@@ -29,9 +29,9 @@ from rich.progress import Progress
 
 from benchmarks import fido_maps, warm_start_report
 from benchmarks.fido_maps import choose, correlations, explain, measure
-from benchmarks.measure import interleaved
-from benchmarks.throughput import bare_gradient
 from fidojax import METHODS, presets, pretrained, start_from
+from fidojax.bench.bare import bare_gradient
+from fidojax.bench.timing import interleaved
 from fidojax.cpu import fast
 from fidojax.data import Picture
 from fidojax.encoders import load_encoder

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from fidojax import presets
+from fidojax.bench.settings import SHORTER
 from infillers import blur, mean, random
 
 
@@ -36,20 +37,22 @@ def settings() -> dict[str, Setting]:
         "occlusion": Setting("occlusion", colour | {"chunk": 16}),
         "pda": Setting(
             "pda",
-            colour | {"window": 16, "stride": 8, "chunk": 16},
+            colour | SHORTER["pda"] | {"chunk": 16},
             "every 8th window of 16, not 1",
         ),
         "prediction_difference": Setting(
             "prediction_difference",
-            {"infill": random(), "stride": 16, "samples": 2, "chunk": 16},
+            {"infill": random()} | SHORTER["prediction_difference"] | {"chunk": 16},
             "random colours, every 16th window, 2 samples, not 10",
         ),
-        "rise": Setting("rise", {"samples": 1000, "chunk": 16}, "1000 masks, not 4000"),
+        "rise": Setting("rise", SHORTER["rise"] | {"chunk": 16}, "1000 masks, not 4000"),
         "deeplift": Setting("deeplift", {}),
         "deeplift-rescale": Setting("deeplift", {"rule": "rescale"}),
         "integrated_gradients": Setting("integrated_gradients", {}),
         "expected_gradients": Setting(
-            "expected_gradients", {"infill": random(), "samples": 50}, "50 samples, not 200"
+            "expected_gradients",
+            {"infill": random()} | SHORTER["expected_gradients"],
+            "50 samples, not 200",
         ),
         "gradient": Setting("gradient", {}),
         "input_x_gradient": Setting("input_x_gradient", {}),

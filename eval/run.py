@@ -8,10 +8,12 @@ import sys
 import tyro
 
 from eval.protocols import PROTOCOLS
+from fidojax import compile_cache
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the protocol that the command line names; 1 where its input is unusable."""
+    compile_cache.enable()
     try:
         tyro.extras.subcommand_cli_from_dict(
             PROTOCOLS,

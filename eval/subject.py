@@ -12,6 +12,7 @@ from fidojax.cpu import fast
 from fidojax.data import Picture
 from fidojax.names import check_count
 from fidojax.pretrained import Pretrained
+from fidojax.shard import join_processes
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Run:
     """Seeds the choice of the pictures, the methods and the infillers."""
     shard: str | None = None
     """I/N: this process takes the I-th of N parts, 1/N to N/N."""
+    distributed: bool = False
+    """Share the run with the processes that srun, mpirun or a TPU pod has started beside it."""
     dry_run: bool = False
     """Say what the run will cost, and compute nothing."""
 
@@ -64,9 +67,11 @@ def subject(run: Run, *, boxes: bool = False, right: bool = False) -> Subject:
         right: only pictures that are classified right.
 
     Raises:
-        ValueError: there are fewer than 2.
+        ValueError: there are fewer than 2, or no launcher has started this process.
     """
     check_count(limit=2 if run.limit is None else run.limit, micro_batch=run.micro_batch)
+    if run.distributed:
+        join_processes()
     model = pretrained.load(run.classifier, run.weights)
     model = model._replace(classifier=fast(model.classifier))
     limit = None if boxes else run.limit

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import zarr
 from jaxtyping import Float, Int, UInt8
-from zarr.errors import ContainsArrayError
+from zarr.errors import ContainsArrayError, ContainsGroupError
 
 MISSING, DONE, FAILED = 0, 1, 2
 CHUNK = 64
@@ -59,8 +59,8 @@ class Ledger:
         settings = json.loads(json.dumps(settings))
         for parent in reversed(self.path.parents):  # so that the whole opens as one zarr, too
             if ".zarr" in (above.suffix for above in (parent, *parent.parents)):
-                zarr.open_group(parent, mode="a")
-        self._group = zarr.open_group(self.path, mode="a")
+                _opened(parent)
+        self._group = _opened(self.path)
         before: Any = self._group.attrs.get("settings")
         if before not in (None, settings):
             raise ValueError(
@@ -201,6 +201,14 @@ class Ledger:
     def _stored(self) -> set[str]:
         # Not asked of zarr, which warns of what a killed process has left unfinished.
         return {found.parent.name for found in self.path.glob("*/zarr.json")}
+
+
+def _opened(path: Path) -> zarr.Group:
+    """The group, made where it is not there yet."""
+    try:
+        return zarr.open_group(path, mode="a")
+    except ContainsGroupError:  # another process was faster
+        return zarr.open_group(path, mode="r+")
 
 
 def look(path: str | Path, settings: Mapping[str, Any] | None = None) -> Ledger | None:

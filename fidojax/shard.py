@@ -2,6 +2,28 @@
 
 import jax
 
+LONGEST = 7 * 24 * 3600
+"""Seconds that a finished process waits for the others, which are not equally fast."""
+
+
+def join_processes() -> None:
+    """Join the processes that a launcher has started, by `jax.distributed`.
+
+    It reads what SLURM's srun, Open MPI's mpirun, a TPU pod or Kubernetes tell each process. To be
+    called before JAX is used.
+
+    Raises:
+        ValueError: none of them has started this process, or the others do not answer.
+    """
+    try:
+        jax.distributed.initialize(shutdown_timeout_seconds=LONGEST)
+    except (ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ValueError(
+            f"distributed: expected a process started by srun, mpirun, Kubernetes or on a TPU pod "
+            f"({reason})"
+        ) from None
+
 
 def parse_shard(text: str | None) -> tuple[int, int]:
     """(index from 0, number of shards) of "I/N", I from 1.

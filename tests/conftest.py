@@ -42,14 +42,22 @@ def quick_compile():
     del os.environ[name.upper()]
 
 
+def pytest_configure(config):
+    os.environ["FIDOJAX_NO_CACHE"] = "1"  # the user's, which no test may fill or read
+    # Another worker may be about to write it; then this one compiles it, too.
+    config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache")
+
+
 @pytest.fixture(scope="module")
 def compiled_once(tmp_path_factory):
     """For modules whose runs are one program: what the first compiles the others read.
 
-    Also runs in the processes that they start.
+    Also runs in the processes that they start, and in the other workers of pytest-xdist.
     """
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
     settings = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
+        "jax_compilation_cache_dir": str(root / "compiled"),
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": -1,
     }

@@ -22,7 +22,7 @@ from flax import nnx
 from jax.tree_util import Partial
 
 from benchmarks.kills import compare
-from fidojax import cite, presets, slots, stored
+from fidojax import Stop, cite, engine, presets, slots, stored
 from fidojax.cli import job as jobs
 from fidojax.cli import main
 from fidojax.cli.amortised import LOADERS
@@ -38,6 +38,8 @@ from fidojax.ledger import DONE, Ledger, look, read_maps, unpack
 from fidojax.methods import LOOPS, METHODS
 from fidojax.pretrained import Pretrained
 from fidojax.varsal_network import VarSalNetwork
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 ROOT = Path(__file__).parents[1]
 LABELS = ("red fox", "green lizard", "blue jay", "crane", "crane")
@@ -835,3 +837,33 @@ def test_help_needs_neither_keras_nor_matplotlib():
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_early_stopping_and_a_precision_are_settings_of_the_run(run, folder, monkeypatch):
+    given = []
+    stream = engine.explain_stream
+    monkeypatch.setattr(
+        engine, "explain_stream",
+        lambda *a, **k: given.append((k["precision"], k["stop"])) or stream(*a, **k),
+    )  # fmt: skip
+    run(folder, how=FIDO)
+    other = run(folder, "--dtype", "bfloat16", "--stop-early", how=FIDO)
+    assert other.code == 0
+    assert "3 pictures explained" in other.out  # not taken for those of before
+    assert given == [(None, None), ("bfloat16", Stop())]
+    settings = [record["settings"] for record in other.records.values()]
+    assert [own["stop"] for own in settings] == [Stop()._asdict()] * 3
+    assert {own["precision"] for own in settings} == {"bfloat16"}
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--dtype", "float16"], "--dtype: there is no 'float16'; did you mean bfloat16"),
+        (["--method", "gradient", "--stop-early"], "--stop-early: gradient has no mask that"),
+    ],
+)
+def test_what_cannot_be_stopped_or_rounded_says_so(words, sentence, run, folder):
+    ran = run(folder, *words, how=())
+    assert ran.code == 2
+    assert sentence in ran.err

@@ -18,8 +18,10 @@ ALLOWED = {
 }
 RIM = {
     "adapters",
+    "bench",
     "cite",
     "cli",
+    "compile_cache",
     "data",
     "encoders",
     "engine",

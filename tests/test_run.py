@@ -17,6 +17,7 @@ import fidojax
 from fidojax import memory, run, table
 from infillers import mean, random
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
 OPTIONS = {"infill": random(), "steps": 12, "samples": 4}
 
 

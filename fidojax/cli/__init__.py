@@ -1,6 +1,6 @@
-"""The command line: `fidojax explain`, `fidojax list`, `fidojax cite`.
+"""The command line: `fidojax explain`, `fidojax bench`, `fidojax list`, `fidojax cite`.
 
-Exit codes: 0 all is well, 1 some pictures failed, 2 the command cannot be carried out (one
+Exit codes: 0 all is well, 1 some pictures or rows failed, 2 the command cannot be carried out (one
 sentence on standard error), 130 interrupted. Results go to standard output, progress and problems
 to standard error. Heavy imports happen in the commands, so that help and errors come at once.
 """
@@ -11,10 +11,11 @@ from typing import Annotated
 
 import tyro
 
-from fidojax.cli.options import Cite, Explain, List, UsageError
+from fidojax.cli.options import Bench, Cite, Explain, List, UsageError
 
 Command = (
     Annotated[Explain, tyro.conf.subcommand("explain")]
+    | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Cite, tyro.conf.subcommand("cite")]
 )
@@ -45,12 +46,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _run(command: Explain | List | Cite) -> int:
+def _run(command: Explain | Bench | List | Cite) -> int:
     match command:
         case Explain():
+            from fidojax import compile_cache
             from fidojax.cli.explain import explain
 
+            compile_cache.enable()
             return explain(command)
+        case Bench():
+            from fidojax import compile_cache
+            from fidojax.cli.bench import bench
+
+            compile_cache.enable()
+            return bench(command)
         case List():
             from fidojax.cli.listing import show_list
 

@@ -1,4 +1,4 @@
-"""Pictures in batches: how many, what the classifier says of them, their boxes."""
+"""Pictures in batches: how many, and what the classifier says of them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from fidojax.batches import in_batches
 from fidojax.cli.job import Job
-from fidojax.data import Picture
 from fidojax.memory import find_micro_batch
 from fidojax.methods import LOOPS, METHODS
 from fidojax.run import split_options
@@ -52,24 +52,9 @@ def softmax(
     classifier: Classifier, images: Float[np.ndarray, "n h w c"], size: int
 ) -> Float[np.ndarray, "n k"]:
     """The classifier's probabilities, computed in batches of `size` so as to compile once."""
-    groups = [
-        images[np.minimum(np.arange(first, first + size), len(images) - 1)]
-        for first in range(0, len(images), size)
-    ]
-    found = [np.asarray(_softmax(classifier, group)) for group in groups]
-    return np.concatenate(found)[: len(images)]
+    return in_batches(lambda rows: _softmax(classifier, images[rows]), len(images), size)
 
 
 @jax.jit
 def _softmax(classifier: Any, images: Any) -> Any:
     return jax.nn.softmax(classifier(jnp.asarray(images)).astype(jnp.float32))
-
-
-def boxes_of(items: Sequence[Picture]) -> dict[str, np.ndarray]:
-    """Option `boxes`: as shares of the sides, padded with empty ones to the same number."""
-    given = [np.zeros((0, 4)) if item.boxes is None else item.boxes for item in items]
-    boxes = np.zeros((len(items), max(1, *(len(rows) for rows in given)), 4), np.float32)
-    for row, (item, corners) in enumerate(zip(items, given, strict=True)):
-        height, width = item.image.shape[:2]
-        boxes[row, : len(corners)] = corners / np.tile([height, width], 2)
-    return {"boxes": boxes}

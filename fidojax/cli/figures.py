@@ -8,8 +8,6 @@ from matplotlib.figure import Figure
 from fidojax import viz_nonlinear
 from fidojax.cli.job import Job
 from fidojax.data import Picture
-from fidojax.methods.nonlinear import Comparison
-from fidojax.run import explain_batch
 from fidojax.types import Explanation
 from fidojax.viz import samples
 
@@ -34,21 +32,10 @@ def _nonlinear(
     """Figures 1 to 4 of the paper, for the explained class and the best other one."""
     other = next(int(row) for row in np.argsort(-probabilities) if row != target)
     names = [job.pretrained.labels[row] for row in (target, other)]
-    both = Comparison(
-        *(
-            explain_batch(
-                method,
-                job.pretrained.classifier,
-                np.stack([picture.image, picture.image]),
-                [target, other],
-                options=job.call_options,
-                seed=job.seed,
-                ids=[picture.id, picture.id],
-                micro_batch=2,
-            )
-            for method in ("nonlinear", "linear")
-        )
-    )
+    both = viz_nonlinear.compared(
+        job.pretrained.classifier, picture.image, [target, other],
+        options=job.call_options, seed=job.seed, name=picture.id,
+    )  # fmt: skip
     shown = both.linear if job.method == "linear" else both.nonlinear
     return {
         "snapshots": viz_nonlinear.snapshots(picture.image, shown, names),

@@ -22,8 +22,10 @@ from fidojax.cpu import fast
 from fidojax.data import IMAGENET_CROP
 from fidojax.methods import LOOPS, METHODS
 from fidojax.names import check_name, suggest
+from fidojax.precision import PRECISIONS
 from fidojax.presets import PRESETS
 from fidojax.pretrained import SHIPPED, Pretrained, load
+from fidojax.stop import Stop
 
 # Options of the command line that go to the method under the same name.
 _METHOD_OPTIONS = (
@@ -47,6 +49,7 @@ class Job:
         target: index of the class for all pictures, "prediction" or "label".
         crop: see `fidojax.data.pictures`.
         seed: of the run.
+        precision, stop: as `explain_batch` takes them.
         settings: all that the maps depend on, as JSON.
     """
 
@@ -59,6 +62,8 @@ class Job:
     target: int | str
     crop: float
     seed: int
+    precision: str | None
+    stop: Stop | None
     settings: Mapping[str, Any]
 
     @property
@@ -112,10 +117,13 @@ def prepare(asked: Explain) -> Job:
         pretrained = _load(asked)
         options = _complete(asked.method, chosen, pretrained.size)
         target = _target(asked, pretrained.labels)
+        if asked.dtype is not None:
+            check_name("--dtype", asked.dtype, PRECISIONS)
     except ValueError as error:
         raise UsageError(str(error)) from None
     keras = asked.classifier.startswith("keras:")
     crop = (IMAGENET_CROP if keras else 1.0) if asked.crop is None else asked.crop
+    stop = Stop() if asked.stop_early else None
     settings = {
         "method": asked.method,
         "preset": preset,
@@ -128,11 +136,13 @@ def prepare(asked: Explain) -> Job:
         "target": target,
         "crop": crop,
         "seed": asked.seed,
+        **({"precision": asked.dtype} if asked.dtype else {}),
+        **({"stop": stop._asdict()} if stop else {}),
         "fidojax": __version__,
     }
     job = Job(
         asked.method, preset, options, infill, explainer, pretrained, target, crop, asked.seed,
-        settings,
+        asked.dtype, stop, settings,
     )  # fmt: skip
     try:
         _try(job)
@@ -151,9 +161,10 @@ def _try(job: Job) -> None:
     if "infill" in options:
         infill = options["infill"]
         jax.eval_shape(lambda f, x, m: f(jax.random.key(0), x, m), infill, image, mask)
-    if job.method in LOOPS:
-        LOOPS[job.method](**options)
-    elif "boxes" not in inspect.signature(METHODS[job.method]).parameters:
+    loop = LOOPS[job.method](**options) if job.method in LOOPS else None
+    if job.stop and (loop is None or loop.mask is None):
+        raise ValueError(f"--stop-early: {job.method} has no mask that converges")
+    if loop is None and "boxes" not in inspect.signature(METHODS[job.method]).parameters:
         method = functools.partial(METHODS[job.method], **options)
         jax.eval_shape(
             lambda classifier, image: method(jax.random.key(0), classifier, image, 0),

@@ -62,6 +62,10 @@ class Explain:
     """Evidence for the class: log_odds, log_probability, logit or probability."""
     set: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="OPTION=VALUE")] = ()
     """Any other option of the method."""
+    dtype: Annotated[str | None, _shown("NAME", "as JAX decides")] = None
+    """What the classifier is evaluated in: float32, tf32 or bfloat16."""
+    stop_early: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
+    """End a picture's steps where its map has converged; the next picture takes its place."""
     seed: Annotated[int, arg(metavar="N")] = 0
     """A picture's map depends on the seed and on the picture's name, not on its neighbours."""
     batch_size: Annotated[int | None, _shown("N", "as memory allows")] = None
@@ -74,12 +78,56 @@ class Explain:
     """Where TFDS sets lie prepared."""
     shard: Annotated[str | None, _shown("I/N", "all")] = None
     """The I-th of N parts of the pictures, so that N processes share a run."""
+    distributed: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
+    """Share the run with the processes that srun, mpirun or a TPU pod has started beside it."""
     dry_run: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
     """Say what it will cost, and write nothing."""
     figures: bool = True
     """Draw a figure for each picture."""
     force: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
     """Explain pictures again that were explained before."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure how fast this machine explains, and how near that is to its ceiling.
+
+    Every combination of the names is a row of a table, one that cannot be measured with the
+    reason. The pictures are noise. Without arguments it takes a minute or two.
+    """
+
+    classifier: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ("tiny_imagenet40",)
+    """Shipped classifiers, or keras:NAME for networks of keras.applications."""
+    weights: Annotated[str | None, _shown("FILE", "random for keras, else the shipped ones")] = None
+    """File with weights of the classifier."""
+    method: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ("fido",)
+    """Methods, or "all"; those that take very long at their papers' constants run shorter."""
+    infill: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ("mean",)
+    """Infillers, such as blur or blur:sigma=5, or "all"; for methods that fill something in."""
+    batch_sizes: Annotated[tuple[int, ...], arg(metavar="N ...")] = (1, 4, 16)
+    """Pictures per compiled call."""
+    dtype: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ("float32",)
+    """What the classifier is evaluated in: float32, tf32 or bfloat16."""
+    preset: Annotated[str, arg(metavar="NAME")] = "fast"
+    """FIDO's schedule."""
+    set: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="OPTION=VALUE")] = ()
+    """Any other option of the methods, such as samples=8."""
+    explainer: Annotated[str | None, _shown("FILE", "the one shipped for the classifier")] = None
+    """For varsal and realtime: file with the network that explains."""
+    steps: Annotated[int, arg(metavar="N")] = 10
+    """Steps of the timed runs; images/s are for all that the method takes."""
+    repeats: Annotated[int, arg(metavar="N")] = 3
+    """Calls, and bare passes in turn with them, of which the median counts."""
+    rounds: Annotated[int, arg(metavar="N")] = 2
+    """Of so many medians the lowest counts."""
+    clock: Annotated[str, arg(metavar="wall|cpu")] = "wall"
+    """cpu: the process's CPU time over all threads, for a machine that is busy with other work."""
+    reuse_memory: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
+    """Keep freed memory in the process, which is faster on CPUs with large pictures."""
+    markdown: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
+    """Print the table as Markdown on a terminal, too."""
+    json: Annotated[str | None, _shown("FILE", "none")] = None
+    """Also write the numbers, with device, versions and settings."""
 
 
 @dataclass(frozen=True)

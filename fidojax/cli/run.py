@@ -25,7 +25,7 @@ from fidojax.data.boxes import boxes_of
 from fidojax.engine import Explained, Item, Request, explain_missing
 from fidojax.ledger import look
 from fidojax.meter import Meter
-from fidojax.shard import parse_shard
+from fidojax.shard import join_processes, parse_shard
 from fidojax.viz import figure
 
 DEFAULT_PICTURES = ("skimage:chelsea", "skimage:coffee")
@@ -53,6 +53,8 @@ class Run:
         """
         self.asked = asked
         try:
+            if asked.distributed:
+                join_processes()
             self.shard = parse_shard(asked.shard)
         except ValueError as error:
             raise UsageError(f"--{error}") from None
@@ -102,7 +104,7 @@ class Run:
         job = self.job
         request = Request(
             job.method, job.pretrained.classifier, job.call_options, job.seed, self.micro_batch,
-            self.devices, boxes_of if job.method == "box" else None,
+            self.devices, boxes_of if job.method == "box" else None, job.precision, job.stop,
         )  # fmt: skip
         with self.interrupt, self._meter:
             explain_missing(

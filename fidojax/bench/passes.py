@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.tree_util import Partial
 
-from fidojax.methods import METHODS
+from fidojax.methods import LOOPS, METHODS
 from fidojax.split import Split
 
 
@@ -22,6 +22,18 @@ class Passes(NamedTuple):
 
     forward: int
     backward: int
+
+
+def passes_per_map(
+    method: str, options: Mapping[str, Any], shape: tuple[int, int, int], classes: int
+) -> Passes:
+    """Of any method of the library: those that iterate say it themselves, others are counted."""
+    if method in LOOPS:
+        loop = LOOPS[method](**options)
+        return Passes(loop.steps * loop.evaluations, loop.steps * loop.evaluations)
+    if method in ("box", "max", "center"):
+        return Passes(0, 0)
+    return count_passes(method, options, shape, classes)
 
 
 def count_passes(

@@ -1,0 +1,37 @@
+"""The machine and the versions that numbers were measured with."""
+
+import importlib.util
+import os
+import platform
+import time
+from importlib import metadata
+from typing import Any
+
+import jax
+
+from fidojax import __version__
+
+PACKAGES = ("jax", "jaxlib", "flax", "keras", "torch")
+
+
+def about(config: dict[str, Any]) -> dict[str, Any]:
+    """In general words, for JSON.
+
+    Args:
+        config: the settings of the benchmark.
+    """
+    device = jax.local_devices()[0]
+    found = {p: metadata.version(p) for p in PACKAGES if importlib.util.find_spec(p)}
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "device": f"{jax.local_device_count()} x {device.device_kind}",
+        "cores": cores(),
+        "system": f"{platform.system()}, Python {platform.python_version()}",
+        "versions": {"fidojax": __version__, **found},
+        "config": config,
+    }
+
+
+def cores() -> int | None:
+    """Those that this process may use; not every system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -1,0 +1,47 @@
+"""Bare passes of a classifier: the floor under every explanation."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fidojax.score import log_odds
+from fidojax.types import Classifier
+
+
+@jax.jit
+def bare_forward(classifier: Classifier, images: Any) -> Any:
+    """Nothing but the logits."""
+    return classifier(images)
+
+
+@jax.jit
+def bare_gradient(classifier: Classifier, images: Any, targets: Any) -> Any:
+    """The scores' sum and its gradient to the images: what no explanation step can undercut."""
+
+    def total(images):
+        return jnp.sum(jax.vmap(log_odds)(classifier(images), targets))
+
+    return jax.value_and_grad(total)(images)
+
+
+def operations(classifier: Classifier, size: tuple[int, int, int]) -> tuple[float, float]:
+    """Floating point operations of a picture's forward pass, and of one with its gradient.
+
+    Read off the programs as they are before XLA compiles them.
+    """
+    images = jax.ShapeDtypeStruct((1, *size), jnp.float32)
+    targets = jax.ShapeDtypeStruct((1,), jnp.int32)
+    return (
+        counted(bare_forward.lower(classifier, images)),
+        counted(bare_gradient.lower(classifier, images, targets)),
+    )
+
+
+def counted(lowered: jax.stages.Lowered) -> float:
+    """Floating point operations of a program; 0 where the backend does not tell.
+
+    What is in a loop counts once.
+    """
+    analysis: Any = lowered.cost_analysis()
+    return float((analysis or {}).get("flops", 0.0))

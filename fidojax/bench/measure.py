@@ -1,0 +1,155 @@
+"""One row of the benchmark: times, floor, compilation and memory of a method on a batch."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from fidojax.bench import step
+from fidojax.bench.bare import bare_forward, bare_gradient, counted
+from fidojax.bench.ceiling import matrix_product
+from fidojax.bench.compiling import compile_timed, fresh_cache
+from fidojax.bench.passes import Passes
+from fidojax.bench.peak_memory import PeakMemory
+from fidojax.bench.row import Case, How, Row
+from fidojax.bench.timing import interleaved
+from fidojax.memory import free_bytes
+from fidojax.methods import LOOPS, METHODS
+
+EXPECTED = (ValueError, OSError, ImportError, RuntimeError, MemoryError)
+"""Errors whose message says it all."""
+
+
+def measure(case: Case, how: How) -> Row:
+    """The case's row, with what was measured or with the reason why it could not be."""
+    try:
+        with fresh_cache():
+            return _measure(case, how)
+    except Exception as error:
+        # Methods, infillers and backends may raise anything, and the other rows are still wanted.
+        return dataclasses.replace(case.row, problem=reason(error))
+
+
+def reason(error: Exception) -> str:
+    """Why it could not be measured, in one line."""
+    lines = str(error).strip().splitlines()
+    if "RESOURCE_EXHAUSTED" in str(error) or (isinstance(error, MemoryError) and not lines):
+        return "out of memory"
+    said = lines[0] if lines else ""
+    if isinstance(error, EXPECTED) and said:
+        return said
+    return f"{type(error).__name__}: {said}".removesuffix(": ")
+
+
+def _measure(case: Case, how: How) -> Row:
+    work = step.shortened(_work(case), how.steps)
+    compiled = compile_timed(lambda: step.lower(work), how.clock)
+    needed = step.needed_bytes(compiled.program)
+    free = free_bytes(jax.local_devices()[0])
+    if needed > free:
+        raise MemoryError(f"it needs {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free")
+    memory = PeakMemory()
+    times = (_time_steps if case.row.method in LOOPS else _time_maps)(case, work, how)
+    model = _operations(times.passes, case.operations) * case.row.images
+    done = max(model, counted(compiled.lowered))
+    maps = case.row.images / times.whole
+    return dataclasses.replace(
+        case.row,
+        forward=case.passes.forward,
+        backward=case.passes.backward,
+        images_per_second=maps,
+        evaluations_per_second=maps * case.passes.forward,
+        seconds=times.call,
+        floor=times.floor,
+        ratio=times.floor and times.call / times.floor,
+        peak_share=done / times.call / times.peak if model else None,
+        compile_cold=compiled.cold,
+        compile_cached=compiled.cached,
+        program_mb=needed / 1e6,
+        peak_mb=memory.megabytes(),
+    )
+
+
+def _work(case: Case) -> step.Work:
+    count = case.row.images
+    images = np.random.default_rng(0).random((count, *case.size), np.float32)
+    each = jax.tree.map(lambda leaf: np.repeat(leaf[None], count, axis=0), dict(case.each))
+    network = step.in_precision(case.network, case.row.precision)
+    return step.Work(case.row.method, network, images, case.options, each)
+
+
+def _operations(passes: Passes, of_one: tuple[float, float]) -> float:
+    forward, gradient = of_one
+    return (passes.forward - passes.backward) * forward + passes.backward * gradient
+
+
+class _Times(NamedTuple):
+    """Seconds, taken in turn.
+
+    Attributes:
+        call: of a call, see `Row`.
+        floor: of its bare passes.
+        whole: of all maps through the engine.
+        peak: operations per second of a matrix product.
+        passes: of the classifier per image in a call.
+    """
+
+    call: float
+    floor: float | None
+    whole: float
+    peak: float
+    passes: Passes
+
+
+def _time_steps(case: Case, work: step.Work, how: How) -> _Times:
+    loop, timed = (LOOPS[work.method](**options) for options in (case.options, work.options))
+    pair, product = step.paired(work), matrix_product(case.row.precision)
+    call, floor, multiplied = interleaved(
+        [pair.step, pair.gradient, product.call], how.repeats, how.rounds, how.clock
+    )
+    (whole,) = interleaved([step.whole(work)], 1, how.rounds, how.clock)
+    call /= pair.steps
+    # What begins and ends a run comes once, however many steps there are between.
+    whole += (loop.steps - timed.steps) * call
+    peak = product.operations / multiplied
+    return _Times(call, floor, whole, peak, Passes(loop.evaluations, loop.evaluations))
+
+
+def _time_maps(case: Case, work: step.Work, how: How) -> _Times:
+    passes, count = case.passes, len(work.images)
+    alone = passes.forward - passes.backward
+    bare = [
+        _bare(call, work, count * number)
+        for call, number in ((_forward, alone), (_gradient, passes.backward))
+        if number
+    ]
+    product = matrix_product(case.row.precision)
+    calls = [step.whole(work), product.call, *(call for call, _ in bare)]
+    whole, multiplied, *taken = interleaved(calls, how.repeats, how.rounds, how.clock)
+    floor = sum(seconds * times for seconds, (_, times) in zip(taken, bare, strict=True))
+    peak = product.operations / multiplied
+    return _Times(whole, floor if bare else None, whole, peak, passes)
+
+
+def _bare(call: Callable, work: step.Work, number: int) -> tuple[Callable[[], Any], float]:
+    """Bare passes in batches as large as the method's, and how many batches `number` are."""
+    chunk = work.options.get("chunk", _default_chunk(work.method))
+    batch = min(number, len(work.images) * chunk if chunk else number)
+    images = np.resize(work.images, (batch, *work.images.shape[1:]))
+    return (lambda: call(work.classifier, images)), number / batch
+
+
+def _default_chunk(method: str) -> int | None:
+    known = inspect.signature(METHODS[method]).parameters.get("chunk")
+    return known and known.default
+
+
+def _forward(classifier: Any, images: Any) -> Any:
+    return bare_forward(classifier, images)
+
+
+def _gradient(classifier: Any, images: Any) -> Any:
+    return bare_gradient(classifier, images, np.zeros(len(images), np.int32))

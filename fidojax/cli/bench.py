@@ -1,0 +1,93 @@
+"""`fidojax bench`: say what will be measured, measure it, print the table."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from fidojax.bench.about import about
+from fidojax.bench.measure import measure
+from fidojax.bench.report import markdown_table, terminal_table
+from fidojax.bench.row import Case, How, Row
+from fidojax.cli.bench_plan import expected, plan
+from fidojax.cli.interrupt import Interrupt
+from fidojax.cli.options import Bench, UsageError
+from fidojax.cpu import reuse_memory
+from fidojax.meter import span
+
+
+def bench(asked: Bench) -> int:
+    """Carry the command out; returns the exit code.
+
+    Raises:
+        UsageError: it cannot be carried out as given.
+    """
+    if asked.reuse_memory:
+        reuse_memory()
+    cases = plan(asked)
+    where = about({**dataclasses.asdict(asked), "json": None})
+    rows: list[Row] = []
+    _write(asked.json, where, rows)
+    print(_announcement(cases, where, expected(cases, asked)), flush=True)
+    how = How(asked.steps, asked.repeats, asked.rounds, asked.clock)
+    interrupted = False
+    with Interrupt():
+        try:
+            for number, case in enumerate(cases, 1):
+                rows.append(measure(case, how) if isinstance(case, Case) else case)
+                print(f"{number}/{len(cases)} {_told(rows[-1])}", file=sys.stderr, flush=True)
+                _write(asked.json, where, rows)
+        except KeyboardInterrupt:
+            interrupted = True
+    _show(rows, asked.markdown)
+    if interrupted:
+        print(f"\nInterrupted after {len(rows)} of {len(cases)} rows.", file=sys.stderr)
+        return 130
+    return 1 if any(row.problem for row in rows) else 0
+
+
+def _announcement(cases: list[Case | Row], where: dict, seconds: float) -> str:
+    """What will be measured, on what, and how long it takes."""
+    rows = [case.row if isinstance(case, Case) else case for case in cases]
+    names = [
+        ", ".join(filter(None, dict.fromkeys(str(getattr(row, field)) for row in rows)))
+        for field in ("classifier", "method", "infill", "precision", "images")
+    ]
+    versions = ", ".join(f"{name} {where['versions'][name]}" for name in ("fidojax", "jax"))
+    *asked, images = (each for each in names if each)
+    return (
+        f"Measuring {len(rows)} {'row' if len(rows) == 1 else 'rows'} ({'; '.join(asked)}; "
+        f"batches of {images}) on {where['device']}, {where['cores']} cores, {versions}; "
+        f"about {span(seconds)}"
+    )
+
+
+def _told(row: Row) -> str:
+    names = (row.classifier, row.method, row.infill, row.precision, f"{row.images} pictures")
+    speed = f"{row.images_per_second:.3g} pictures/s" if row.images_per_second else ""
+    ratio = f", ratio {row.ratio:.3f}" if row.ratio else ""
+    return f"{', '.join(filter(None, names))}: {row.problem or speed + ratio}"
+
+
+def _show(rows: list[Row], markdown: bool) -> None:
+    console = Console()
+    if not rows:
+        return
+    print()
+    if markdown or not console.is_terminal:
+        print(markdown_table(rows), end="")
+    else:
+        console.print(terminal_table(rows))
+
+
+def _write(file: str | None, where: dict, rows: list[Row]) -> None:
+    """After every row, so that what was measured is kept."""
+    if file is None:
+        return
+    result = {"about": where, "rows": [dataclasses.asdict(row) for row in rows]}
+    try:
+        Path(file).write_text(json.dumps(result, indent=1) + "\n")
+    except OSError as error:
+        raise UsageError(f"--json {file}: {error.strerror or error}") from None

@@ -1,0 +1,148 @@
+"""What `fidojax bench` will measure: every combination, and how long it takes."""
+
+import inspect
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from fidojax import cpu
+from fidojax.bench.bare import operations
+from fidojax.bench.ceiling import matrix_product
+from fidojax.bench.passes import passes_per_map
+from fidojax.bench.row import Case, Row
+from fidojax.bench.settings import SHORTER
+from fidojax.bench.timing import CLOCKS, interleaved
+from fidojax.cli.job import Job, prepare
+from fidojax.cli.options import Bench, Explain, UsageError
+from fidojax.methods import LOOPS, METHODS
+from fidojax.names import check_count, check_name
+from fidojax.precision import PRECISIONS
+from fidojax.presets import PRESETS
+from infillers import INFILLERS
+
+COMPILING = 25.0
+"""Seconds that the programs of a row take to compile, where nothing is known of them."""
+SHARE = 0.5
+"""Of the speed of a matrix product, what networks reach."""
+
+
+def plan(asked: Bench) -> list[Case | Row]:
+    """A case for each row to be measured; the row itself where it is known that it cannot be.
+
+    Raises:
+        UsageError: a name that does not exist, or a number that cannot be.
+    """
+    try:
+        _check(asked)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    known: dict[str, tuple[Any, tuple[float, float]]] = {}
+    return [
+        case
+        for classifier in asked.classifier
+        for method in every(asked.method, METHODS)
+        for infill in _infills(asked, method)
+        for case in _cases(asked, classifier, method, infill, known)
+    ]
+
+
+def every(names: tuple[str, ...], known: Any) -> tuple[str, ...]:
+    """The names, "all" being those of the registry."""
+    return tuple(known) if names == ("all",) else names
+
+
+def _check(asked: Bench) -> None:
+    for option, names, known in (
+        ("method", every(asked.method, METHODS), METHODS),
+        ("infill", [n.partition(":")[0] for n in every(asked.infill, INFILLERS)], INFILLERS),
+        ("dtype", asked.dtype, PRECISIONS),
+        ("preset", [asked.preset], PRESETS),
+        ("clock", [asked.clock], CLOCKS),
+    ):
+        for name in names:
+            check_name(f"--{option}", name, known)
+    check_count(**{"--steps": asked.steps, "--repeats": asked.repeats, "--rounds": asked.rounds})
+    for size in asked.batch_sizes:
+        check_count(**{"--batch-sizes": size})
+    if asked.weights and len(asked.classifier) > 1:
+        raise ValueError("--weights: they are of one classifier, give only that")
+
+
+def _infills(asked: Bench, method: str) -> tuple[str, ...]:
+    """Those that the method is measured with; an empty name where it needs none."""
+    taken = inspect.signature(METHODS[method]).parameters.get("infill")
+    if taken is None or taken.default is None:
+        return ("",)
+    return every(asked.infill, INFILLERS)
+
+
+def _cases(
+    asked: Bench, classifier: str, method: str, infill: str, known: dict
+) -> Iterator[Case | Row]:
+    setting = ", ".join(
+        ([f"preset {asked.preset}"] if method == "fido" else []) + _settings(asked, method)
+    )
+    rows = [
+        Row(classifier, method, setting, infill, precision, images)
+        for precision, images in itertools.product(asked.dtype, asked.batch_sizes)
+    ]
+    try:
+        job = _job(asked, classifier, method, infill)
+        if classifier not in known:
+            network = cpu.stock(job.pretrained.classifier)
+            known[classifier] = network, operations(network, job.pretrained.size)
+        network, cost = known[classifier]
+        size, labels = job.pretrained.size, job.pretrained.labels
+        each = {"boxes": np.array([[0.25, 0.25, 0.75, 0.75]], np.float32)}
+        each = each if method == "box" else {}
+        passes = passes_per_map(method, job.call_options, size, len(labels))
+    except (UsageError, ValueError) as error:
+        yield from (replace(row, problem=str(error)) for row in rows)
+        return
+    for row in rows:
+        yield Case(row, network, size, job.call_options, each, passes, cost)
+
+
+def _settings(asked: Bench, method: str) -> list[str]:
+    return [*(f"{name}={value}" for name, value in SHORTER.get(method, {}).items()), *asked.set]
+
+
+def _job(asked: Bench, classifier: str, method: str, infill: str) -> Job:
+    keras = classifier.startswith("keras:")
+    amortised = method in ("varsal", "realtime")
+    return prepare(
+        Explain(
+            classifier=classifier,
+            weights=asked.weights or ("random" if keras else None),
+            method=method,
+            infill=infill or None,
+            preset=asked.preset if method == "fido" else None,
+            set=tuple(_settings(asked, method)),
+            explainer=asked.explainer if amortised else None,
+        )
+    )
+
+
+def expected(cases: list[Case | Row], asked: Bench) -> float:
+    """Seconds that it will take, to a factor of two."""
+    product = matrix_product("float32")
+    (seconds,) = interleaved([product.call], 1, 2)
+    speed = SHARE * product.operations / seconds
+    return sum(_expected(case, asked, speed) for case in cases if isinstance(case, Case))
+
+
+def _expected(case: Case, asked: Bench, speed: float) -> float:
+    calls = asked.repeats * asked.rounds + 1
+    if case.row.method in LOOPS:
+        loop = LOOPS[case.row.method](**case.options)
+        steps = min(asked.steps, loop.steps)
+        # A step and its gradient in turn, and all steps of the engine.
+        passes = loop.evaluations * (2 * calls + steps * (asked.rounds + 1))
+    else:
+        passes = 2 * calls * case.passes.forward
+    compiling = COMPILING if jax.default_backend() == "cpu" else 2 * COMPILING
+    return compiling + case.row.images * passes * case.operations[1] / speed
