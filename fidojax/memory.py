@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.stages import Lowered
+from jax.stages import Compiled, Lowered
 
 from fidojax import slots
 from fidojax.slots import LOOP_OF, Batch, Model, Program
@@ -81,9 +81,17 @@ def program_bytes(
     lowered = lowered_call(
         method, classifier, shape, images, static=static, options=options, each=each
     )
-    analysis = lowered.compile().memory_analysis()
-    if analysis is None:
+    needed = needed_bytes(lowered.compile())
+    if needed is None:
         raise RuntimeError("this backend has no memory analysis: give micro_batch")
+    return needed
+
+
+def needed_bytes(program: Compiled) -> int | None:
+    """Arguments, results and temporaries of a call; None where the backend does not tell."""
+    analysis: Any = program.memory_analysis()
+    if analysis is None:
+        return None
     return (
         analysis.temp_size_in_bytes
         + analysis.argument_size_in_bytes

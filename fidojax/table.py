@@ -13,6 +13,19 @@ CHUNK = 50
 """Steps per compiled call on accelerators."""
 
 
+def pace(steps: int, every: int | None = None) -> tuple[int, int]:
+    """Steps per compiled call, and calls until the host looks again.
+
+    Args:
+        steps: of the method.
+        every: steps between two looks, where that is fixed.
+    """
+    if jax.default_backend() == "cpu":
+        # Convolution gradients fall into a slow path of XLA's inside loops there.
+        return 1, every or 1
+    return every or -(-steps // -(-steps // CHUNK)), 1
+
+
 class Ended(NamedTuple):
     """Pictures whose optimisation has ended.
 
@@ -124,12 +137,7 @@ class Table:
         """How many steps there are, and how many of them per call, at the first batch."""
         each = jax.tree.map(lambda leaf: leaf[0], batch.each)
         self._steps = self._program.loop(self._model.options, each).steps
-        together = self._program.every or -(-self._steps // -(-self._steps // CHUNK))
-        if jax.default_backend() == "cpu":
-            # Convolution gradients fall into a slow path of XLA's inside loops there.
-            self._chunk, self._calls = 1, self._program.every or 1
-        else:
-            self._chunk, self._calls = together, 1
+        self._chunk, self._calls = pace(self._steps, self._program.every)
 
     def _moved(self, to: Slots, source: Slots, rows: np.ndarray, places: np.ndarray) -> Slots:
         """`to` with the source's rows at its places."""

@@ -131,7 +131,7 @@ def precompiled(monkeypatch):
     """Nothing is compiled to be timed."""
     found = compiling.Compiled(None, None, 4.0, 0.5)
     monkeypatch.setattr(measure, "compile_timed", lambda *_: found)
-    monkeypatch.setattr(step, "needed_bytes", lambda _: 3_000_000)
+    monkeypatch.setattr(measure, "needed_bytes", lambda _: 3_000_000)
 
 
 def test_the_numbers_are_what_their_names_say(planted, monkeypatch, precompiled):

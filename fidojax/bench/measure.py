@@ -16,7 +16,7 @@ from fidojax.bench.passes import Passes
 from fidojax.bench.peak_memory import PeakMemory
 from fidojax.bench.row import Case, How, Row
 from fidojax.bench.timing import interleaved
-from fidojax.memory import free_bytes
+from fidojax.memory import free_bytes, needed_bytes
 from fidojax.methods import LOOPS, METHODS
 
 EXPECTED = (ValueError, OSError, ImportError, RuntimeError, MemoryError)
@@ -47,7 +47,7 @@ def reason(error: Exception) -> str:
 def _measure(case: Case, how: How) -> Row:
     work = step.shortened(_work(case), how.steps)
     compiled = compile_timed(lambda: step.lower(work), how.clock)
-    needed = step.needed_bytes(compiled.program)
+    needed = needed_bytes(compiled.program) or 0
     free = free_bytes(jax.local_devices()[0])
     if needed > free:
         raise MemoryError(f"it needs {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free")

@@ -16,7 +16,7 @@ from fidojax.bench.bare import bare_gradient
 from fidojax.keys import image_keys
 from fidojax.methods import LOOPS, METHODS
 from fidojax.precision import lowered
-from fidojax.table import CHUNK
+from fidojax.table import CHUNK, pace
 from fidojax.types import Classifier
 
 
@@ -84,8 +84,7 @@ def lower(work: Work) -> jax.stages.Lowered:
 
 def chunk(work: Work) -> int:
     """Steps of an iterating method in one compiled call."""
-    steps = LOOPS[work.method](**work.options).steps
-    return 1 if jax.default_backend() == "cpu" else -(-steps // -(-steps // CHUNK))
+    return pace(LOOPS[work.method](**work.options).steps)[0]
 
 
 def stepper(work: Work) -> Callable[[], Any]:
@@ -150,16 +149,4 @@ def paired(work: Work) -> Paired:
         lambda: bare_gradient(work.classifier, flat, targets),
         len(flat),
         chunk(work),
-    )
-
-
-def needed_bytes(program: jax.stages.Compiled) -> int:
-    """Arguments, results and temporaries of a call; 0 where the backend does not tell."""
-    analysis: Any = program.memory_analysis()
-    if analysis is None:
-        return 0
-    return (
-        analysis.temp_size_in_bytes
-        + analysis.argument_size_in_bytes
-        + analysis.output_size_in_bytes
     )
