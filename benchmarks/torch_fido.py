@@ -33,14 +33,15 @@ class Fido:
         self.format = LAYOUTS[layout]
         self.network = network.eval().requires_grad_(False)
         self.network.to(memory_format=self.format)  # type: ignore[call-overload]
-        self.images = torch.from_numpy(np.moveaxis(images, -1, 1).copy())[:, None]
-        self.targets = torch.from_numpy(targets).long()
-        self.color = torch.from_numpy(color)[:, None, None]
+        device = next(self.network.parameters()).device
+        self.images = torch.from_numpy(np.moveaxis(images, -1, 1).copy()).to(device)[:, None]
+        self.targets = torch.from_numpy(targets).long().to(device)
+        self.color = torch.from_numpy(color).to(device)[:, None, None]
         self.samples, self.temperature = options["samples"], options["temperature"]
         self.antithetic = options["antithetic"]
         self.lam, self.tv = options["lam"], options["tv"]
         n, _, _, h, w = self.images.shape
-        self.theta = torch.zeros((n, 1, h // 4, w // 4), requires_grad=True)
+        self.theta = torch.zeros((n, 1, h // 4, w // 4), device=device, requires_grad=True)
         self.adam = torch.optim.Adam(
             [self.theta], options["learning_rate"], betas=(0.9, options["b2"])
         )
@@ -52,7 +53,7 @@ class Fido:
             torch.sigmoid(self.theta), (h, w), mode="bilinear", align_corners=True
         )
         draws = self.samples // 2 if self.antithetic else self.samples
-        noise = torch.logit(torch.rand((n, draws, 1, h, w)))
+        noise = torch.logit(torch.rand((n, draws, 1, h, w), device=self.images.device))
         if self.antithetic:
             noise = torch.cat([noise, -noise], 1)
         z = torch.sigmoid((torch.logit(keep, 1e-7)[:, None] + noise) / self.temperature)

@@ -28,7 +28,8 @@ class Standardise(nn.Module):
         super().__init__()
         self.caffe = caffe
         mean, std = (103.939, 116.779, 123.68) if caffe else IMAGENET_MEAN, IMAGENET_STD
-        self.mean, self.std = (torch.tensor(value)[:, None, None] for value in (mean, std))
+        for name, value in {"mean": mean, "std": std}.items():
+            self.register_buffer(name, torch.tensor(value)[:, None, None])
 
     def forward(self, x: Tensor) -> Tensor:
         return 255 * x.flip(1) - self.mean if self.caffe else (x - self.mean) / self.std

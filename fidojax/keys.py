@@ -16,7 +16,12 @@ def image_keys(seed: int, ids: Sequence[int | str]) -> Key[Array, " n"]:
     SHA-256.
     """
     numbers = np.array([_fold_number(i) for i in ids], np.uint32)
-    return jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(numbers)
+    return _folded(jax.random.key(seed), numbers)
+
+
+@jax.jit
+def _folded(key, numbers):
+    return jax.vmap(partial(jax.random.fold_in, key))(numbers)
 
 
 def _fold_number(image_id: int | str) -> int:
