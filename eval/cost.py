@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from eval.counting import Passes, count_passes
+from eval.drawn import forward
 from eval.study import Row
 from eval.subject import Subject
+from fidojax.bench.passes import Passes, passes_per_map
 from fidojax.ledger import DONE, Ledger
 from fidojax.meter import span
-from fidojax.methods import LOOPS, METHODS
+from fidojax.methods import METHODS
 from fidojax.types import Classifier, Images
 
 
@@ -80,22 +81,16 @@ def costs(
 
 def passes_of(row: Row, size: tuple[int, int, int], classes: int) -> Passes | None:
     """Per map; None for a method that is none of the library's."""
-    if row.name in LOOPS:
-        loop = LOOPS[row.name](**row.options)
-        looks = loop.steps * loop.evaluations
-        return Passes(looks, looks)
-    if row.name in ("box", "max", "center"):
-        return Passes(0, 0)
     if row.name not in METHODS:
         return None
-    return count_passes(row.name, row.options, size, classes)
+    return passes_per_map(row.name, row.options, size, classes)
 
 
 def _time(classifier: Classifier, size: tuple[int, int, int], batch: int) -> tuple[float, float]:
     """Seconds of a picture's forward pass, and of what a gradient takes on top."""
     images = jnp.full((batch, *size), 0.5)
-    forward = _best(_forward, classifier, images) / batch
-    return forward, max(_best(_gradient, classifier, images) / batch - forward, 0.0)
+    one = _best(forward, classifier, images) / batch
+    return one, max(_best(_gradient, classifier, images) / batch - one, 0.0)
 
 
 def _best(function: Any, classifier: Classifier, images: Images, repeats: int = 3) -> float:
@@ -106,11 +101,6 @@ def _best(function: Any, classifier: Classifier, images: Images, repeats: int = 
         jax.block_until_ready(function(classifier, images))
         times.append(time.perf_counter() - start)
     return min(times)
-
-
-@jax.jit
-def _forward(classifier, images):
-    return classifier(images)
 
 
 @jax.jit

@@ -45,11 +45,12 @@ def conduct(study: Study, run: Run, of: Subject, settings: Mapping[str, Any]) ->
         "classifier": f"{run.classifier} {digest(of.model.classifier)}",
         "micro_batch": run.micro_batch,
         "seed": run.seed,
+        "pictures": digest(of.drawn.images),
     }
     shard = parse_shard(run.shard)
     if run.dry_run:
         found = {
-            name: look(_path(run, name), _row_settings(row, of, common))
+            name: look(_path(run, name), _row_settings(row, common))
             for name, row in study.rows.items()
         }
         cost = costs(study.rows, found, of, run.micro_batch)
@@ -59,7 +60,6 @@ def conduct(study: Study, run: Run, of: Subject, settings: Mapping[str, Any]) ->
         )
         return
     store_pictures(run, of, common)
-    store_study(study, run, settings, common, {})
     ledgers = {
         name: _open_row(run, name, row, of, common, shard) for name, row in study.rows.items()
     }
@@ -91,18 +91,10 @@ def _path(run: Run, name: str) -> Path:
     return run.out / "results.zarr" / "rows" / name
 
 
-def _row_settings(row: Row, of: Subject, common: Mapping[str, Any]) -> dict[str, Any]:
+def _row_settings(row: Row, common: Mapping[str, Any]) -> dict[str, Any]:
     own = {} if row.classifier is None else {"row_classifier": digest(row.classifier)}
-    return (
-        dict(common)
-        | own
-        | {
-            "method": row.name,
-            "options": plain(row.options),
-            "row_seed": row.seed,
-            "pictures": digest(of.drawn.images),
-        }
-    )
+    settings = {"method": row.name, "options": plain(row.options), "row_seed": row.seed}
+    return {**common, **own, **settings}
 
 
 def _open_row(
@@ -110,7 +102,7 @@ def _open_row(
 ) -> Ledger:
     count = row.count(len(of.drawn.ids))
     chunk = rows_per_file(count, run.micro_batch, shard[1])
-    settings = _row_settings(row, of, common)
+    settings = _row_settings(row, common)
     return Ledger(_path(run, name), count, settings, provenance=environment(), chunk=chunk)
 
 

@@ -1,12 +1,11 @@
 """Scores of stored maps: which are missing, measure those, store them."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from eval.scores import Maps, ScoreSet
+from eval.scores import Maps
 from eval.store import environment
 from eval.study import Study
 from eval.subject import Run, Subject
@@ -22,18 +21,19 @@ def score_row(
         ledgers: of all rows' maps.
         shard: see `fidojax.ledger.Ledger.rows_of`.
     """
-    for kind, scores in study.scores.items():
-        _score(run, name, study.rows[name], kind, scores, ledgers, of, shard)
+    for kind in study.scores:
+        _score(run, study, name, kind, ledgers, of, shard)
 
 
 def _score(
-    run, name, row, kind, scores: ScoreSet, ledgers: Mapping[str, Ledger], of: Subject, shard
+    run, study: Study, name: str, kind: str, ledgers: Mapping[str, Ledger], of: Subject, shard
 ) -> None:
-    maps = ledgers[name]
+    row, scores, maps = study.rows[name], study.scores[kind], ledgers[name]
     count = row.count(len(of.drawn.ids))
     limit = min(scores.limit or count, count)
-    settings = maps.settings | {"scores": json.loads(json.dumps(scores.settings))}
-    path = run.out / "results.zarr" / "scores" / kind / name
+    reference = {"reference": row.like} if scores.compared else {}
+    settings = maps.settings | {"scores": {**scores.settings, **reference}}
+    path = run.out / "results.zarr" / "scores" / study.folder(name, kind) / name
     # In files like those of the maps, so that a shard scores what it has explained.
     ledger = Ledger(path, limit, settings, provenance=environment(), chunk=maps.chunk)
     status = maps.status[:limit]
@@ -54,7 +54,7 @@ def _measure(run, row, scores, ledgers, maps: Ledger, ledger: Ledger, of: Subjec
     given = Maps(
         row.of(of.model.classifier), of.drawn.rows(rows), maps.read("targets", rows),
         read_maps(maps, rows), row.cut, run.seed,
-        lambda other: _maps_of(ledgers[other], rows),
+        lambda: _maps_of(ledgers[row.like], rows),
     )  # fmt: skip
     columns = {key: _stored(values) for key, values in scores.compute(given).items()}
     if columns:

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from eval.boxes import padded
 from eval.cost import Cost
-from eval.counting import Passes
 from eval.report import Panel, panels
-from eval.store import digest, environment, write_text
+from eval.store import environment, write_text
 from eval.study import Study, plain
 from eval.subject import Run, Subject
+from fidojax.data.boxes import padded
 from fidojax.ledger import DONE, Ledger, read_maps
 
 SHOWN = 10
@@ -24,8 +23,7 @@ SHOWN = 10
 def store_pictures(run: Run, of: Subject, common: Mapping[str, Any]) -> None:
     drawn = of.drawn
     ledger = Ledger(
-        run.out / "results.zarr" / "pictures", len(drawn.ids),
-        dict(common) | {"pictures": digest(drawn.images)},
+        run.out / "results.zarr" / "pictures", len(drawn.ids), common,
         provenance=environment() | {"label_names": list(of.model.labels)},
     )  # fmt: skip
     if len(ledger.missing()):
@@ -52,8 +50,10 @@ def store_study(
             "group": row.group,
             "options": ", ".join(f"{key} {value}" for key, value in plain(row.options).items()),
             "why": row.why,
-            "passes": passes._asdict() if (passes := _passes(cost, name)) else None,
+            "passes": passes._asdict() if (passes := cost[name].passes) else None,
             "limit": row.limit,
+            "like": row.like,
+            "scores": {kind: study.folder(name, kind) for kind in study.scores},
         }
         for name, row in study.rows.items()
     }
@@ -64,10 +64,6 @@ def store_study(
         "command": command,
     }
     write_text(run.out / "study.json", json.dumps(contents, indent=2, ensure_ascii=False) + "\n")
-
-
-def _passes(cost: Mapping[str, Cost], name: str) -> Passes | None:
-    return cost[name].passes if name in cost else None
 
 
 def store_gallery(run: Run, of: Subject, ledgers: Mapping[str, Ledger]) -> None:

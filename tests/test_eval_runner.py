@@ -1,6 +1,7 @@
 """A protocol from end to end on six small pictures: stopped, shared and foretold."""
 
 import json
+import shutil
 
 import jax.numpy as jnp
 import numpy as np
@@ -117,6 +118,18 @@ def test_a_stopped_run_goes_on_to_the_same_bits(finished, tmp_path, monkeypatch)
         assert not equal(finished, out)
     assert run(out) == 0
     assert equal(finished, out)
+
+
+def test_a_refused_run_leaves_what_is_there(finished, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    before = (out / "study.json").read_bytes()
+    row = out / "results.zarr" / "rows" / "max"
+    other = there(row).settings | {"options": {"other": 1}}
+    zarr.open_group(row, mode="a").update_attributes({"settings": other})
+    assert run(out, "--deletion", "blur") == 1
+    assert "results of other settings (options: {'other': 1}, now {})" in capsys.readouterr().err
+    assert (out / "study.json").read_bytes() == before
 
 
 def test_two_shards_are_one_run(finished, tmp_path, capsys):
