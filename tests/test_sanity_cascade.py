@@ -12,6 +12,7 @@ import pytest
 
 from eval import drawn, intervals
 from eval.cascade_report import FLOOR, MEASURES
+from eval.varsal.randomise import cascade
 from fidojax import pretrained
 from fidojax.data import Picture
 
@@ -44,7 +45,7 @@ def run(tmp_path_factory):
 
 def test_a_cascade_redraws_from_the_top_and_leaves_the_rest():
     trained = pretrained.load("mnist").classifier
-    depth, network = protocol._cascade("mnist", None, trained, 0)
+    depth, network = cascade("mnist", None, trained, 0)
     images = np.random.default_rng(0).random((2, 28, 28, 1), np.float32)
     features_of = jax.jit(lambda classifier, images: classifier.tap(images)[0])
     assert depth == 4
@@ -59,7 +60,7 @@ def test_a_cascade_redraws_from_the_top_and_leaves_the_rest():
     # A layer keeps its draw when more are drawn: of the longer cascade the top is the same.
     one, two = (dict(jax.tree_util.tree_leaves_with_path(network(n))) for n in (1, 2))
     assert sum(not np.array_equal(one[path], two[path]) for path in one) == 2
-    other = drawn.forward(protocol._cascade("mnist", None, trained, 1)[1](1), images)
+    other = drawn.forward(cascade("mnist", None, trained, 1)[1](1), images)
     assert np.abs(other - logits[1]).max() > 0.01
     assert jax.tree.structure(network(3)) == jax.tree.structure(trained)
 

@@ -15,11 +15,10 @@ stopped run goes on when started again. VarSal, which must be trained again for 
 a protocol of its own, `varsal-sanity`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import rich
 
@@ -28,10 +27,9 @@ from eval.drawn import draw, logits
 from eval.methods import Setting, settings
 from eval.report import progress_bars, terminal_table
 from eval.store import Store, digest
-from eval.varsal.randomise import layer_order, redrawn
-from fidojax import explain_batch, pretrained, stored
+from eval.varsal.randomise import cascade, level_title
+from fidojax import explain_batch, pretrained
 from fidojax.names import check_count, check_name
-from fidojax.types import Classifier
 
 METHODS = (
     "gradient", "input_x_gradient", "integrated_gradients", "deconvnet", "guided_backprop",
@@ -73,7 +71,7 @@ def sanity_cascade(
     for method in methods:
         check_name("methods", method, settings())
     model = pretrained.load(classifier, weights)
-    depth, network = _cascade(classifier, weights, model.classifier, seed)
+    depth, network = cascade(classifier, weights, model.classifier, seed)
     counts = sorted({0, depth, *(n for n in levels if 0 < n < depth)})
     drawn = draw(images, model, data_dir, limit, seed, console)
     store = Store(
@@ -107,7 +105,7 @@ def sanity_cascade(
             )  # fmt: skip
             store.save(f"{method}.{part}", {"saliency": np.asarray(explained.saliency)})
     maps = {(m, part): store.load(f"{m}.{part}")[0]["saliency"] for m in methods for part in work}
-    titles = {f"{n:03d}": _title(n, depth) for n in counts}
+    titles = {f"{n:03d}": level_title(n, depth) for n in counts}
     same = {
         titles[f"{n:03d}"]: logits(network(n), drawn.images).argmax(1) == drawn.predictions
         for n in counts
@@ -117,27 +115,6 @@ def sanity_cascade(
     console.print(f"Results in {out}")
 
 
-def _cascade(
-    name: str, weights: Path | None, trained: Classifier, seed: int
-) -> tuple[int, Callable[[int], Classifier]]:
-    """The number of layers, and a function of how many are drawn anew to the classifier."""
-    shipped = pretrained.SHIPPED[name]
-    path = weights or pretrained.WEIGHTS / f"{name}.npz"
-    arrays, order = stored.read(path), layer_order(shipped.network, shipped.size)
-
-    def network(count: int) -> Classifier:
-        changed = redrawn(jax.random.key(seed), arrays, order[len(order) - count :])
-        leaves = jax.tree.leaves(stored.assemble(shipped.network, changed, path))
-        # With the trained one's structure, so that nothing compiles again and features are named.
-        return jax.tree.unflatten(jax.tree.structure(trained), leaves)
-
-    return len(order), network
-
-
 def _options(setting: Setting, fido_steps: int) -> Mapping[str, Any]:
     steps = {"steps": fido_steps} if setting.method == "fido" else {}
     return {**setting.options, **steps}
-
-
-def _title(count: int, depth: int) -> str:
-    return {0: "none, other seed", depth: f"all {depth}"}.get(count, f"top {count}")

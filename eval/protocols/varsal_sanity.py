@@ -18,7 +18,6 @@ A finished encoder is stored: a stopped run goes on when started again.
 
 from pathlib import Path
 
-import jax
 import numpy as np
 import rich
 
@@ -26,9 +25,9 @@ from eval.drawn import draw, logits
 from eval.report import progress_bars, terminal_table
 from eval.store import Store, digest
 from eval.varsal.encoder_training import encoder_trainer
-from eval.varsal.randomise import layer_order, redrawn
+from eval.varsal.randomise import cascade
 from eval.varsal.sanity_report import Maps, write_report
-from fidojax import explain_batch, pretrained, stored
+from fidojax import explain_batch, pretrained
 from fidojax.data import BadPicture, pictures
 from fidojax.names import check_count, check_name
 
@@ -73,11 +72,9 @@ def varsal_sanity(
     check_name("classifier", classifier, pretrained.SHIPPED)
     check_count(steps=steps, batch=batch, limit=limit)
     shipped = pretrained.SHIPPED[classifier]
-    path = weights or pretrained.WEIGHTS / f"{classifier}.npz"
-    arrays = stored.read(path)
-    order = layer_order(shipped.network, shipped.size)
-    counts = sorted({0, len(order), *(n for n in levels if 0 < n < len(order))})
     model = pretrained.load(classifier, weights)
+    depth, redrawn = cascade(classifier, weights, model.classifier, seed)
+    counts = sorted({0, depth, *(n for n in levels if 0 < n < depth)})
     drawn = draw(images, model, data_dir, limit, seed, console)
     store = Store(
         out,
@@ -100,14 +97,13 @@ def varsal_sanity(
     waiting = {name: what for name, what in work.items() if not store.has(name)}
     console.print(
         f"{len(work)} encoders of {steps} steps, {len(waiting)} of them to train; the classifier's "
-        f"{len(order)} layers are drawn anew from the top: {', '.join(map(str, counts))}"
+        f"{depth} layers are drawn anew from the top: {', '.join(map(str, counts))}"
     )
     pool = _pool(train, shipped.size, data_dir, steps * batch, seed) if waiting else np.zeros(0)
     fit = encoder_trainer(shipped.size[2], widths, steps, learning_rate, sigma)
     with progress_bars(console) as bars:
         for name, (count, own) in waiting.items():
-            changed = redrawn(jax.random.key(seed), arrays, order[len(order) - count :])
-            network = stored.assemble(shipped.network, changed, path)
+            network = redrawn(count)
             encoder, losses = fit(own, network, pool, bars.task(name))
             gradients = explain_batch(
                 "gradient", network, drawn.images, drawn.predictions, micro_batch=min(batch, limit)
@@ -123,7 +119,7 @@ def varsal_sanity(
     reference = found.pop(REFERENCE)
     named = [model.labels[label] for label in drawn.labels]
     levelled = {count: found[f"level-{count:03d}"] for count in counts}
-    lines = write_report(store, drawn, named, reference, levelled, len(order))
+    lines = write_report(store, drawn, named, reference, levelled, depth)
     console.print(terminal_table(lines, f"Agreement with the reference, {len(drawn.ids)} pictures"))
     console.print(f"Results in {out}")
 

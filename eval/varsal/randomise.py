@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -9,7 +10,38 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from fidojax import layers
+from fidojax import layers, pretrained, stored
+from fidojax.types import Classifier
+
+
+def cascade(
+    name: str, weights: Path | None, trained: Classifier, seed: int
+) -> tuple[int, Callable[[int], Classifier]]:
+    """A shipped network's number of layers, and the same network by how many are drawn anew.
+
+    Layers are drawn anew from the top, see `redrawn`.
+
+    Args:
+        name: a key of `fidojax.pretrained.SHIPPED`.
+        weights: a file with other weights for it.
+        trained: what `fidojax.pretrained.load` makes of them; all networks have its structure, so
+            that nothing compiles again and features are named.
+    """
+    shipped = pretrained.SHIPPED[name]
+    path = weights or pretrained.WEIGHTS / f"{name}.npz"
+    arrays, order = stored.read(path), layer_order(shipped.network, shipped.size)
+
+    def network(count: int) -> Classifier:
+        changed = redrawn(jax.random.key(seed), arrays, order[len(order) - count :])
+        leaves = jax.tree.leaves(stored.assemble(shipped.network, changed, path))
+        return jax.tree.unflatten(jax.tree.structure(trained), leaves)
+
+    return len(order), network
+
+
+def level_title(count: int, depth: int) -> str:
+    """For people, of so many layers that are drawn anew."""
+    return {0: "none, other seed", depth: f"all {depth}"}.get(count, f"top {count}")
 
 
 def layer_order(network: Callable[[], nnx.Module], size: tuple[int, int, int]) -> list[str]:

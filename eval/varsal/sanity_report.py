@@ -12,6 +12,7 @@ from eval.drawn import Drawn
 from eval.intervals import Interval, difference, interval
 from eval.report import Panel, markdown_table, panels
 from eval.store import Store, environment, write_csv, write_text
+from eval.varsal.randomise import level_title
 
 MEASURES = {"spearman": spearman, "ssim": ssim}
 TITLES = {"spearman": "Spearman", "ssim": "SSIM"}
@@ -108,7 +109,7 @@ def _row(count: int, reference: Maps, maps: Maps, agreements: Mapping) -> dict:
 
 
 def _line(row: Mapping, depth: int) -> dict[str, str]:
-    line = {"layers drawn anew": _title(row["layers"], depth)}
+    line = {"layers drawn anew": level_title(row["layers"], depth)}
     for measure, title in TITLES.items():
         line |= {
             title: Interval(**row[measure]).text(),
@@ -120,10 +121,6 @@ def _line(row: Mapping, depth: int) -> dict[str, str]:
         "spread of logits": f"{row['logit_spread']:.2f}",
         "loss": f"{row['loss']:.2f}",
     }
-
-
-def _title(count: int, depth: int) -> str:
-    return {0: "none, other seed", depth: f"all {depth}"}.get(count, f"top {count}")
 
 
 def _curves(path: Path, rows: Sequence[Mapping], floors: Mapping[str, Interval], depth: int):
@@ -145,7 +142,9 @@ def _curves(path: Path, rows: Sequence[Mapping], floors: Mapping[str, Interval],
         axis.axhline(
             floors[measure].value, color="C0", ls=":", lw=1, label="maps of other pictures"
         )
-        axis.set_xticks(at, [_title(row["layers"], depth).replace(", ", ",\n") for row in rows])
+        axis.set_xticks(
+            at, [level_title(row["layers"], depth).replace(", ", ",\n") for row in rows]
+        )
         axis.set(title=title, xlabel="the classifier's layers drawn anew")
         axis.grid(axis="y", alpha=0.3)
     handles, labels = axes[0].get_legend_handles_labels()
@@ -163,7 +162,7 @@ def _gallery(
     depth: int,
 ) -> None:
     """The first pictures under every encoder, maps by rank."""
-    stacks = {"reference": reference} | {_title(n, depth): maps for n, maps in levels.items()}
+    stacks = {"reference": reference} | {level_title(n, depth): maps for n, maps in levels.items()}
     ranked = {
         title: places(flat(stack.maps[:SHOWN])).reshape(stack.maps[:SHOWN].shape)
         for title, stack in stacks.items()
