@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from eval.batches import in_batches
+from fidojax.batches import in_batches
 from fidojax.data import BadPicture, Picture, pictures
 from fidojax.pretrained import Pretrained
 

@@ -3,13 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from eval.boxes import padded
 from eval.methods import settings
 from eval.study import Row
 from eval.varsal.rankings import random
-from fidojax.data import Picture
+from fidojax.data.boxes import boxes_of
 from fidojax.encoders import load_encoder, load_masker
 from fidojax.names import check_name
 from fidojax.presets import PRESETS
@@ -94,9 +91,3 @@ def _filled(method: str, fill: str, preset: str) -> Row:
     if method == "fido":
         return Row(method, PRESETS[preset] | options, "FIDO", f"preset {preset}")
     return Row(method, options, "BBMP")
-
-
-def boxes_of(pictures: Sequence[Picture]) -> dict[str, np.ndarray]:
-    """Option `boxes` of the method `box`, as shares of the sides."""
-    sides = np.array(pictures[0].image.shape[:2] * 2, np.float32)
-    return {"boxes": padded([picture.boxes for picture in pictures]) / sides}

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from eval.batches import in_batches
-from eval.boxes import padded
 from eval.drawn import Drawn
 from fidojax import metrics
+from fidojax.batches import in_batches
+from fidojax.data.boxes import padded
 from fidojax.types import Classifier
 
 BATCH = 64
@@ -22,7 +22,6 @@ class Judged(NamedTuple):
     """What there is for the maps of one method.
 
     Attributes:
-        maps: "n h w".
         boxes: "n 4", found ones, half-open in pixels.
         numbers: one per picture by name, NaN where there is none: WSL `error`, saliency `metric`,
             share `outside` the box, `pointing` game, share of the `mass`, `rank` accuracy, `area`
@@ -30,7 +29,6 @@ class Judged(NamedTuple):
         alphas: for the pictures in even and in odd places, if they were sought.
     """
 
-    maps: np.ndarray
     boxes: np.ndarray
     numbers: Mapping[str, np.ndarray]
     alphas: tuple[float, ...]
@@ -74,7 +72,7 @@ def judge(
         )  # fmt: skip
 
     columns = in_batches(measure, len(maps), BATCH)
-    return Judged(maps, columns.pop("box"), columns, alphas)
+    return Judged(columns.pop("box"), columns, alphas)
 
 
 _search = jax.jit(metrics.alpha_search, static_argnames=("empty", "component"))

@@ -12,6 +12,7 @@ import zarr
 from jaxtyping import Array, Float, Int
 
 from fidojax import cpu
+from fidojax.batches import in_batches
 from fidojax.ledger import unpack
 from fidojax.metrics import MEASURES
 from fidojax.names import check_count, check_name
@@ -85,14 +86,12 @@ def measure_batch(
         "boxes": boxes,
     }  # fmt: skip
     columns = {name: given[name] for name in asked}
-    parts = []
-    for first in range(0, len(images), batch):
-        # The last batch repeats its last image, so that all run the same program.
-        rows = np.minimum(np.arange(first, first + batch), len(images) - 1)
-        part = jax.tree.map(lambda column: column[rows], columns)  # noqa: B023
-        found = _measure(classifier, dynamic, part, metric=function, static=static)
-        parts.append(jax.tree.map(lambda leaf: leaf[: len(images) - first], found))  # noqa: B023
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+    def measured(rows):
+        part = jax.tree.map(lambda column: column[rows], columns)
+        return _measure(classifier, dynamic, part, metric=function, static=static)
+
+    return in_batches(measured, len(images), batch)
 
 
 @partial(jax.jit, static_argnames=("metric", "static"))

@@ -1,12 +1,11 @@
 """Figures 1 to 4 of the nonlinear saliency maps, for several classes of one picture.
 
-Each takes what `fidojax.methods.nonlinear.compare_classes` returns, with the classes' names.
-Nothing is shown or saved here.
+A figure takes what `compared` returns, with the classes' names. Nothing is shown or saved here.
 
 Reference: Rosenzweig et al. 2021 (arXiv 2110.06639).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,11 +15,37 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fidojax.methods.nonlinear import Comparison
-from fidojax.types import Explanation
+from fidojax.run import explain_batch
+from fidojax.types import Classifier, Explanation
 
 NONLINEAR, LINEAR = "#2a6f97", "#c1666b"
 
 Pixels = Float[np.ndarray, "h w c"]
+
+
+def compared(
+    classifier: Classifier,
+    image: Pixels,
+    targets: Sequence[int] | np.ndarray,
+    *,
+    options: Mapping[str, Any],
+    seed: int,
+    name: str,
+) -> Comparison:
+    """As `fidojax.methods.nonlinear.compare_classes`, by `explain_batch`, all classes at once.
+
+    Args:
+        name: the picture's id.
+    """
+    count = len(targets)
+    both = (
+        explain_batch(
+            method, classifier, np.stack([image] * count), targets, options=options, seed=seed,
+            ids=[name] * count, micro_batch=count,
+        )
+        for method in ("nonlinear", "linear")
+    )  # fmt: skip
+    return Comparison(*both)
 
 
 def snapshots(image: Pixels, maps: Explanation, names: Sequence[str]) -> Figure:

@@ -17,12 +17,13 @@ from jax.tree_util import Partial
 
 import infillers
 from eval import drawn, explainers, judging
-from eval.boxes import outside, padded
+from eval.boxes import outside
 from eval.protocols.fido_table1 import fido_table1
 from eval.subject import Run
 from fidojax import boxes as geometry
 from fidojax import metrics, pretrained
 from fidojax.data import Picture
+from fidojax.data.boxes import padded
 from fidojax.ledger import Ledger
 from fidojax.metrics.localisation import choose
 from fidojax.metrics.saliency_metric import crop

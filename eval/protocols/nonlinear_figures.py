@@ -20,7 +20,7 @@ from eval.drawn import forward
 from eval.intervals import difference, interval
 from eval.report import markdown_table, progress_bars, terminal_table
 from eval.store import Store, digest, write_text
-from fidojax import explain_batch, pretrained, viz_nonlinear
+from fidojax import pretrained, viz_nonlinear
 from fidojax.cpu import fast
 from fidojax.data import IMAGENET_CROP, BadPicture, pictures
 from fidojax.methods.nonlinear import Comparison
@@ -92,7 +92,9 @@ def nonlinear_figures(
             if not store.has(part):
                 top = np.argsort(-np.asarray(forward(network, picture.image[None])[0]))[:classes]
                 names = [model.labels[i] for i in top]
-                both = _compare(network, picture.image, top, options, seed, picture.id)
+                both = viz_nonlinear.compared(
+                    network, picture.image, top, options=options, seed=seed, name=picture.id
+                )
                 if len(found) < drawn:
                     _draw(out / "figures", part, picture.image, both, names)
                 store.save(part, {}, id=picture.id, names=names, numbers=_numbers(both))
@@ -107,20 +109,6 @@ def nonlinear_figures(
     write_text(out / "table.md", markdown_table(lines))
     console.print(terminal_table(lines, f"{len(found)} pictures"))
     console.print(f"Results in {out}")
-
-
-def _compare(network, image, targets, options, seed, name) -> Comparison:
-    """Both maps of the classes of one picture."""
-    count = len(targets)
-    return Comparison(
-        *(
-            explain_batch(
-                method, network, np.stack([image] * count), targets, options=options, seed=seed,
-                ids=[name] * count, micro_batch=count,
-            )
-            for method in ("nonlinear", "linear")
-        )
-    )  # fmt: skip
 
 
 def _numbers(both: Comparison) -> dict[str, dict[str, list[float]]]:

@@ -19,13 +19,13 @@ import jax.numpy as jnp
 import numpy as np
 import rich
 
-from eval.batches import in_batches
 from eval.corruptions import CORRUPTIONS, corrupted
 from eval.drawn import Drawn, draw
 from eval.report import progress_bars, terminal_table
 from eval.store import Store, digest
 from eval.varsal.uncertainty_report import Results, write_report
 from fidojax import explain_batch, pretrained
+from fidojax.batches import in_batches
 from fidojax.cpu import fast
 from fidojax.encoders import load_encoder
 from fidojax.methods.varsal import varsal
