@@ -55,7 +55,7 @@ class Maps(NamedTuple):
         maps: "n h w".
         cut: see `eval.study.Row`.
         seed: of the run.
-        others: the maps of another row, for the same pictures; None where it is not finished.
+        others: the maps of the row's `like`, of the same pictures; None where it is not finished.
     """
 
     classifier: Classifier
@@ -64,7 +64,7 @@ class Maps(NamedTuple):
     maps: np.ndarray
     cut: str
     seed: int
-    others: Callable[[str], np.ndarray | None] = lambda _: None
+    others: Callable[[], np.ndarray | None] = lambda: None
 
 
 class ScoreSet(NamedTuple):
@@ -77,6 +77,7 @@ class ScoreSet(NamedTuple):
         compute: the columns, "n ...", of so many maps.
         whole: whether a value depends on the other pictures, so that it takes all maps at once.
         limit: so many pictures, the first ones; all when None.
+        compared: whether the maps are compared with those of the row's `like`.
     """
 
     settings: Mapping[str, Any]
@@ -85,6 +86,7 @@ class ScoreSet(NamedTuple):
     curves: Mapping[str, Curve] = {}
     whole: bool = False
     limit: int | None = None
+    compared: bool = False
 
 
 def place(**choices: Any) -> ScoreSet:
@@ -102,7 +104,7 @@ def place(**choices: Any) -> ScoreSet:
 
     def compute(given: Maps) -> dict[str, np.ndarray]:
         found = judge(given.classifier, given.drawn, given.maps, given.cut, **choices)
-        alphas = np.resize(np.array(found.alphas or (np.nan,), np.float32), len(found.maps))
+        alphas = np.resize(np.array(found.alphas or (np.nan,), np.float32), len(given.maps))
         return {**found.numbers, "box": found.boxes, "alpha": alphas}
 
     return ScoreSet(choices, numbers, compute, whole=True)
@@ -193,15 +195,15 @@ def shape(*, size: str = "none") -> ScoreSet:
     return ScoreSet({}, numbers, compute)
 
 
-def likeness(reference: str) -> ScoreSet:
-    """How alike the map is to that of another row: rank correlation and correlation of values."""
+def likeness() -> ScoreSet:
+    """How alike the map is to that of the row's `like`: correlation of ranks and of values."""
     numbers = {
-        "spearman": Number(f"Spearman with {reference}", "none", 3, "spearman"),
-        "pearson": Number(f"Pearson with {reference}", "none", 3, "pearson"),
+        "spearman": Number("likeness, Spearman", "none", 3, "spearman"),
+        "pearson": Number("likeness, Pearson", "none", 3, "pearson"),
     }
 
     def compute(given: Maps) -> dict[str, np.ndarray]:
-        others = given.others(reference)
+        others = given.others()
         if others is None:
             return {}
         flat = agreement.flat(given.maps), agreement.flat(others)
@@ -210,7 +212,7 @@ def likeness(reference: str) -> ScoreSet:
             "pearson": agreement.correlation(*flat),
         }
 
-    return ScoreSet({"reference": reference}, numbers, compute, whole=True)
+    return ScoreSet({}, numbers, compute, whole=True, compared=True)
 
 
 def _measured(metric: str, given: Maps, **options: Any) -> Any:

@@ -27,6 +27,7 @@ class Row(NamedTuple):
         seed: added to the run's.
         each: options that differ per picture, made from a batch of pictures.
         classifier: that is explained, and judges the maps; the run's own when None.
+        like: row with whose maps its own are compared, see `eval.scores.likeness`.
     """
 
     method: str | Method
@@ -38,6 +39,7 @@ class Row(NamedTuple):
     seed: int = 0
     each: Callable[[Sequence[Picture]], Mapping[str, Any]] | None = None
     classifier: Classifier | None = None
+    like: str = ""
 
     def of(self, classifier: Classifier) -> Classifier:
         """What it explains, in a run of this classifier."""
@@ -100,6 +102,10 @@ class Study(NamedTuple):
     deviations: Sequence[str] = ()
     gallery: str = ""
     gallery_rows: Sequence[str] = ()
+
+    def folder(self, row: str, scores: str) -> str:
+        """Of a row's numbers of that set; those with another reference stand beside them."""
+        return f"{scores}-{self.rows[row].like}" if self.scores[scores].compared else scores
 
     def plain(self) -> dict[str, Any]:
         """As JSON, for the report."""

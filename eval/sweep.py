@@ -18,8 +18,8 @@ NUMBERS = (
 )  # fmt: skip
 
 
-def fido_row(infill: str, preset: str, **options: Any) -> Row:
-    """FIDO with one infiller and what a sweep sets."""
+def fido_row(infill: str, preset: str, *, like: str, **options: Any) -> Row:
+    """FIDO with one infiller and what a sweep sets; `like` is of its `Row`."""
     check_name("infill", infill, INFILLERS)
     check_name("preset", preset, PRESETS)
     changed = ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
@@ -27,16 +27,16 @@ def fido_row(infill: str, preset: str, **options: Any) -> Row:
     seed = options.pop("seed", 0)
     return Row(
         "fido", PRESETS[preset] | options | {"infill": INFILLERS[infill]()}, f"FIDO-{infill}",
-        changed, "absolute", seed=seed,
+        changed, "absolute", seed=seed, like=like,
     )  # fmt: skip
 
 
-def bbmp_row(infill: str, **options: Any) -> Row:
-    """FIDO's authors' BBMP with one infiller and what a sweep sets."""
+def bbmp_row(infill: str, *, like: str, **options: Any) -> Row:
+    """FIDO's authors' BBMP with one infiller and what a sweep sets; `like` is of its `Row`."""
     check_name("infill", infill, INFILLERS)
     changed = ", ".join(f"{name} {value:g}" for name, value in options.items())
     options |= {"infill": INFILLERS[infill]()}
-    return Row("bbmp", options, f"BBMP-{infill}", changed, "absolute")
+    return Row("bbmp", options, f"BBMP-{infill}", changed, "absolute", like=like)
 
 
 def sweep(
@@ -45,7 +45,6 @@ def sweep(
     title: str,
     about: str,
     rows: Mapping[str, Row],
-    reference: str,
     settings: Mapping[str, Any],
     *,
     claims: Sequence[Claim] = (),
@@ -58,7 +57,6 @@ def sweep(
     """Runs a study of all numbers over the rows.
 
     Args:
-        reference: row with whose maps all are compared.
         deletion: infiller of the deletion curves.
         size: which size of a mask the claims call better.
         right: on pictures that are classified right only.
@@ -74,7 +72,7 @@ def sweep(
             "shape": scores.shape(size=size),
             "place": scores.place(),
             f"order-{deletion}": scores.order(fill, f"{deletion} {digest(fill)}"),
-            f"like-{reference}": scores.likeness(reference),
+            "like": scores.likeness(),
         },
         numbers=NUMBERS,
         claims=claims,

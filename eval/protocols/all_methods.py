@@ -20,12 +20,12 @@ import numpy as np
 import rich
 from scipy.stats import spearmanr
 
-from eval.counting import count_passes
 from eval.methods import Setting, settings
 from eval.photos import classified_right, labelled_photos, needed_share
 from eval.report import Panel, markdown_table, panels, progress_bars, terminal_table
 from eval.store import Store, digest, write_csv, write_text
 from fidojax import explain_batch, image_keys, pretrained
+from fidojax.bench.passes import count_passes
 from fidojax.cpu import fast
 from fidojax.data import IMAGENET_CROP
 from fidojax.types import Classifier

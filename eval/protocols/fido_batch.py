@@ -24,13 +24,14 @@ def fido_batch(
         steps: of the optimiser; the paper has 300.
     """
     rows = {
-        f"{fill} {count}": fido_row(fill, preset, samples=count, steps=steps)
+        f"{fill} {count}": fido_row(
+            fill, preset, samples=count, steps=steps, like=f"{fill} {max(samples)}"
+        )
         for fill in infill
         for count in samples
     }
-    most = f"{infill[0]} {max(samples)}"
     sweep(
         run, "fido-batch", "FIDO Figure 17 (A.6): masks per step",
         "The same pictures with more and fewer masks per step. Likeness is to the most masks.",
-        rows, most, {"samples": samples, "infill": infill, "preset": preset, "steps": steps},
+        rows, {"samples": samples, "infill": infill, "preset": preset, "steps": steps},
     )  # fmt: skip

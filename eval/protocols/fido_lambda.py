@@ -27,7 +27,7 @@ def fido_lambda(
     kinds = {f"fido-{fill}": (fido_row, fill, {"preset": preset}) for fill in infill}
     kinds |= {f"bbmp-{fill}": (bbmp_row, fill, {}) for fill in bbmp_infill}
     rows = {
-        f"{kind} {value:g}": make(fill, lam=value, **options)
+        f"{kind} {value:g}": make(fill, lam=value, like=f"{kind} {lam[0]:g}", **options)
         for kind, (make, fill, options) in kinds.items()
         for value in lam
     }
@@ -39,6 +39,7 @@ def fido_lambda(
     ]
     sweep(
         run, "fido-lambda", "FIDO Figure 12 (A.1): weight of the region's size",
-        "The same pictures under several weights. The region must shrink as the weight grows.",
-        rows, next(iter(rows)), {"lam": lam, "preset": preset}, claims=claims, size="low",
+        "The same pictures under several weights. The region must shrink as the weight grows. "
+        "Likeness is to the first weight's maps.",
+        rows, {"lam": lam, "preset": preset}, claims=claims, size="low",
     )  # fmt: skip

@@ -33,7 +33,8 @@ def fido_networks(
     """
     first = pretrained.load(run.classifier, run.weights)
     title = run.classifier.removeprefix("keras:")
-    rows: dict[str, Row] = {f"{title} {fill}": fido_row(fill, preset) for fill in infill}
+    own = {fill: f"{title} {fill}" for fill in infill}
+    rows: dict[str, Row] = {own[fill]: fido_row(fill, preset, like=own[fill]) for fill in infill}
     for text in others:
         name, _, weights = text.partition("=")
         other = pretrained.load(name, weights or None)
@@ -45,12 +46,14 @@ def fido_networks(
         network = fast(other.classifier)
         title = " ".join((name.removeprefix("keras:"), Path(weights).stem)).strip()
         rows |= {
-            f"{title} {fill}": fido_row(fill, preset)._replace(classifier=network, group=name)
+            f"{title} {fill}": fido_row(fill, preset, like=own[fill])._replace(
+                classifier=network, group=name
+            )
             for fill in infill
         }
     sweep(
         run, "fido-networks", "FIDO Figure 9: several networks",
         "The same pictures and classes, explained for several networks. Each map is judged by the "
         "network that it explains; likeness is to the first network's maps.",
-        rows, next(iter(rows)), {"others": others, "infill": infill, "preset": preset},
+        rows, {"others": others, "infill": infill, "preset": preset},
     )  # fmt: skip

@@ -19,13 +19,14 @@ def fido_objectives(
         preset: a name in `fidojax.presets.PRESETS`.
     """
     rows = {
-        f"{objective} {fill}": fido_row(fill, preset, objective=objective)
+        f"{objective} {fill}": fido_row(fill, preset, objective=objective, like=f"ssr {fill}")
         for objective in ("ssr", "sdr")
         for fill in infill
     }
     claims = [Claim(f"ssr {fill}", f"sdr {fill}", "outside", "Figure 6") for fill in infill]
     sweep(
         run, "fido-objectives", "FIDO Figure 6: SDR and SSR",
-        "The same pictures under both objectives. SDR's map is the probability to be dropped.",
-        rows, next(iter(rows)), {"infill": infill, "preset": preset}, claims=claims,
+        "The same pictures under both objectives. SDR's map is the probability to be dropped. "
+        "Likeness is to SSR's maps.",
+        rows, {"infill": infill, "preset": preset}, claims=claims,
     )  # fmt: skip

@@ -24,12 +24,12 @@ def fido_seeds(
     """
     check_count(seeds=seeds)
     rows = {
-        f"{fill} {seed}": fido_row(fill, preset, seed=seed)
+        f"{fill} {seed}": fido_row(fill, preset, seed=seed, like=f"{fill} 0")
         for fill in infill
         for seed in range(seeds)
     }
     sweep(
         run, "fido-seeds", "FIDO Figure 14 (A.3): seeds",
-        "The same pictures with other masks drawn. Likeness is to the first row's maps.",
-        rows, next(iter(rows)), {"seeds": seeds, "infill": infill, "preset": preset},
+        "The same pictures with other masks drawn. Likeness is to the first seed's maps.",
+        rows, {"seeds": seeds, "infill": infill, "preset": preset},
     )  # fmt: skip

@@ -6,11 +6,11 @@ BBMP optimises one soft mask; a generative infiller must be told which pixels ar
 mask is at least tau.
 """
 
-from eval.explainers import boxes_of
 from eval.fido_published import TABLE2, table2_claims
 from eval.study import Row
 from eval.subject import Run
 from eval.sweep import bbmp_row, fido_row, sweep
+from fidojax.data.boxes import boxes_of
 
 
 def fido_table2(
@@ -29,16 +29,16 @@ def fido_table2(
         bbmp_infill: of BBMP with infills that need no threshold.
         preset: of FIDO, a name in `fidojax.presets.PRESETS`.
     """
-    rows = {"box": Row("box", {}, "controls", cut="absolute", each=boxes_of)}
-    rows |= {f"bbmp-{fill}": bbmp_row(fill) for fill in bbmp_infill}
-    rows |= {f"bbmp-ca {value:g}": bbmp_row("ca", threshold=value) for value in tau}
-    rows |= {f"fido-{fill}": fido_row(fill, preset) for fill in infill}
+    like = "fido-ca" if "ca" in infill else f"fido-{infill[-1]}"
+    rows = {"box": Row("box", {}, "controls", cut="absolute", each=boxes_of, like=like)}
+    rows |= {f"bbmp-{fill}": bbmp_row(fill, like=like) for fill in bbmp_infill}
+    rows |= {f"bbmp-ca {value:g}": bbmp_row("ca", threshold=value, like=like) for value in tau}
+    rows |= {f"fido-{fill}": fido_row(fill, preset, like=like) for fill in infill}
     rivals = [name for name in rows if name.startswith("bbmp")]
     sweep(
         run, "fido-table2", "FIDO Table 2 and Figure 18: BBMP with generative infill",
         "BBMP shows its infiller the pixels whose mask is at least tau; FIDO draws hard masks.",
-        rows, "fido-ca" if "ca" in infill else next(reversed(rows)),
-        {"tau": tau, "infill": infill, "bbmp_infill": bbmp_infill, "preset": preset},
+        rows, {"tau": tau, "infill": infill, "bbmp_infill": bbmp_infill, "preset": preset},
         claims=table2_claims(rivals), deletion="ca", right=False,
         published={row: {"error": e, "metric": m} for row, (e, m) in TABLE2.items()},
     )  # fmt: skip

@@ -22,10 +22,13 @@ def fido_tv(
         preset: a name in `fidojax.presets.PRESETS`.
     """
     rows = {
-        f"{fill} {value:g}": fido_row(fill, preset, tv=value) for fill in infill for value in tv
+        f"{fill} {value:g}": fido_row(fill, preset, tv=value, like=f"{fill} {tv[0]:g}")
+        for fill in infill
+        for value in tv
     }
     sweep(
         run, "fido-tv", "FIDO Figure 15 (A.4): weight of the total variation",
-        "The same pictures under several weights of the map's total variation.",
-        rows, next(iter(rows)), {"tv": tv, "infill": infill, "preset": preset},
+        "The same pictures under several weights of the map's total variation. Likeness is to the "
+        "first weight's maps.",
+        rows, {"tv": tv, "infill": infill, "preset": preset},
     )  # fmt: skip

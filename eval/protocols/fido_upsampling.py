@@ -21,14 +21,15 @@ def fido_upsampling(
         infill: of FIDO.
         preset: a name in `fidojax.presets.PRESETS`.
     """
+    middle = size[len(size) // 2]
     rows = {
-        f"{fill} {side}": fido_row(fill, preset, size=side, tv=0.0)
+        f"{fill} {side}": fido_row(fill, preset, size=side, tv=0.0, like=f"{fill} {middle}")
         for fill in infill
         for side in size
     }
-    middle = f"{infill[0]} {size[len(size) // 2]}"
     sweep(
         run, "fido-upsampling", "FIDO Figure 13 (A.2): side of the optimised map, TV 0",
-        "The same pictures with maps of several sides before upsampling.",
-        rows, middle, {"size": size, "infill": infill, "preset": preset},
+        "The same pictures with maps of several sides before upsampling. Likeness is to the "
+        "middle side's maps.",
+        rows, {"size": size, "infill": infill, "preset": preset},
     )  # fmt: skip

@@ -8,7 +8,7 @@ classes. Beside the paper's control, a random order, stands "center": pixels by 
 the middle, which any map that likes the middle must beat.
 
 Parts are stored as they are finished, per ranking and group of pictures: a stopped run goes on when
-started again, and maps of another encoder are measured anew. benchmarks.methods has Figure 5b.
+started again, and maps of another encoder are measured anew. `fidojax bench` has Figure 5b.
 """
 
 from functools import partial

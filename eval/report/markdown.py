@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from eval.report.page_tables import Findings
+from eval.report.page_tables import Findings, like
 from eval.report.tables import markdown_table
 from eval.report.wording import MARKS, NOTHING, amount, bounds, number, titled
 
@@ -42,6 +42,8 @@ def _parts(found: Findings) -> Iterator[str]:
 
 def _row(found: Findings, row: str) -> dict[str, str]:
     line = {"row": str(found["rows"][row]["label"])}
+    if any(of["like"] for of in found["rows"].values()):
+        line["likeness to"] = like(found, row)
     for of in found["numbers"].values():
         cell = of["rows"][row]
         count = "" if cell["n"] in (0, found["pictures"]) else f" ({cell['n']})"

@@ -42,10 +42,17 @@ def main(found: Findings) -> str:
             group = of["group"]
             head = f'<th colspan="{len(heads)}"><span>{text(group or OTHERS)}</span></th>'
             lines.append(f'<tr class="group">{head}</tr>')
-        why = f'<small class="why">{text(of["why"])}</small>' if of["why"] else ""
+        notes = [of["why"], like(found, row) and f"likeness to {like(found, row)}"]
+        why = "".join(f'<small class="why">{text(note)}</small>' for note in notes if note)
         cells = "".join(_cell(found, key, row) for key in found["numbers"])
         lines.append(f"<tr><th>{text(of['label'])}{why}</th>{cells}</tr>")
     return table(heads, lines, "main")
+
+
+def like(found: Findings, row: str) -> str:
+    """The row with whose maps its own are compared, "" where there is none."""
+    reference = found["rows"][row]["like"]
+    return reference and _label(found, reference)
 
 
 def differences(found: Findings) -> str:

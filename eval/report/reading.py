@@ -18,7 +18,8 @@ _STUDY = {
     "curves": {}, "claims": [], "published": {}, "deviations": [], "reading": [],
     "gallery": "", "gallery_rows": [],
 }  # fmt: skip
-_ROW = {"method": "", "group": "", "options": "", "why": "", "passes": None, "limit": None}
+_ROW = {"method": "", "group": "", "options": "", "why": "", "passes": None, "limit": None,
+        "like": "", "scores": {}}  # fmt: skip
 _NUMBER = {"better": "none", "digits": 3, "index": None, "unit": ""}
 _CURVE = {"xlabel": "", "ylabel": "", "better": "none"}
 _CLAIM = {"text": "", "published": ""}
@@ -97,9 +98,9 @@ def read(path: str | Path) -> Run:
     explained = {row: look(stored / "rows" / row) for row in study["rows"]}
     run = Run(study, pictures, _begun(explained), {})
     scored = {
-        (name, row): look(stored / "scores" / name / row)
+        (name, row): look(stored / "scores" / of["scores"].get(name, name) / row)
         for name in run.sets
-        for row in study["rows"]
+        for row, of in study["rows"].items()
     }
     return Run(study, pictures, run.explained, _begun(scored))
 
