@@ -16,6 +16,8 @@ from eval.store import Store, digest
 from fidojax import pretrained, stored
 from fidojax.networks import MnistAllConv
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):

@@ -55,7 +55,9 @@ STUDY = {
     "rows": {
         row: {"label": f"the {row} row", "method": "fido", "group": GROUPS[row],
               "options": "steps 3", "why": "smaller" if row == "alike" else "",
-              "passes": {"forward": 1234, "backward": 56} if row == "ours" else None, "limit": None}
+              "passes": {"forward": 1234, "backward": 56} if row == "ours" else None, "limit": None,
+              "like": "ours" if row == "alike" else "",
+              "scores": {"order": "order-ours"} if row == "alike" else {}}
         for row in ERRORS
     },
     "numbers": {
@@ -131,7 +133,8 @@ def write(out, finished=("control", "ours", "alike", "worse")):
         levels = np.outer(1 + rows, LEVELS).astype(np.float32)
         levels[rows < 4, 2] = np.nan
         pair = np.stack([np.full(len(rows), 99.0), HITS[row][rows]], axis=1)
-        Ledger(stored / "scores/order" / row, N, {}).write(
+        order = "order-ours" if row == "alike" else "order"
+        Ledger(stored / "scores" / order / row, N, {}).write(
             rows, ids, {"pair": pair.astype(np.float32), "levels": levels}
         )
 
@@ -328,6 +331,7 @@ def test_cost_and_settings(planted):
     # Labels that two numbers share are told apart.
     assert "share (hit) (nats)" in page
     assert "share (size)" in page
+    assert page.count("smaller likeness to the ours row") == 1
 
 
 def test_markdown_has_the_tables(planted):
@@ -337,6 +341,7 @@ def test_markdown_has_the_tables(planted):
     ours = planted.found["numbers"]["error"]["rows"]["ours"]
     assert f"0.310★ [{ours['low']:.3f}, {ours['high']:.3f}] |" in lines["the ours row"]
     assert f"({LATE})" in lines["the late row"]
+    assert lines["the alike row"].startswith("| the alike row | the ours row | ")
     for verdict in ("holds", "fails", "undecided"):
         assert written.count(f"**{verdict}**") == 2
     assert "The run is not finished." in written

@@ -22,7 +22,7 @@ from train import augment, card, classifier, export, pictures
 from train.classifier_step import Phase, at, optimiser
 from train.loop import Stopped, fit, same_settings
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
+pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
 
 ROOT = Path(__file__).parents[1]
 PHASES = (Phase(0, 16, ema=0.9), Phase(2, 16, ema=0.9))
