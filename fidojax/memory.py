@@ -18,8 +18,9 @@ SHARE = 0.5
 """Of the device's free memory, how much one run may take."""
 LARGEST = 64
 """Larger micro-batches bought no speed in benchmarks/RESULTS.md."""
-CPU_ROOM = 1 << 30
-"""On the CPU more memory than this only made results later: its caches are full long before."""
+CPU_PIXELS = 16 * 64 * 64
+"""Pixels that the classifier looks at in one compiled step on CPUs: enough for all cores, and more
+would only make the first result late."""
 
 
 def find_micro_batch(
@@ -36,35 +37,43 @@ def find_micro_batch(
     """The largest power of two of images per device that fits into its memory.
 
     Compiles the method's step for one and for two images, without running it, and extends the
-    line through their memory needs.
+    line through their memory needs. On CPUs, whose caches are full long before, it is `on_cpu`
+    without compiling anything.
 
     Args:
         shape: "h w c" of the images.
-        most: no more than this (rounded up to a power of two).
+        most: no more than this (on accelerators rounded up to a power of two).
         static, options: as `fidojax.run.split_options` returns them.
         each: per-image options.
     """
-    ceiling = 1
-    while ceiling < min(most, LARGEST):
-        ceiling *= 2
+    where: Any = device or jax.local_devices()[0]
+    options, each = options or {}, each or {}
+    if where.platform == "cpu":
+        first = jax.tree.map(lambda leaf: leaf[0], dict(each))
+        program = Program(method, static)
+        looks = program.loop(dict(options), first).evaluations if method in LOOP_OF else None
+        return on_cpu(shape, looks, most)
+    ceiling = 1 << (min(most, LARGEST) - 1).bit_length()
     if ceiling == 1:
         return 1
     needs = [
-        program_bytes(
-            method, classifier, shape, n, static=static, options=options or {}, each=each or {}
-        )
+        program_bytes(method, classifier, shape, n, static=static, options=options, each=each)
         for n in (1, 2)
     ]
     slope = max(needs[1] - needs[0], 1)
-    fixed = needs[0] - slope
-    where: Any = device or jax.local_devices()[0]
     room = SHARE * free_bytes(where) / MARGIN
-    if where.platform == "cpu":
-        room = min(room, CPU_ROOM)
-    best = 1
-    while best < ceiling and fixed + slope * best * 2 <= room:
-        best *= 2
-    return best
+    fitting = max(1, min(int(1 + (room - needs[0]) // slope), ceiling))
+    return 1 << (fitting.bit_length() - 1)
+
+
+def on_cpu(shape: tuple[int, int, int], looks: int | None, most: int) -> int:
+    """How many images have `CPU_PIXELS` together, at most so many.
+
+    Args:
+        looks: pictures that the classifier is shown of one image at a time; None for methods that
+            fill a batch of the classifier by themselves, or where one image is as fast as many.
+    """
+    return 1 if looks is None else max(1, min(most, CPU_PIXELS // (shape[0] * shape[1] * looks)))
 
 
 def program_bytes(

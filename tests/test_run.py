@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -128,14 +129,20 @@ def test_cancelling_from_the_progress_callback(planted, images):
         explain(planted, images, range(7), progress=stop)
 
 
-def test_micro_batch_is_the_largest_that_fits(monkeypatch, planted):
-    def need(images):
-        return memory.program_bytes(
-            fidojax.fido, Partial(linear, jnp.ones((32, 32, 3))), (32, 32, 3), images,
-            static=static, options=dynamic, each={},
-        )  # fmt: skip
-
+def test_micro_batch_is_the_largest_that_fits(monkeypatch):
+    classifier, shape = Partial(linear, jnp.ones((32, 32, 3))), (32, 32, 3)
     static, dynamic = run.split_options({"infill": mean(0.0)})
+    known = {"static": static, "options": dynamic}
+
+    def need(images):
+        return memory.program_bytes(fidojax.fido, classifier, shape, images, **known, each={})
+
+    def found(most=100, platform="gpu"):
+        device = SimpleNamespace(platform=platform)
+        return memory.find_micro_batch(
+            fidojax.fido, classifier, shape, most, **known, device=device
+        )
+
     slope = need(2) - need(1)
     assert need(8) == pytest.approx(need(1) + 7 * slope, rel=0.05)
     for wanted in (1, 4, 16):
@@ -143,18 +150,11 @@ def test_micro_batch_is_the_largest_that_fits(monkeypatch, planted):
         monkeypatch.setattr(
             memory, "free_bytes", lambda device, room=room: room * memory.MARGIN / memory.SHARE
         )
-        found = memory.find_micro_batch(
-            fidojax.fido, Partial(linear, jnp.ones((32, 32, 3))), (32, 32, 3), 100,
-            static=static, options=dynamic,
-        )  # fmt: skip
-        assert found == wanted
-    monkeypatch.setattr(memory, "CPU_ROOM", need(1) + 1.4 * slope)  # of two images, not of three
-    found = memory.find_micro_batch(
-        fidojax.fido, Partial(linear, jnp.ones((32, 32, 3))), (32, 32, 3), 100,
-        static=static, options=dynamic,
-    )  # fmt: skip
-    assert found == 2
-    assert memory.find_micro_batch(fidojax.fido, planted, (32, 32, 3), 1, static=static) == 1
+        assert found() == wanted
+    assert (found(1), found(5)) == (1, 8)
+    monkeypatch.setattr(memory, "program_bytes", None)  # nothing is compiled on CPUs
+    monkeypatch.setattr(memory, "CPU_PIXELS", 10 * 8 * 32 * 32)
+    assert (found(platform="cpu"), found(7, platform="cpu")) == (10, 7)
 
 
 def test_the_classifier_sees_one_flat_batch():

@@ -10,14 +10,11 @@ from jaxtyping import Float
 
 from fidojax.batches import in_batches
 from fidojax.cli.job import Job
-from fidojax.memory import find_micro_batch
+from fidojax.memory import find_micro_batch, on_cpu
 from fidojax.methods import LOOPS, METHODS
 from fidojax.run import split_options
 from fidojax.types import Classifier
 
-CPU_PIXELS = 16 * 64 * 64
-"""Pixels that the network looks at in one compiled step on CPUs: enough for all cores, and more
-would only make the first result late."""
 LARGEST = 64
 """Pictures per device for methods that do not ask the classifier."""
 
@@ -32,14 +29,10 @@ def fitting(job: Job, pictures: int, devices: Sequence[Any]) -> int:
     if job.method in ("max", "center", "box"):
         return min(most, LARGEST)
     if devices[0].platform == "cpu":
+        looks = 1 if job.explainer is not None else None
         if job.method in LOOPS:
             looks = job.evaluations // job.steps
-        elif job.explainer is not None:
-            looks = 1
-        else:  # it fills a batch of the classifier by itself
-            return 1
-        height, width, _ = job.pretrained.size
-        return min(most, max(1, CPU_PIXELS // (height * width * looks)))
+        return on_cpu(job.pretrained.size, looks, most)
     static, dynamic = split_options(job.call_options)
     found = find_micro_batch(
         METHODS[job.method], job.pretrained.classifier, job.pretrained.size, most,
