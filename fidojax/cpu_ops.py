@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from fidojax import cpu_taps, cpu_winograd
+
 Pads = tuple[tuple[int, int], tuple[int, int]]
 """Rows and columns added before and after, per axis; negative ones crop."""
 Strides = tuple[int, int]
@@ -48,11 +50,41 @@ def conv(
 ) -> Float[Array, "n h2 w2 o"]:
     """A convolution that stays fast inside loops, where XLA takes JAX's gradient of it apart badly.
 
-    Kernels of one pixel become matrix products.
+    Kernels of one pixel become matrix products, as do pictures of a few pixels (`cpu_taps`) and
+    3 x 3 kernels of many channels (`cpu_winograd`).
     """
-    if kernel.shape[:2] == (1, 1) and pads == ((0, 0), (0, 0)):
-        return lax.dot_general(x[:, :: strides[0], :: strides[1]], kernel[0, 0], _over(3, 0))
+    window, (sh, sw) = kernel.shape[:2], strides
+    if window == (1, 1) and pads == ((0, 0), (0, 0)):
+        return lax.dot_general(x[:, ::sh, ::sw], kernel[0, 0], _over(3, 0))
+    height, width = (
+        (size + sum(pad) - k) // stride + 1
+        for size, pad, k, stride in zip(x.shape[1:3], pads, window, strides, strict=True)
+    )
+    out = (x.shape[0], height, width, kernel.shape[3])
+    if cpu_taps.pays(out, kernel.shape):
+        return cpu_taps.conv(x, kernel, strides, pads, out)
+    if strides == (1, 1) and cpu_winograd.pays(out, kernel.shape, x.dtype):
+        return cpu_winograd.conv(_pad(x, pads), kernel)
+    if strides != (1, 1) and x.shape[3] < 8 and (window[0] % sh, window[1] % sw) == (0, 0):
+        return _conv_of_blocks(x, kernel, strides, pads, (height, width))
     return _plain_conv(x, kernel, strides, pads, (1, 1))
+
+
+def _conv_of_blocks(x, kernel, strides, pads, size):
+    """Few channels and a stride that divides the kernel: each block of pixels becomes one pixel."""
+    (kh, kw, c_in, c_out), (sh, sw) = kernel.shape, strides
+    mh, mw = kh // sh, kw // sw
+    rows, columns = size[0] + mh - 1, size[1] + mw - 1  # in blocks
+    x = _fit(x, (-1, rows * sh, columns * sw), (1, 1), (-pads[0][0], -pads[1][0]))
+    x = x.reshape(-1, rows, sh, columns, sw, c_in).transpose(0, 1, 3, 2, 4, 5)
+    blocks = kernel.reshape(mh, sh, mw, sw, c_in, c_out).transpose(0, 2, 1, 3, 4, 5)
+    return lax.conv_general_dilated(
+        lax.optimization_barrier(x.reshape(-1, rows, columns, sh * sw * c_in)),
+        blocks.reshape(mh, mw, sh * sw * c_in, c_out),
+        (1, 1),
+        "VALID",
+        dimension_numbers=_NHWC,
+    )
 
 
 def _over(left: int, right: int):
@@ -86,6 +118,8 @@ def conv_input_gradient(
     (kh, kw), (sh, sw) = kernel.shape[:2], strides
     if (kh, kw) == (1, 1) and pads == ((0, 0), (0, 0)):
         return _fit(lax.dot_general(g, kernel[0, 0], _over(3, 1)), shape, strides, (0, 0))
+    if cpu_taps.pays(g.shape, kernel.shape):
+        return cpu_taps.conv_input_gradient(g, kernel, shape, strides, pads)
     if strides != (1, 1) and (kh % sh, kw % sw) == (0, 0):
         return _gradient_by_blocks(g, kernel, shape, strides, pads)
     # The textbook form, its kernel laid out as for a forward convolution: JAX's own names the axes
@@ -97,6 +131,8 @@ def conv_input_gradient(
         )
     ]
     flipped = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+    if strides == (1, 1) and cpu_winograd.pays(shape, kernel.shape, g.dtype):
+        return cpu_winograd.conv(_pad(g, (around[0], around[1])), flipped)
     return _plain_conv(g, flipped, (1, 1), (around[0], around[1]), strides)
 
 

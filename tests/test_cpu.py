@@ -1,5 +1,6 @@
 """The CPU rewrite: the same values and gradients as XLA's own operations, in float64."""
 
+import functools
 import itertools
 import os
 import subprocess
@@ -13,7 +14,7 @@ from flax import nnx
 from jax import lax
 from jax.tree_util import Partial
 
-from fidojax import cpu, cpu_ops
+from fidojax import cpu, cpu_ops, cpu_taps, cpu_winograd
 from fidojax.adapters import from_nnx
 from fidojax.networks import MnistAllConv, ResNet
 
@@ -69,6 +70,74 @@ def test_convolutions(float64, n, k, s, p):
         normal(2, *size, 3),
         normal(*window, 3, 4),
     )
+
+
+@pytest.mark.parametrize("p", [(0, 0), (1, 0), (3, 1)])
+def test_winograd_of_odd_and_even_sizes(float64, monkeypatch, p):
+    monkeypatch.setattr(cpu_winograd, "CHANNELS", 1)
+    monkeypatch.setattr(cpu_winograd, "TILES", 1)
+    pads = (p, (1, 1))
+    stock = functools.partial(stock_conv, strides=(1, 1), pads=pads)
+    x, kernel = normal(2, 6, 7, 3), normal(3, 3, 3, 4)
+    agree(lambda x, w: cpu_ops.conv(x, w, (1, 1), pads), stock, x, kernel)
+    # 4 outputs of 3 x 3 taps take 16 products each way, and no convolution.
+    text = str(jax.make_jaxpr(lambda x: cpu_ops.conv(x, kernel, (1, 1), pads))(x))
+    assert text.count("dot_general") == 17  # one transforms the kernel
+    assert "conv_general_dilated" not in text
+
+
+@pytest.mark.parametrize(("n", "k", "s", "p"), [case for case in GRID if case[1] in (2, 3)][::5])
+def test_taps_of_tiny_pictures(float64, monkeypatch, n, k, s, p):
+    monkeypatch.setattr(cpu_taps, "pays", lambda *shapes: True)
+    strides, pads = (s, 2), (p, (1, 0))
+    agree(
+        lambda x, w: cpu_ops.conv(x, w, strides, pads),
+        lambda x, w: stock_conv(x, w, strides, pads),
+        normal(2, n, 7, 3),
+        normal(k, 3, 3, 4),
+    )
+
+
+def test_which_form_a_convolution_takes():
+    def form(size, channels, n=4, window=3, stride=1, c_in=None):
+        c_in = c_in or channels
+        x = jnp.zeros((n, size, size, c_in))
+        kernel = jnp.zeros((window, window, c_in, channels))
+        pads = ((window // 2, window // 2),) * 2
+        run = functools.partial(cpu_ops.conv, strides=(stride, stride), pads=pads)
+        text = str(jax.make_jaxpr(run)(x, kernel))
+        return text.count("dot_general"), text.count("conv_general_dilated[")
+
+    assert form(8, 64) == (17, 0)  # Winograd's
+    assert form(8, 63) == (0, 1)  # too few channels
+    assert form(8, 64, n=3) == (0, 1)  # too few tiles
+    assert form(8, 64, window=5) == (0, 1)
+    assert form(8, 64, stride=2) == (9, 0)  # its output has 4 x 4 pixels: one product per tap
+    assert form(4, 64, n=1) == (9, 0)
+    assert form(5, 64, n=1) == (0, 1)
+    assert form(4, 63) == (0, 1)
+    assert form(8, 64, window=1) == (1, 0)
+
+
+def test_float32_of_winograd_is_as_exact_as_stock():
+    x, kernel = normal(4, 12, 12, 64).astype(jnp.float32), normal(3, 3, 64, 64).astype(jnp.float32)
+    pads = ((1, 1), (1, 1))
+    assert cpu_winograd.pays(x.shape, kernel.shape, x.dtype)
+    agree(
+        lambda x: cpu_ops.conv(x, kernel / 24, (1, 1), pads),  # of standard deviation 1
+        lambda x: stock_conv(x, kernel / 24, (1, 1), pads),
+        x,
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize(("window", "c_in"), [(4, 12), (3, 3)])
+def test_strided_convolutions_of_few_channels_go_by_blocks(window, c_in):
+    run = functools.partial(cpu_ops.conv, strides=(2, 2), pads=((1, 1), (1, 1)))
+    x, kernel = jnp.zeros((2, 16, 16, 3)), jnp.zeros((window, window, 3, 24))
+    text = jax.jit(run).lower(x, kernel).as_text()
+    (line,) = (line for line in text.splitlines() if "stablehlo.convolution" in line)
+    assert f"x{c_in}x24xf32>" in line  # the kernel's channels: those of a block where 2 divides 4
 
 
 @pytest.mark.parametrize(("n", "k", "s", "p"), GRID[3::7])
@@ -181,6 +250,26 @@ def test_transformations_go_through(float64):
     together = jax.vmap(gradient, (0, None))(ensemble, images[0])
     for ours, member in zip(together, members, strict=True):
         np.testing.assert_allclose(ours, gradient(member, images[0]), atol=1e-12)
+
+
+def test_products_for_convolutions_go_through_vmap_in_scan(float64, monkeypatch):
+    monkeypatch.setattr(cpu_winograd, "CHANNELS", 1)
+    monkeypatch.setattr(cpu_winograd, "TILES", 1)
+    monkeypatch.setattr(cpu_taps, "pays", lambda out, kernel: max(out[1:3]) <= 4 and kernel[0] == 3)
+    stock = jax.tree.map(lambda x: x.astype(jnp.float64), from_nnx(nnx.jit(resnet)()))
+    images = jnp.asarray(DRAW.random((2, 2, 3, 16, 16, 3)))
+
+    @jax.jit
+    def gradients(classifier):
+        each = jax.vmap(gradient, (None, 0))
+        return lax.scan(lambda _, x: (0, each(classifier, x)), 0, images)[1]
+
+    ours, theirs = (
+        gradients.lower(classifier).as_text().count("stablehlo.convolution")
+        for classifier in (cpu.fast(stock), stock)
+    )
+    assert ours < theirs / 2
+    np.testing.assert_allclose(gradients(cpu.fast(stock)), gradients(stock), atol=1e-12)
 
 
 def test_weights_have_gradients_too(float64):

@@ -1,0 +1,77 @@
+"""Winograd's convolution F(2 x 2, 3 x 3): 16 products for four outputs of a 3 x 3 kernel, not 36.
+
+Its products are matrix products, which XLA compiles well for the CPU, and its rounding errors are
+those of a direct convolution; those of the larger F(4 x 4, 3 x 3) are 10 to 30 times as large.
+
+Reference: Lavin and Gray 2016, Fast Algorithms for Convolutional Neural Networks
+(https://arxiv.org/abs/1509.09308), section 4.1.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jaxtyping import Float
+
+# B^T, G and A^T of the paper.
+_IMAGE = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])
+_KERNEL = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+_OUTPUT = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
+
+CHANNELS = 64
+"""With fewer at either end the sums around the products cost more than the products saved."""
+TILES = 64
+"""With fewer in a batch the transformed kernel, 16 matrices, costs more than is saved."""
+
+
+def pays(shape: tuple[int, ...], kernel: tuple[int, ...], dtype: jnp.dtype) -> bool:
+    """Whether it is faster than a direct convolution, by the output's and the kernel's shape."""
+    n, height, width, _ = shape
+    return (
+        kernel[:2] == (3, 3)
+        and min(kernel[2:]) >= CHANNELS
+        and n * -(-height // 2) * -(-width // 2) >= TILES
+        and dtype in (jnp.float32, jnp.float64)  # the sums would cost bfloat16 its last digits
+    )
+
+
+def conv(
+    x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"]
+) -> Float[Array, "n h-2 w-2 o"]:
+    """The convolution with stride 1 of an image that is padded already."""
+    _, height, width, _ = x.shape
+    rows, columns = height // 2 - 1 + height % 2, width // 2 - 1 + width % 2
+    x = lax.pad(
+        x,
+        jnp.zeros((), x.dtype),
+        ((0, 0, 0), (0, height % 2, 0), (0, width % 2, 0), (0, 0, 0)),
+    )
+    # Each barrier keeps what is before it from being computed anew in every sum after it.
+    x = lax.optimization_barrier(x)
+    tiles = [
+        [x[:, i : i + 2 * rows - 1 : 2, j : j + 2 * columns - 1 : 2] for j in range(4)]
+        for i in range(4)
+    ]
+    tiles = lax.optimization_barrier(_transformed(tiles, _IMAGE))
+    both = jnp.asarray(np.kron(_KERNEL, _KERNEL), kernel.dtype)
+    kernels = (both @ kernel.reshape(9, -1)).reshape(4, 4, *kernel.shape[2:])
+    products = lax.optimization_barrier(
+        [[tiles[u][v] @ kernels[u, v] for v in range(4)] for u in range(4)]
+    )
+    y = jnp.stack([jnp.stack(row, 3) for row in _transformed(products, _OUTPUT)], 2)
+    return y.reshape(-1, 2 * rows, 2 * columns, kernel.shape[3])[:, : height - 2, : width - 2]
+
+
+def _transformed(grid: list[list[Array]], matrix: np.ndarray) -> list[list[Array]]:
+    """matrix grid matrix^T, all of whose elements are 0, 1 or -1."""
+    rows = [[_signed_sum(signs, row) for signs in matrix] for row in grid]
+    return [[_signed_sum(signs, column) for column in zip(*rows, strict=True)] for signs in matrix]
+
+
+def _signed_sum(signs, terms) -> Array:
+    total: Array | None = None
+    for sign, term in zip(signs, terms, strict=True):
+        if sign:
+            signed = term if sign > 0 else -term
+            total = signed if total is None else total + signed
+    assert total is not None
+    return total
