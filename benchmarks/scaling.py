@@ -106,10 +106,11 @@ def _measure(config: Config) -> tuple[float, str]:
     options = {"infill": mean(), "steps": config.steps, "samples": 4}
 
     def run() -> np.ndarray:
-        return explain_batch(
+        explanation = explain_batch(
             "fido", model.classifier, images, [0] * count, options=options,
             micro_batch=config.micro_batch,
-        ).saliency  # fmt: skip
+        )  # fmt: skip
+        return np.asarray(explanation.saliency)
 
     run()
     start = time.perf_counter()

@@ -54,7 +54,7 @@ class Model(NamedTuple):
 
     classifier: Any
     options: dict[str, Any]
-    stop: tuple = ()
+    stop: tuple[Any, Any] | tuple[()] = ()
 
 
 class Batch(NamedTuple):
@@ -113,7 +113,7 @@ def begin(program: Program, model: Model, batch: Batch) -> Slots:
         state = loop.init(key, model.classifier, image, target)
         _, record = jax.eval_shape(partial(loop.step, model.classifier, image, target), state)
         history = jax.tree.map(lambda leaf: _nothing((loop.steps, *leaf.shape), leaf.dtype), record)
-        seen = stops.watch(loop.mask(state)) if program.every else ()
+        seen = stops.watch(loop.mask(state)) if program.every and loop.mask else ()
         return state, history, jnp.int32(0), jnp.array(False), seen
 
     return Slots(batch, *jax.vmap(one)(*batch))
@@ -140,8 +140,9 @@ def _step(program: Program, model: Model, slot: Slots) -> Slots:
     history = jax.tree.map(lambda h, r: h.at[at].set(r, mode="drop"), slot.history, record)
     count = slot.step + 1
     ended, seen = count >= loop.steps, slot.watch
-    if program.every:
-        stop = stops.Stop(*model.stop, program.every, program.least)
+    if program.every and program.least and loop.mask and isinstance(seen, stops.Watch):
+        move, gain = model.stop  # type: ignore[misc]
+        stop = stops.Stop(move, gain, program.every, program.least)
         seen, converged = stops.look(stop, seen, loop.mask(state), record.objective, count)
         ended |= converged
     old = (slot.state, slot.step, slot.done, slot.watch)

@@ -49,7 +49,7 @@ def smooth_mask(
         [nodes[i : i + rows, j : j + columns] for i in range(width) for j in range(width)]
     )
     disc = jnp.asarray(_disc(stride, sigma, reach), grid.dtype)
-    pooled = _soft_maximum(disc, around, coldness)
+    pooled: Array = _soft_maximum(disc, around, coldness)  # type: ignore[assignment]
     whole = pooled.transpose(2, 0, 3, 1).reshape(rows * stride, columns * stride)
     whole = whole[: (rows - 1) * stride + 1, : (columns - 1) * stride + 1]
     first = border * stride
@@ -72,7 +72,7 @@ def _soft_maximum(
 
 def _soft_maximum_forward(disc, nodes, coldness):
     def add(sums, node):
-        values, likely = _values(*node, coldness)
+        values, likely = _values(node[0], node[1], coldness)
         return (sums[0] + likely * values, sums[1] + likely), None
 
     zeros = jnp.zeros((*disc.shape[1:], *nodes.shape[1:]), nodes.dtype) + 0 * nodes[0]
@@ -85,7 +85,7 @@ def _soft_maximum_backward(coldness, residuals, gradient):
     share = gradient / total
 
     def to_node(_, node):
-        values, likely = _values(*node, coldness)
+        values, likely = _values(node[0], node[1], coldness)
         slope = likely * (1 + coldness * (values - pooled)) * share
         return None, (node[0][..., None, None] * slope).sum((0, 1))
 

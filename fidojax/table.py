@@ -117,10 +117,9 @@ class Table:
             return [Ended(numbers, rows, result)]
         full = len(self._aside) + len(numbers) > len(self._numbers)
         out = self.flush() if full else []
-        if self._pool is None:
-            self._pool = jax.tree.map(jnp.copy, self._slots)
+        pool: Slots = self._pool or jax.tree.map(jnp.copy, self._slots)
         places = len(self._aside) + np.arange(len(numbers))
-        self._pool = self._moved(self._pool, self._slots, rows, places)
+        self._pool = self._moved(pool, self._slots, rows, places)
         self._aside += numbers
         return out
 

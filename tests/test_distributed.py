@@ -55,6 +55,8 @@ def test_two_joined_processes_write_the_store_that_one_writes(tmp_path, capsys):
     assert min(explained) > 0
     (settings,) = (path.name for path in (alone / "results.zarr").iterdir() if path.is_dir())
     one, other = (look(out / "results.zarr" / settings) for out in (alone, shared))
+    assert one is not None
+    assert other is not None
     order = {name: row for row, name in enumerate(other.ids)}
     rows = [order[name] for name in one.ids]
     for name in ("maps", "scale", "targets", "micro_batch"):

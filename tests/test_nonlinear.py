@@ -11,7 +11,7 @@ import pytest
 from conftest import PLANTED, linear
 from jax.tree_util import Partial
 
-from fidojax import run as runs
+from fidojax import slots
 from fidojax.cli import main
 from fidojax.methods import LOOPS, METHODS
 from fidojax.methods.nonlinear import (
@@ -327,7 +327,7 @@ def listed(monkeypatch):
     for name, method in BOTH.items():
         monkeypatch.setitem(METHODS, name, method)
         monkeypatch.setitem(LOOPS, name, loops[name])
-        monkeypatch.setitem(runs._LOOP_OF, method, loops[name])
+        monkeypatch.setitem(slots.LOOP_OF, method, loops[name])
 
 
 @pytest.mark.usefixtures("listed")

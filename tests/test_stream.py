@@ -1,6 +1,7 @@
 """Pictures as a stream: early stopping, slots that are taken again, short memory, precision."""
 
 import warnings
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -87,9 +88,10 @@ def test_the_map_that_is_read_out_is_that_of_the_last_step_done(planted, images)
 def test_new_limits_do_not_compile_again(planted, images):
     for _ in range(2):
         explain(planted, images, range(5), stop=EARLY)
-    before = slots.advance._cache_size()
+    compiled: Any = slots.advance
+    before = compiled._cache_size()
     explain(planted, images, range(5), stop=EARLY._replace(move=0.05, gain=0.2))
-    assert slots.advance._cache_size() == before
+    assert compiled._cache_size() == before
 
 
 def test_chunks_on_accelerators_stop_at_the_same_steps(planted, images, monkeypatch):
@@ -226,7 +228,7 @@ def test_precision_changes_what_the_products_are_computed_in():
     error = float(jnp.abs(rounded(x) / exact - 1).max())
     assert 0 < error < 1e-2
     np.testing.assert_array_equal(lowered(classifier, "float32")(x), exact)
-    stock = cpu.stock(cpu.fast(rounded))
+    stock: Any = cpu.stock(cpu.fast(rounded))
     assert stock.func is network
     assert stock.args[0] is weights
     with pytest.raises(ValueError, match="precision: there is no 'bf16'"):
