@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ from fidojax.data import IMAGENET_CROP, Picture, pictures
 from fidojax.masks import total_variation
 from fidojax.metrics.mixture import mixture
 from fidojax.metrics.objective import expected_objective
-from fidojax.run import explain_batch
+from fidojax.run import Stop, explain_batch
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Target
 
 
@@ -50,6 +50,18 @@ class Config:
     samples: int = 64
     """Masks that the expected objective is measured with."""
     micro_batch: int = 8
+
+
+class Maps(NamedTuple):
+    """What one seed finds.
+
+    Attributes:
+        saliency: "n h w".
+        steps: "n", how many were done; fewer than the schedule has where `stop` ended it.
+    """
+
+    saliency: Float[np.ndarray, "n h w"]
+    steps: Float[np.ndarray, " n"]
 
 
 def known_mean(values: Float[np.ndarray, " n"]) -> float | None:
@@ -93,11 +105,13 @@ def explain(
     bar: Progress,
     title: str,
     start: Float[np.ndarray, "n rows columns"] | None = None,
-) -> list[Float[np.ndarray, "n h w"]]:
+    stop: Stop | None = None,
+) -> list[Maps]:
     """The maps of each seed, computed group by group and kept in `out/maps`.
 
     Args:
         start: FIDO's option of that name, one for each picture.
+        stop: as `fidojax.explain_batch` takes it.
     """
     (config.out / "maps").mkdir(parents=True, exist_ok=True)
     maps = []
@@ -112,19 +126,22 @@ def explain(
             settings: dict[str, Any] = {name: repr(value) for name, value in sorted(named.items())}
             each = {} if start is None else {"start": start[rows]}
             settings |= {name: digest(value) for name, value in each.items()}
+            settings |= {} if stop is None else {"stop": repr(stop)}
             key = json.dumps([digest(classifier), settings, seed, config.micro_batch, ids])
-            path = config.out / "maps" / f"{hashlib.sha256(key.encode()).hexdigest()[:20]}.npy"
+            path = config.out / "maps" / f"{hashlib.sha256(key.encode()).hexdigest()[:20]}.npz"
             if not path.exists():
                 found = explain_batch(
                     "fido", classifier, np.stack([picture.image for picture in chosen[rows]]),
                     targets[rows], options=options, each=each, seed=seed, ids=ids,
-                    micro_batch=config.micro_batch, progress=partial(_tell, bar, task),
-                ).saliency  # fmt: skip
-                unfinished = path.with_suffix(".part.npy")
-                np.save(unfinished, found)
+                    micro_batch=config.micro_batch, stop=stop, progress=partial(_tell, bar, task),
+                )  # fmt: skip
+                steps = np.isfinite(found.info.objective).sum(axis=1)
+                unfinished = path.with_suffix(".part.npz")
+                np.savez(unfinished, saliency=found.saliency, steps=steps)
                 unfinished.replace(path)  # so that a file under its name is whole
-            parts.append(np.load(path))
-        maps.append(np.concatenate(parts))
+            with np.load(path) as file:
+                parts.append(Maps(file["saliency"], file["steps"]))
+        maps.append(Maps(*map(np.concatenate, zip(*parts, strict=True))))
         bar.remove_task(task)
     return maps
 
@@ -146,7 +163,8 @@ def measure(
         _judge(
             # The same masks' noise for every schedule.
             jax.random.key(row), classifier, picture.image, target, saliency[row],
-            infill=options["infill"], objective=options["objective"], samples=samples,
+            infill=options["infill"], objective=options["objective"], lam=options.get("lam", 1e-3),
+            samples=samples,
         )
         for saliency in maps
         for row, (picture, target) in enumerate(zip(chosen, targets, strict=True))
@@ -185,13 +203,14 @@ def _judge(
     *,
     infill: Infiller,
     objective: str,
+    lam: float,
     samples: int,
 ) -> tuple[Array, Array, Array]:
     options = {"infill": infill, "objective": objective}
     args = (key, classifier, image, target, saliency)
     keep = saliency if objective == "ssr" else 1 - saliency
     return (
-        expected_objective(*args, **options, samples=samples).objective,
+        expected_objective(*args, **options, lam=lam, samples=samples).objective,
         total_variation(keep),
         mixture(*args, **options).probability,
     )

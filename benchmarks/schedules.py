@@ -102,7 +102,10 @@ def main(config: Config) -> None:
             options |= known[schedule]
             loop = fido_loop(**options)
             title = f"{schedule}, {infill}, {mode}"
-            maps = explain(network.classifier, chosen, targets, infill, options, config, bar, title)
+            found = explain(
+                network.classifier, chosen, targets, infill, options, config, bar, title
+            )
+            maps = [each.saliency for each in found]
             values = measure(network.classifier, chosen, targets, maps, options, config.samples)
             if schedule == config.schedules[0]:
                 base = values["objective"]

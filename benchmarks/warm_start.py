@@ -101,10 +101,11 @@ def main(config: Config) -> list[Case]:
             cases.append(Case(name, evaluations, values))
 
         def run(options: dict[str, Any], title: str, start: np.ndarray | None) -> list:
-            return explain(
+            found = explain(
                 network.classifier, chosen, targets, config.infill, fixed | options, config, bar,
                 title, start,
             )  # fmt: skip
+            return [each.saliency for each in found]
 
         if config.paper:
             maps = run(presets.paper, "paper", None)
@@ -127,7 +128,7 @@ def main(config: Config) -> list[Case]:
     record = {
         "pictures": [picture.id for picture in chosen],
         "settings": {**dataclasses.asdict(config), "out": None, "data_dir": None},
-        "cases": [case._asdict() | {"values": _plain(case.values)} for case in cases],
+        "cases": [case._asdict() | {"values": plain(case.values)} for case in cases],
     }
     (config.out / "table.json").write_text(json.dumps(record, indent=1, default=str) + "\n")
     (config.out / "table.md").write_text(text + "\n")
@@ -135,7 +136,7 @@ def main(config: Config) -> list[Case]:
     return cases
 
 
-def _plain(values: Mapping[str, np.ndarray]) -> dict[str, list[float | None]]:
+def plain(values: Mapping[str, np.ndarray]) -> dict[str, list[float | None]]:
     """For JSON, which has no NaN."""
     return {
         name: [None if np.isnan(x) else float(x) for x in column] for name, column in values.items()

@@ -39,6 +39,7 @@ from fidojax.methods import (
     vargrad,
     varsal,
 )
+from fidojax.path import lambda_path
 from fidojax.precision import lowered
 from fidojax.repeat import over_keys
 from fidojax.run import explain_batch, explain_stream, image_keys
@@ -76,6 +77,7 @@ __all__ = [
     "image_keys",
     "input_x_gradient",
     "integrated_gradients",
+    "lambda_path",
     "linear_saliency",
     "load_maps",
     "lowered",

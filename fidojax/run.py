@@ -95,7 +95,7 @@ def explain_batch(
     parts: list[Finished] = []
     steps = 1
     if progress and is_iterative(method):
-        first = jax.tree.map(lambda leaf: leaf[0], per_image)
+        first = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), per_image)
         steps = loop_of(method, **(dict(options or {}) | first)).steps
     tell = progress and (lambda done: progress(round(done * steps), len(images) * steps))
     parts = list(

@@ -15,6 +15,8 @@ class Stop(NamedTuple):
 
     The map has converged when neither the mask has moved nor the objective has fallen since it was
     last looked at. The objective is noisy, so its means over the steps in between are compared.
+    The defaults were chosen for FIDO's published schedule (docs/schedules.md): the preset `fast`
+    ends before they are met.
 
     Attributes:
         move: largest mean absolute change of the mask, whose values are in [0, 1].
@@ -23,7 +25,7 @@ class Stop(NamedTuple):
         least: steps that are done in any case.
     """
 
-    move: float | Scalar = 0.01
+    move: float | Scalar = 0.003
     gain: float | Scalar = 0.1
     every: int = 10
     least: int = 20

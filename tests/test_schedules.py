@@ -44,7 +44,7 @@ def test_rows_are_the_means_over_the_stored_maps(tmp_path, folder, capsys, monke
     assert own["outside"] is None  # no boxes
     assert len(table["pictures"]) == 3  # the report's half
     files = sorted((tmp_path / "out" / "maps").iterdir())
-    maps = [np.load(file) for file in files]
+    maps = [np.load(file)["saliency"] for file in files]
     assert sorted(len(each) for each in maps) == [1] * 4 + [2] * 4  # two seeds, groups of two
     both = np.concatenate([each.reshape(-1, 784) for each in maps])
     total = (own["on"] + short["on"]) / 2

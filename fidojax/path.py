@@ -1,0 +1,151 @@
+"""FIDO's maps for several weights of the region's size, in one run and one compilation.
+
+maps = lambda_path(classifier, images, targets, (5e-4, 1e-3, 2e-3), options=presets.fast | more)
+maps.saliency[1]  # "n h w", at 1e-3
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from fidojax import loop as loops
+from fidojax.masks import upsample
+from fidojax.methods import readout
+from fidojax.methods.fido import fido_loop
+from fidojax.names import check_count
+from fidojax.objective import saliency
+from fidojax.run import explain_batch
+from fidojax.types import Classifier, Explanation, Images, Infiller, Scalar
+
+LIMIT = 2.0
+"""Of the logits that the next weight starts from: a pixel that is all but decided hardly moves."""
+
+
+def lambda_path(
+    classifier: Classifier,
+    images: Images | np.ndarray,
+    targets: Int[Array, " n"] | np.ndarray | Sequence[int],
+    lams: Float[Array, " lams"] | np.ndarray | Sequence[float],
+    *,
+    options: Mapping[str, Any],
+    again: int = 20,
+    limit: float = LIMIT,
+    **run: Any,
+) -> Explanation:
+    """Explain every image of a batch by FIDO for each of several `lam`.
+
+    The first weight gets FIDO's whole schedule, and its map is that of FIDO itself. Each next one
+    starts from the map before and repeats the schedule's last steps. So the weights had better be
+    in order. New weights, as many as before, do not recompile.
+
+    Args:
+        classifier: a callable pytree.
+        images: "n h w c", values in [0, 1].
+        targets: "n", the class index to explain for each image.
+        lams: "lams", FIDO's option `lam`, one after the other.
+        options: FIDO's other options, among them `infill`.
+        again: steps that each next weight takes, the last of the schedule; at most all.
+        limit: the logits that it starts from are cut to plus and minus this.
+        run: the other arguments of `fidojax.explain_batch`, but `stop`.
+
+    Returns:
+        An Explanation whose leaves are NumPy arrays with leading axes of lams and n. The histories
+        of the later weights begin with NaN, since they have fewer steps.
+
+    Raises:
+        ValueError: as `fido` and `fidojax.explain_batch`; there is no weight; `again` is below 1 or
+            more than the schedule has.
+    """
+    data = {"lams": jnp.asarray(lams, jnp.float32), "limit": float(limit), "again": again}
+    maps = explain_batch(fido_path, classifier, images, targets, options={**options, **data}, **run)
+    return jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), maps)
+
+
+class PathState(NamedTuple):
+    """What goes from one step to the next.
+
+    Attributes:
+        loop: FIDO's state, its step counted as the schedule does.
+        earlier: FIDO's state when the steps began that are repeated.
+        masks: "lams rows columns", what each weight has found so far.
+        stage: which weight it is at.
+    """
+
+    loop: loops.State
+    earlier: loops.State
+    masks: Float[Array, "lams rows columns"]
+    stage: Int[Array, ""]
+
+
+def fido_path_loop(
+    *,
+    infill: Infiller,
+    lams: Float[Array, " lams"],
+    again: int = 20,
+    limit: float | Scalar = LIMIT,
+    **options: Any,
+) -> loops.Loop:
+    """What `lambda_path` does, for one image.
+
+    The map is "lams h w", and every leaf of the info has that leading axis, too.
+    """
+    lams = jnp.asarray(lams)
+    if lams.ndim != 1 or not lams.size:
+        raise ValueError(f"lams has shape {lams.shape}, expected one number or more in a row")
+    if "lam" in options:
+        raise ValueError("options hold lam, expected the weights as lams alone")
+    check_count(again=again)
+    objective = options.get("objective", "ssr")
+    whole = fido_loop(infill=infill, lam=lams[0], **options)
+    first = whole.steps
+    if again > first:
+        raise ValueError(f"again is {again}, expected at most the schedule's {first} steps")
+    total = first + (len(lams) - 1) * again
+
+    def init(key, classifier, image, target):
+        state = whole.init(key, classifier, image, target)
+        masks = jnp.zeros((len(lams), *state.params.shape), state.params.dtype)
+        return PathState(state, state, masks + 0 * state.params, jnp.int32(0))
+
+    def step(classifier, image, target, path):
+        state, earlier, masks, stage = path
+        # The weight before has ended: go back in the schedule, but for the map.
+        ended = state.step == first
+        stage = stage + ended
+        back = earlier._replace(
+            params=jnp.clip(state.params, -limit, limit),
+            key=jax.random.fold_in(earlier.key, total + stage),
+        )
+        state = jax.tree.map(lambda a, b: jnp.where(ended, a, b), back, state)
+        here = fido_loop(infill=infill, lam=lams[stage], **options)
+        earlier = jax.tree.map(
+            lambda a, b: jnp.where((stage == 0) & (state.step == first - again), a, b),
+            state,
+            earlier,
+        )
+        state, record = here.step(classifier, image, target, state)
+        masks = masks.at[stage].set(state.average)
+        return PathState(state, earlier, masks, stage), record
+
+    def finish(classifier, image, target, path, history):
+        def one(mask, history):
+            keep = upsample(mask, image.shape[:2])
+            reference = readout.final_infill(path.earlier.key, infill, image, keep)
+            info = readout.mask_info(classifier, image, target, keep, reference, history)
+            return Explanation(saliency(objective, keep), info)
+
+        return jax.vmap(one)(path.masks, jax.tree.map(by_weight, history))
+
+    def by_weight(values):
+        fill = jnp.full((len(lams) - 1, first - again), jnp.nan, values.dtype)
+        later = jnp.concatenate([fill, values[first:].reshape(-1, again)], axis=1)
+        return jnp.concatenate([values[None, :first], later])
+
+    return loops.Loop(total, init, step, finish, whole.evaluations)
+
+
+fido_path = loops.method(fido_path_loop)
