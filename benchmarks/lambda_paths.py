@@ -31,10 +31,10 @@ Values = dict[str, np.ndarray]
 class Config(fido_maps.Config):
     """Explain the same pictures for every weight, three times, with two seeds."""
 
-    lams: tuple[float, ...] = (5e-4, 1e-3, 2e-3, 5e-3)
-    again: int = 20
+    lams: tuple[float, ...] = (5e-4, 1e-3, 2e-3, 4e-3)
+    again: int = 30
     """`again` of `fidojax.path.lambda_path`."""
-    limit: float = 2.0
+    limit: float = 4.0
     """`limit` of `fidojax.path.lambda_path`."""
     infill: str = "mean"
     objective: Literal["ssr", "sdr"] = "ssr"

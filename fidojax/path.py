@@ -21,7 +21,7 @@ from fidojax.objective import saliency
 from fidojax.run import explain_batch
 from fidojax.types import Classifier, Explanation, Images, Infiller, Scalar
 
-LIMIT = 2.0
+LIMIT = 4.0
 """Of the logits that the next weight starts from: a pixel that is all but decided hardly moves."""
 
 
@@ -32,15 +32,15 @@ def lambda_path(
     lams: Float[Array, " lams"] | np.ndarray | Sequence[float],
     *,
     options: Mapping[str, Any],
-    again: int = 20,
+    again: int = 30,
     limit: float = LIMIT,
     **run: Any,
 ) -> Explanation:
     """Explain every image of a batch by FIDO for each of several `lam`.
 
     The first weight gets FIDO's whole schedule, and its map is that of FIDO itself. Each next one
-    starts from the map before and repeats the schedule's last steps. So the weights had better be
-    in order. New weights, as many as before, do not recompile.
+    starts from the map before and repeats the schedule's last steps. So the weights had better
+    rise, at most twofold from one to the next. New weights, as many as before, do not recompile.
 
     Args:
         classifier: a callable pytree.
@@ -85,7 +85,7 @@ def fido_path_loop(
     *,
     infill: Infiller,
     lams: Float[Array, " lams"],
-    again: int = 20,
+    again: int = 30,
     limit: float | Scalar = LIMIT,
     **options: Any,
 ) -> loops.Loop:

@@ -30,10 +30,9 @@ IMAGES = jnp.asarray(np.random.default_rng(0).uniform(0.4, 1, size=(3, 12, 12, 3
 CLASSIFIER = Partial(linear, jnp.zeros((12, 12, 3)).at[PLANTED].set(0.05))
 
 
-def paths(lams=LAMS, again=8, options=OPTIONS, **more):
-    return lambda_path(
-        CLASSIFIER, IMAGES, [0] * 3, lams, options=options, again=again, micro_batch=3, **more
-    )
+def paths(lams=LAMS, options=OPTIONS, **more):
+    settings = {"again": 8, "limit": 2.0, "micro_batch": 3, **more}
+    return lambda_path(CLASSIFIER, IMAGES, [0] * 3, lams, options=options, **settings)
 
 
 def programs():
@@ -67,7 +66,7 @@ def test_the_next_ones_repeat_the_schedules_last_steps_from_the_map_before(found
         earlier = state if i == 16 else earlier if i else state
         state = step(LAMS[0], state)
     for stage in (1, 2):
-        params = jnp.clip(state.params, -path.LIMIT, path.LIMIT)
+        params = jnp.clip(state.params, -2.0, 2.0)
         seed = jax.random.fold_in(
             key, fido_path_loop(lams=jnp.asarray(LAMS), again=8, **OPTIONS).steps + stage
         )
@@ -105,7 +104,7 @@ def test_the_next_weight_goes_on_from_the_map_before():
 
 
 def test_one_weight_is_a_path():
-    explain = partial(path.fido_path, lams=jnp.asarray(LAMS[:1]), **OPTIONS)
+    explain = partial(path.fido_path, lams=jnp.asarray(LAMS[:1]), again=8, **OPTIONS)
     shapes = jax.eval_shape(explain, jax.random.key(0), CLASSIFIER, IMAGES[0], 0)
     assert shapes.saliency.shape == (1, 12, 12)
     assert shapes.info.objective.shape == (1, 24)
