@@ -39,7 +39,7 @@ def fast(classifier: Classifier) -> Classifier:
     if isinstance(classifier, Split):
         return Split(fast(classifier.features), fast(classifier.head))
     if isinstance(classifier, Tapped):
-        return classifier.wrapped(Partial(fast))
+        return classifier if classifier.ends_with(fast) else classifier.wrapped(Partial(fast))
     return Partial(_fast, classifier)
 
 

@@ -73,6 +73,10 @@ class Tapped:
         """The same with one thing more done to its parts, after what is done already."""
         return dataclasses.replace(self, wrap=Partial(_one_by_one, self.wrap, wrap))
 
+    def ends_with(self, function: Callable[..., Any]) -> bool:
+        """Whether this is what was done last."""
+        return self.wrap.func is _one_by_one and self.wrap.args[1].func is function
+
     def __call__(self, images: Any) -> Any:
         """The logits."""
         return self.wrap(self.classifier)(images)
