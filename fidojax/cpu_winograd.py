@@ -7,6 +7,7 @@ Reference: Lavin and Gray 2016, Fast Algorithms for Convolutional Neural Network
 (https://arxiv.org/abs/1509.09308), section 4.1.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -24,10 +25,14 @@ TILES = 64
 
 
 def pays(shape: tuple[int, ...], kernel: tuple[int, ...], dtype: jnp.dtype) -> bool:
-    """Whether it is faster than a direct convolution, by the output's and the kernel's shape."""
+    """Whether it is faster than a direct convolution, by the output's and the kernel's shape.
+
+    Never where JAX is told to compile quickly, since it is many small operations.
+    """
     n, height, width, _ = shape
     return (
         kernel[:2] == (3, 3)
+        and not jax.config.read("jax_disable_most_optimizations")
         and min(kernel[2:]) >= CHANNELS
         and n * -(-height // 2) * -(-width // 2) >= TILES
         and dtype in (jnp.float32, jnp.float64)  # the sums would cost bfloat16 its last digits

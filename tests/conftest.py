@@ -13,7 +13,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from jax.tree_util import Partial
 
 import infillers
-from fidojax import cpu_winograd, stored
+from fidojax import stored
 from infillers.ca_generator import Generator
 from infillers.natural_vae import NaturalVAE
 
@@ -33,14 +33,11 @@ def quick_compile():
 
     For modules of small programs, whose tests spend nearly all their time compiling, also in the
     processes that they start: `pytestmark = pytest.mark.usefixtures("quick_compile")`.
-    Winograd's convolution, which is many small operations, has tests of its own.
     """
     name = "jax_disable_most_optimizations"
     jax.config.update(name, True)
     os.environ[name.upper()] = "1"
-    tiles, cpu_winograd.TILES = cpu_winograd.TILES, 1 << 60
     yield
-    cpu_winograd.TILES = tiles
     jax.config.update(name, False)
     del os.environ[name.upper()]
 
