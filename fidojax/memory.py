@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.stages import Compiled, Lowered
+from jax.stages import Compiled
 
 from fidojax import slots
 from fidojax.slots import LOOP_OF, Batch, Model, Program
@@ -48,18 +48,16 @@ def find_micro_batch(
     """
     where: Any = device or jax.local_devices()[0]
     options, each = options or {}, each or {}
+    program = Program(method, static)
     if where.platform == "cpu":
         first = jax.tree.map(lambda leaf: leaf[0], dict(each))
-        program = Program(method, static)
         looks = program.loop(dict(options), first).evaluations if method in LOOP_OF else None
         return on_cpu(shape, looks, most)
     ceiling = 1 << (min(most, LARGEST) - 1).bit_length()
     if ceiling == 1:
         return 1
-    needs = [
-        program_bytes(method, classifier, shape, n, static=static, options=options, each=each)
-        for n in (1, 2)
-    ]
+    model = Model(classifier, dict(options))
+    needs = [program_bytes(program, model, shape, each, n) for n in (1, 2)]
     slope = max(needs[1] - needs[0], 1)
     room = SHARE * free_bytes(where) / MARGIN
     fitting = max(1, min(int(1 + (room - needs[0]) // slope), ceiling))
@@ -77,20 +75,20 @@ def on_cpu(shape: tuple[int, int, int], looks: int | None, most: int) -> int:
 
 
 def program_bytes(
-    method: Method,
-    classifier: Classifier,
+    program: Program,
+    model: Model,
     shape: tuple[int, int, int],
-    images: int,
-    *,
-    static: tuple[tuple[str, Any], ...],
-    options: Mapping[str, Any],
     each: Mapping[str, Any],
+    images: int,
 ) -> int:
-    """Bytes of arguments, results and temporaries of one compiled call on so many images."""
-    lowered = lowered_call(
-        method, classifier, shape, images, static=static, options=options, each=each
-    )
-    needed = needed_bytes(lowered.compile())
+    """Bytes of arguments, results and temporaries of one compiled call on so many images.
+
+    Args:
+        shape: "h w c" of the images.
+        each: per-image options, of any number of images.
+    """
+    batch = abstract_batch(shape, each, images)
+    needed = needed_bytes(slots.lower(program, model, batch).compile())
     if needed is None:
         raise RuntimeError("this backend has no memory analysis: give micro_batch")
     return needed
@@ -108,29 +106,14 @@ def needed_bytes(program: Compiled) -> int | None:
     )
 
 
-def lowered_call(
-    method: Method,
-    classifier: Classifier,
-    shape: tuple[int, int, int],
-    images: int,
-    *,
-    static: tuple[tuple[str, Any], ...],
-    options: Mapping[str, Any],
-    each: Mapping[str, Any],
-) -> Lowered:
-    """A step of a method, or all of one that does not iterate, lowered for so many images."""
-    program = Program(method, static)
-    batch = Batch(
+def abstract_batch(shape: tuple[int, int, int], each: Mapping[str, Any], images: int) -> Batch:
+    """The shapes of a batch; arguments as those of `program_bytes`."""
+    return Batch(
         jax.eval_shape(lambda: jax.random.split(jax.random.key(0), images)),
         jax.ShapeDtypeStruct((images, *shape), jnp.float32),
         jax.ShapeDtypeStruct((images,), jnp.int32),
         jax.tree.map(lambda x: jax.ShapeDtypeStruct((images, *x.shape[1:]), x.dtype), dict(each)),
     )
-    model = Model(classifier, dict(options))
-    if method not in LOOP_OF:
-        return slots.one_shot.lower(program, model, batch)
-    under_way = jax.eval_shape(slots.begin, program, model, batch)
-    return slots.advance.lower(program, model, under_way, length=1)
 
 
 def free_bytes(device: Device) -> int:

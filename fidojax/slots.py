@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.stages import Lowered
 from jaxtyping import Array, Bool, Int
 
 from fidojax import loop as loops
@@ -122,7 +123,6 @@ def begin(program: Program, model: Model, batch: Batch) -> Slots:
 @partial(jax.jit, static_argnames=("program", "length"), donate_argnames="slots")
 def advance(program: Program, model: Model, slots: Slots, *, length: int) -> tuple[Slots, Array]:
     """`length` steps of every slot that has not ended; the slots, and again which have ended."""
-
     step = jax.vmap(partial(_step, program, model))
     if length == 1:
         slots = step(slots)
@@ -172,6 +172,18 @@ def readout(program: Program, model: Model, slots: Slots) -> Any:
         return loop.readout(model.classifier, image, target, slot.state, slot.history)
 
     return jax.vmap(one)(slots)
+
+
+def lower(program: Program, model: Model, batch: Batch, *, length: int = 1) -> Lowered:
+    """What a run spends its time in, lowered: `length` steps, or all of a method without steps.
+
+    Args:
+        model, batch: arrays or their shapes.
+    """
+    if program.method not in LOOP_OF:
+        return one_shot.lower(program, model, batch)
+    begun = jax.eval_shape(partial(begin, program), model, batch)
+    return advance.lower(program, model, begun, length=length)
 
 
 def _nothing(shape: tuple[int, ...], dtype: Any) -> Array:

@@ -15,7 +15,7 @@ from conftest import linear
 from jax.tree_util import Partial
 
 import fidojax
-from fidojax import memory, run, table
+from fidojax import memory, run, slots, table
 from infillers import mean, random
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -117,12 +117,12 @@ def test_progress_counts_the_steps_of_all_pictures(planted, images):
     calls = []
     explain(planted, images, range(7), progress=lambda done, total: calls.append((done, total)))
     assert {total for _, total in calls} == {84}  # 7 pictures of 12 steps
-    assert [done for done, _ in calls] == [*range(2, 74, 2), *range(73, 85)]  # by twos, then one
+    assert [done for done, _ in calls] == [12, 24, 36, 48, 60, 72, 78, 84]  # 6 steps of 2, then 1
 
 
 def test_cancelling_from_the_progress_callback(planted, images):
     def stop(done, total):
-        if done == 4:
+        if done == 24:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -133,9 +133,10 @@ def test_micro_batch_is_the_largest_that_fits(monkeypatch):
     classifier, shape = Partial(linear, jnp.ones((32, 32, 3))), (32, 32, 3)
     static, dynamic = run.split_options({"infill": mean(0.0)})
     known = {"static": static, "options": dynamic}
+    program, model = slots.Program(fidojax.fido, static), slots.Model(classifier, dynamic)
 
     def need(images):
-        return memory.program_bytes(fidojax.fido, classifier, shape, images, **known, each={})
+        return memory.program_bytes(program, model, shape, {}, images)
 
     def found(most=100, platform="gpu"):
         device = SimpleNamespace(platform=platform)
@@ -167,10 +168,9 @@ def test_the_classifier_sees_one_flat_batch():
         )
         return features.mean(axis=(1, 2))
 
-    text = memory.lowered_call(
-        fidojax.fido, Partial(convolve, kernel), (16, 16, 3), 5,
-        static=(("samples", 4), ("steps", 2)), options={"infill": mean(0.0)}, each={},
-    ).as_text()  # fmt: skip
+    program = slots.Program(fidojax.fido, (("samples", 4), ("steps", 2)))
+    model = slots.Model(Partial(convolve, kernel), {"infill": mean(0.0)})
+    text = slots.lower(program, model, memory.abstract_batch((16, 16, 3), {}, 5)).as_text()
     convolutions = [line for line in text.splitlines() if "stablehlo.convolution" in line]
     assert any("tensor<20x16x16x3xf32>" in line for line in convolutions)
     assert all("feature_group_count = 1 " in line for line in convolutions)

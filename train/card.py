@@ -11,6 +11,8 @@ from typing import Any
 import jax
 from flax import nnx
 
+from fidojax.lanes import cores
+
 DATA = {
     "mnist": (
         "MNIST 3.0.1 (TFDS): 60,000 training and 10,000 test digits, by LeCun, Cortes and Burges"
@@ -83,9 +85,8 @@ def hardware() -> str:
     kinds = {device.device_kind for device in jax.local_devices()}
     if kinds != {"cpu"}:
         return ", ".join(sorted(kinds))
-    # Those that this process may use, where the system tells.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} CPU core{'s' if cores != 1 else ''}"
+    count = cores()
+    return f"{count} CPU core{'s' if count != 1 else ''}"
 
 
 def without_places(command: str) -> str:

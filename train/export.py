@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 
 from fidojax import pretrained, stored
+from fidojax.batches import in_batches
 from fidojax.networks import MnistAllConv, ResNet, fold
 from train import card
 from train.pictures import Pictures
@@ -45,12 +46,9 @@ def write(config: Any, model: MnistAllConv | ResNet, test: Pictures, command: st
 
 def predict(classifier: Callable, images: np.ndarray, batch: int = 128) -> np.ndarray:
     """Logits "n k" of uint8 pictures, in padded batches of one shape."""
-    logits = []
-    for first in range(0, len(images), batch):
-        part = images[first : first + batch]
-        padded = np.concatenate([part, np.repeat(part[-1:], batch - len(part), 0)])
-        logits.append(np.asarray(classifier(padded.astype(np.float32) / 255))[: len(part)])
-    return np.concatenate(logits)
+    return in_batches(
+        lambda rows: classifier(images[rows].astype(np.float32) / 255), len(images), batch
+    )
 
 
 def _full(model: nnx.Module):
