@@ -25,6 +25,7 @@ from rich.table import Table
 
 from fidojax import explain_batch, pretrained
 from fidojax.bench.about import about
+from fidojax.lanes import cores
 from infillers import mean
 
 ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -62,16 +63,16 @@ def main(config: Config) -> None:
         for n in config.devices:
             seconds, hashes[n] = _in_a_process(config, n)
             taken[n].append(seconds)
-    cores = len(os.sched_getaffinity(0))
+    count = cores()
     rows = []
     for n in config.devices:
         seconds = statistics.median(taken[n])
         rate = n * config.pictures / seconds
         rows.append({"devices": n, "seconds": seconds, "images_per_second": rate})
-    table = Table("devices", "s", "images/s", "of the ceiling", "same bits", title=f"{cores} cores")
+    table = Table("devices", "s", "images/s", "of the ceiling", "same bits", title=f"{count} cores")
     for row in rows:
         # As many times the first as there are cores for the devices.
-        possible = rows[0]["images_per_second"] * min(row["devices"], cores) / rows[0]["devices"]
+        possible = rows[0]["images_per_second"] * min(row["devices"], count) / rows[0]["devices"]
         row["efficiency"] = row["images_per_second"] / possible
         row["same_bits"] = hashes[row["devices"]] == hashes[config.devices[0]]
         table.add_row(

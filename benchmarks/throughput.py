@@ -24,10 +24,11 @@ from rich.console import Console
 
 from benchmarks.networks import Network, load
 from benchmarks.throughput_report import Row, reason, table
-from fidojax import cpu, presets
+from fidojax import presets
 from fidojax.bench.about import about
-from fidojax.bench.step import Work, in_precision, paired
+from fidojax.bench.step import Work, paired
 from fidojax.bench.timing import interleaved
+from fidojax.run import prepared
 from infillers.mean import mean
 
 MISSING = "PyTorch is not installed; install fidojax[torch]"
@@ -51,8 +52,6 @@ class Config:
     """The lowest median of so many rounds counts."""
     clock: Literal["wall", "cpu"] = "wall"
     """cpu: the process's CPU time over all threads, for a machine that is busy with other work."""
-    reuse_memory: bool = True
-    """Keep freed memory in the process (`fidojax.cpu.reuse_memory`)."""
     json: Path | None = None
     """Also write the results here."""
     smoke: bool = False
@@ -72,7 +71,7 @@ def _measure(config: Config, name: str, network: Network, images: int) -> Row:
 
     pictures = np.random.default_rng(0).random((images, *network.size), np.float32)
     preset = presets.PRESETS[config.preset]
-    classifier = in_precision(network.classifier, None)
+    classifier = prepared(network.classifier)
     here = paired(Work("fido", classifier, pictures, {"infill": mean(), **preset}))
     module = torch_networks.NETWORKS[name](network.arrays)
     color = np.full(network.size[2], 0.45, np.float32)
@@ -113,7 +112,4 @@ def main(config: Config) -> list[Row]:
 
 
 if __name__ == "__main__":
-    chosen = tyro.cli(Config, description=__doc__)
-    if chosen.reuse_memory:
-        cpu.reuse_memory()
-    main(chosen)
+    main(tyro.cli(Config, description=__doc__))

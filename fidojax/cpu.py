@@ -8,8 +8,6 @@ classifier and replaces just those operations by their equivalents of `fidojax.c
 benchmarks/RESULTS.md has the figures.
 """
 
-import ctypes
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -67,34 +65,6 @@ def stock(classifier: Classifier) -> Classifier:
 
 def _same(classifier: Classifier) -> Classifier:
     return classifier
-
-
-def reuse_memory() -> bool:
-    """Make this process keep the memory that JAX frees, for short measurements on the CPU.
-
-    XLA allocates its scratch memory anew for every call, hundreds of MB for a batch of 224 x 224
-    pictures, and the C library hands blocks of that size back to the kernel, which clears each page
-    when it is touched again: a third of the time of MobileNetV2. This asks glibc to keep them, and
-    JAX to compute on the calling thread, whose memory it then is. Call it first in a program,
-    before JAX computes anything, and never from a library; several forced CPU devices would then
-    compute one after the other.
-
-    It is for short runs. In long ones small objects come to stand between the large blocks, which
-    then cannot be used again: 16 GB after some 1000 steps of MobileNetV2 have been seen.
-
-    Returns:
-        Whether it applies here: without glibc it does nothing.
-    """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if libc is None or not hasattr(libc, "mallopt"):
-        return False
-    never_mmap = libc.mallopt(_M_MMAP_MAX, 0)
-    never_trim = libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-    jax.config.update("jax_cpu_enable_async_dispatch", False)
-    return bool(never_mmap and never_trim)
-
-
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of <malloc.h>
 
 
 def _fast(classifier, images):

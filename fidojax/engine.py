@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from fidojax.data import BadPicture, Picture
+from fidojax.lanes import calls_of
 from fidojax.ledger import Ledger, pack
 from fidojax.run import Sample, Stop, explain_stream
 from fidojax.types import Classifier, Device, Explanation, Method
@@ -32,7 +33,7 @@ class Request(NamedTuple):
         classifier: as it is called; on CPUs, in its fast form.
         options: the method's.
         seed: of the run.
-        micro_batch: pictures per device and compiled call.
+        micro_batch: pictures per compiled call.
         devices: all local devices when None.
         each: options that differ per picture, made from a batch of pictures.
         precision, stop: as `fidojax.explain_batch` takes them.
@@ -51,7 +52,7 @@ class Request(NamedTuple):
     @property
     def batch(self) -> int:
         """Pictures that are explained at once."""
-        return self.micro_batch * len(self.devices or jax.local_devices())
+        return self.micro_batch * calls_of(self.devices or jax.local_devices())
 
 
 class Item(NamedTuple):

@@ -20,12 +20,14 @@ from jaxtyping import Array, Int
 from fidojax import cpu
 from fidojax import loop as loops
 from fidojax.keys import image_keys
+from fidojax.lanes import calls_of, lanes_of
 from fidojax.methods import METHODS
 from fidojax.names import check_name
 from fidojax.precision import lowered
 from fidojax.slots import LOOP_OF, Model, Program
 from fidojax.stop import Stop
 from fidojax.stream import Driver, Finished, Sample, stream
+from fidojax.table import longest_chunk
 from fidojax.types import Classifier, Device, Explanation, Images, Method
 
 __all__ = ["Sample", "Stop", "explain_batch", "explain_stream", "image_keys"]
@@ -62,9 +64,10 @@ def explain_batch(
         seed: seeds the run.
         ids: one per image, integers or strings; 0, 1, ... when None. An image's randomness depends
             on the seed and its id alone.
-        micro_batch: images per device and compiled call. When None, the largest power of two that
-            the compiled program's memory allows (`fidojax.memory`), at most n. Where the memory is
-            short all the same, half as many go on from there, with a warning.
+        micro_batch: images per compiled call; every device has a call under way, every core of a
+            CPU has one. When None, the largest power of two that the compiled program's memory
+            allows (`fidojax.memory`), at most n. Where the memory is short all the same, half as
+            many go on from there, with a warning.
         devices: all local devices when None.
         rewrite: on the CPU, explain `fidojax.cpu.fast(classifier)`, which computes the same from
             operations that are fast there.
@@ -92,7 +95,6 @@ def explain_batch(
         Sample(id_, image, target, jax.tree.map(lambda leaf: leaf[i], per_image))  # noqa: B023
         for i, (id_, image, target) in enumerate(zip(ids, images, targets, strict=True))
     )
-    parts: list[Finished] = []
     steps = 1
     if progress and is_iterative(method):
         first = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), per_image)
@@ -151,10 +153,8 @@ def explain_stream(
         return
     devices = tuple(devices or jax.local_devices())
     static, dynamic = split_options(options or {})
-    if precision is not None:
-        classifier = lowered(classifier, precision)
-    if rewrite and devices[0].platform == "cpu":
-        classifier = cpu.fast(classifier)
+    rewrite = rewrite and devices[0].platform == "cpu"
+    classifier = prepared(classifier, precision, rewrite)
     program = Program(method, static)
     if stop is not None:
         program = _stopping(program, stop, {**dynamic, **first.each})
@@ -162,16 +162,37 @@ def explain_stream(
         from fidojax.memory import LARGEST, find_micro_batch  # it compiles programs of this module
 
         micro_batch = find_micro_batch(
-            method, classifier, first.image.shape, -(-(most or LARGEST) // len(devices)),
+            method, classifier, first.image.shape, -(-(most or LARGEST) // calls_of(devices)),
             static=static, options=dynamic, each=jax.tree.map(lambda x: x[None], dict(first.each)),
             device=devices[0],
         )  # fmt: skip
     if micro_batch < 1:
         raise ValueError(f"micro_batch is {micro_batch}, expected at least 1")
     model = Model(classifier, dynamic, () if stop is None else (stop.move, stop.gain))
+    lanes = lanes_of(devices)
     models = [jax.device_put(model, device) for device in devices]
-    driver = Driver(program, models, devices, seed, is_iterative(method), progress)
+    models, places = ([it for it in each for _ in range(lanes)] for each in (models, devices))
+    driver = Driver(
+        program, models, places, len(places) if lanes > 1 else 1, seed, is_iterative(method),
+        longest_chunk(rewrite), progress,
+    )  # fmt: skip
     yield from stream(driver, itertools.chain([first], samples), micro_batch, smaller)
+
+
+def prepared(
+    classifier: Classifier, precision: str | None = None, rewrite: bool | None = None
+) -> Classifier:
+    """The classifier as the engine evaluates it.
+
+    Args:
+        precision: as `explain_batch` takes it.
+        rewrite: for the CPU; when None, where that is the default backend.
+    """
+    if precision is not None:
+        # Only operations that are as they were written can be lowered.
+        classifier = lowered(cpu.stock(classifier), precision)
+    rewrite = jax.default_backend() == "cpu" if rewrite is None else rewrite
+    return cpu.fast(classifier) if rewrite else classifier
 
 
 def _stopping(program: Program, stop: Stop, options: dict[str, Any]) -> Program:

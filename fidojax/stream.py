@@ -7,7 +7,8 @@ chunk behind, so that the devices do not wait for it.
 import collections
 import itertools
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,11 +16,10 @@ import numpy as np
 
 from fidojax import slots as programs
 from fidojax.keys import image_keys
+from fidojax.lanes import Lanes
 from fidojax.slots import Batch, Model, Program
 from fidojax.table import Ended, Table
 from fidojax.types import Device, Explanation
-
-OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory")
 
 
 class Sample(NamedTuple):
@@ -84,18 +84,22 @@ class Driver(NamedTuple):
 
     Attributes:
         program: of the compiled programs.
-        models: the model on every device.
+        models: one for each call that is under way at a time, on the device of the call.
         devices: as many.
+        threads: that start the calls.
         seed: of the run.
         iterative: whether the method has steps.
+        chunk: at most so many steps per compiled call.
         progress: called with the pictures done so far, parts of them included.
     """
 
     program: Program
     models: list[Model]
-    devices: tuple[Device, ...]
+    devices: Sequence[Device]
+    threads: int
     seed: int
     iterative: bool
+    chunk: int
     progress: Callable[[float], None] | None = None
 
 
@@ -120,10 +124,11 @@ def stream(
     drive = _iterate if driver.iterative else _shoot
     while True:
         try:
-            yield from drive(driver, feed, micro_batch)
+            with Lanes(driver.threads) as started:
+                yield from drive(driver, feed, micro_batch, started)
             return
         except jax.errors.JaxRuntimeError as error:
-            if micro_batch == 1 or not any(sign in str(error) for sign in OUT_OF_MEMORY):
+            if micro_batch == 1 or not is_out_of_memory(error):
                 raise
         micro_batch //= 2
         feed.put_back()
@@ -133,28 +138,38 @@ def stream(
             warnings.warn(f"out of memory: now {micro_batch} pictures at once", stacklevel=2)
 
 
-def _shoot(driver: Driver, feed: _Feed, micro_batch: int) -> Iterator[Finished]:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a device had not enough memory, which JAX has no type of its own for."""
+    signs = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory")
+    return any(sign in str(error) for sign in signs)
+
+
+def _shoot(driver: Driver, feed: _Feed, micro_batch: int, started: Lanes) -> Iterator[Finished]:
     """By a method without steps: the next group is under way while one is handed out."""
     waiting: list[Ended] = []
     while True:
-        queued = []
+        groups, calls = [], []
         for model, device in zip(driver.models, driver.devices, strict=True):
             if taken := feed.take(micro_batch):
                 batch = _batch(driver, list(taken.values()), micro_batch, device)
-                result = programs.one_shot(driver.program, model, batch)
-                queued.append(Ended(list(taken), np.arange(len(taken)), result))
+                groups.append(list(taken))
+                calls.append(partial(programs.one_shot, driver.program, model, batch))
+        results = started(calls)
         for ended in waiting:
             yield _handed_out(feed, *ended)
             if driver.progress:
                 driver.progress(feed.finished)
-        waiting = queued
+        waiting = [
+            Ended(numbers, np.arange(len(numbers)), result)
+            for numbers, result in zip(groups, results, strict=True)
+        ]
         if not waiting:
             return
 
 
-def _iterate(driver: Driver, feed: _Feed, micro_batch: int) -> Iterator[Finished]:
+def _iterate(driver: Driver, feed: _Feed, micro_batch: int, started: Lanes) -> Iterator[Finished]:
     """By a method with steps: where a picture has ended the next one takes its slot."""
-    tables = [Table(driver.program, model, micro_batch) for model in driver.models]
+    tables = [Table(driver.program, model, micro_batch, driver.chunk) for model in driver.models]
     waiting: list[Ended] = []
     while True:
         for table, device in zip(tables, driver.devices, strict=True):
@@ -166,7 +181,7 @@ def _iterate(driver: Driver, feed: _Feed, micro_batch: int) -> Iterator[Finished
         busy = [table for table in tables if table.busy]
         if not busy:
             break
-        flags = [table.advance() for table in busy]
+        flags = started([table.advance for table in busy])
         for ended in waiting:
             yield _handed_out(feed, *ended)
         if driver.progress:

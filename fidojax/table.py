@@ -11,19 +11,34 @@ from fidojax.slots import Batch, Model, Program, Slots
 
 CHUNK = 50
 """Steps per compiled call on accelerators."""
+CPU_CHUNK = 10
+"""On CPUs, where a step takes longer and its end is soon waited for. XLA takes the memory of a call
+anew from the system, which clears it, so that single steps take up to half as long again."""
 
 
-def pace(steps: int, every: int | None = None) -> tuple[int, int]:
+def longest_chunk(rewritten: bool) -> int:
+    """Steps per compiled call at most.
+
+    Args:
+        rewritten: whether the classifier is in its fast form for the CPU.
+    """
+    if jax.default_backend() != "cpu":
+        return CHUNK
+    # JAX's own convolution gradients fall into a slow path of XLA's inside loops there.
+    return CPU_CHUNK if rewritten else 1
+
+
+def pace(steps: int, chunk: int, every: int | None = None) -> tuple[int, int]:
     """Steps per compiled call, and calls until the host looks again.
 
     Args:
         steps: of the method.
+        chunk: at most so many in a call, as far as `every` leaves the choice.
         every: steps between two looks, where that is fixed.
     """
-    if jax.default_backend() == "cpu":
-        # Convolution gradients fall into a slow path of XLA's inside loops there.
+    if chunk == 1:
         return 1, every or 1
-    return every or -(-steps // -(-steps // CHUNK)), 1
+    return every or -(-steps // -(-steps // chunk)), 1
 
 
 class Ended(NamedTuple):
@@ -47,9 +62,13 @@ class Table:
     and are read out when as many have come together as there are slots.
     """
 
-    def __init__(self, program: Program, model: Model, width: int) -> None:
-        """A table of so many slots, all of them vacant."""
-        self._program, self._model = program, model
+    def __init__(self, program: Program, model: Model, width: int, chunk: int) -> None:
+        """A table of so many slots, all of them vacant.
+
+        Args:
+            chunk: as `longest_chunk` returns it.
+        """
+        self._program, self._model, self._most = program, model, chunk
         self._numbers = np.full(width, -1)
         self._counts = np.zeros(width, int)
         self._aside: list[int] = []
@@ -136,7 +155,7 @@ class Table:
         """How many steps there are, and how many of them per call, at the first batch."""
         each = jax.tree.map(lambda leaf: leaf[0], batch.each)
         self._steps = self._program.loop(self._model.options, each).steps
-        self._chunk, self._calls = pace(self._steps, self._program.every)
+        self._chunk, self._calls = pace(self._steps, self._most, self._program.every)
 
     def _moved(self, to: Slots, source: Slots, rows: np.ndarray, places: np.ndarray) -> Slots:
         """`to` with the source's rows at its places."""

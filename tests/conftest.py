@@ -13,11 +13,19 @@ from jax.experimental.compilation_cache import compilation_cache
 from jax.tree_util import Partial
 
 import infillers
-from fidojax import stored
+from fidojax import lanes, stored
 from infillers.ca_generator import Generator
 from infillers.natural_vae import NaturalVAE
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_lane():
+    """What a test sees does not depend on the machine's cores; tests of lanes set their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lanes, "cores", lambda: 1)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fidojax import cli, presets
+from fidojax import cli, lanes, presets
 from fidojax.bench import bare, ceiling, compiling, measure, passes, report, step, timing
 from fidojax.bench.peak_memory import PeakMemory
 from fidojax.bench.row import Case, How, Row
@@ -135,7 +135,7 @@ def precompiled(monkeypatch):
 
 
 def test_the_numbers_are_what_their_names_say(planted, monkeypatch, precompiled):
-    seconds = {3: [2.0, 1.6, 0.5], 1: [6.0]}
+    seconds = {3: [4.0, 1.6, 0.5], 1: [6.0]}  # the first of two steps
     monkeypatch.setattr(measure, "interleaved", lambda calls, *_: seconds[len(calls)])
     monkeypatch.setattr(measure, "counted", lambda _: 1.0)
     given = case(planted, "fido", infill=mean(), steps=300, samples=8)
@@ -150,7 +150,7 @@ def test_the_numbers_are_what_their_names_say(planted, monkeypatch, precompiled)
     assert row.peak_share == pytest.approx(2 * 8 * 3e3 / 2.0 / peak)
     monkeypatch.setattr(measure, "counted", lambda _: 1e6)  # more than the classifier's
     row = measure.measure(case(planted, "gradient"), QUICK)
-    assert row.peak_share == pytest.approx(1e6 / 2.0 / (2 * ceiling.SIDE["cpu"] ** 3 / 1.6))
+    assert row.peak_share == pytest.approx(1e6 / 4.0 / (2 * ceiling.SIDE["cpu"] ** 3 / 1.6))
 
 
 def test_passes_without_a_gradient_cost_less(planted, monkeypatch, precompiled):
@@ -203,19 +203,23 @@ def test_every_method_and_infiller_is_planned_once(monkeypatch):
     assert {row.setting for row in rows} == {"preset fast", "samples=1000", ""}
 
 
-def test_steps_are_those_of_the_engine(planted):
-    options = {"infill": mean(), "steps": 3, "samples": 2, "warmup": 1}
+@pytest.mark.parametrize("cores", [1, 3])  # of three, two are used
+def test_steps_are_those_of_the_engine(cores, planted, monkeypatch):
+    monkeypatch.setattr(lanes, "cores", lambda: cores)
+    options = {"infill": mean(), "steps": 12, "samples": 2, "warmup": 1}
     images = np.full((2, 12, 12, 3), 0.5, np.float32)
     work = step.Work("fido", planted, images, options)
-    assert step.chunk(work) == 1
+    assert step.chunk(work) == 6
     pair = step.paired(work)
-    assert (pair.masks, pair.steps) == (4, 1)
-    assert [pair.step().tolist() for _ in range(3)] == [[False] * 2, [False] * 2, [True] * 2]
-    assert pair.gradient()[1].shape == (4, 12, 12, 3)
+    assert (pair.masks, pair.steps) == (4, 6)
+    parts = min(cores, 2)
+    for ended in (False, True):
+        assert [part.tolist() for part in pair.step()] == [[ended] * (2 // parts)] * parts
+    assert [part[1].shape for part in pair.gradient()] == [(4 // parts, 12, 12, 3)] * parts
     assert step.whole(work)().shape == (2, 12, 12)
     short = step.shortened(work, 2).options
     assert (short["steps"], short["warmup"]) == (2, 0)
-    assert step.shortened(work, 9).options["steps"] == 3
+    assert step.shortened(work, 19).options["steps"] == 12
     assert bare.counted(step.lower(work)) > 0
 
 

@@ -335,7 +335,7 @@ def test_short_memory_goes_on_with_fewer_pictures_at_a_time(run, folder, monkeyp
     ran = run(folder, "--batch-size", "4")
     assert ran.code == 0
     assert "3 pictures explained" in ran.out
-    said = "out of memory: now {} pictures at a time per device"
+    said = "out of memory: now {} pictures per call"
     assert said.format(2) in ran.err
     assert said.format(1).replace("pictures", "picture") in ran.err
 

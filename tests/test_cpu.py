@@ -3,8 +3,6 @@
 import functools
 import itertools
 import os
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -324,30 +322,3 @@ def test_the_slow_operations_are_gone_on_the_cpu_only(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     jax.clear_caches()
     assert slow_operations(cpu.fast(stock)) == everything
-
-
-FAULTS = """
-import resource, sys
-import jax, jax.numpy as jnp
-from fidojax import cpu
-if sys.argv[1] == "reuse" and not cpu.reuse_memory():
-    sys.exit(3)
-# Temporaries of 40 MB, more than glibc keeps by itself; cumulative sums do not fuse.
-double = jax.jit(lambda x: jnp.cumsum(jnp.cumsum(x, 0) + 1, 0).sum())
-x = jnp.ones((2, 5 << 20))
-faults = [resource.getrusage(resource.RUSAGE_SELF).ru_minflt]
-for _ in range(8):  # the first calls find no freed block of their size
-    double(x).block_until_ready()
-    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
-print(min(b - a for a, b in zip(faults, faults[1:])))
-"""
-
-
-def test_reused_memory_is_not_cleared_again():
-    faults = {}
-    for mode in ("stock", "reuse"):
-        run = subprocess.run([sys.executable, "-c", FAULTS, mode], capture_output=True, text=True)
-        if run.returncode == 3:
-            pytest.skip("needs glibc")
-        faults[mode] = int(run.stdout)
-    assert faults["reuse"] < faults["stock"] / 4, faults

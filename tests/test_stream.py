@@ -264,3 +264,18 @@ def test_bfloat16_maps_are_near_those_of_float32(method):
     ]
     for one, other in zip(*maps, strict=True):
         assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.97
+
+
+def test_precision_reaches_a_classifier_that_was_rewritten_for_the_cpu():
+    network = pretrained.load("mnist")
+    images = np.random.default_rng(2).uniform(size=(2, *network.size)).astype(np.float32)
+    exact, plain, rewritten = (
+        fidojax.explain_batch("gradient", classifier, images, [3, 5], precision=p).saliency
+        for classifier, p in (
+            (network.classifier, None),
+            (network.classifier, "bfloat16"),
+            (cpu.fast(network.classifier), "bfloat16"),
+        )
+    )
+    assert np.abs(plain / exact.max() - exact / exact.max()).max() > 1e-3
+    np.testing.assert_array_equal(plain, rewritten)

@@ -1,7 +1,6 @@
 """The machine and the versions that numbers were measured with."""
 
 import importlib.util
-import os
 import platform
 import time
 from importlib import metadata
@@ -10,6 +9,7 @@ from typing import Any
 import jax
 
 from fidojax import __version__
+from fidojax.lanes import cores
 
 PACKAGES = ("jax", "jaxlib", "flax", "keras", "torch")
 
@@ -30,8 +30,3 @@ def about(config: dict[str, Any]) -> dict[str, Any]:
         "versions": {"fidojax": __version__, **found},
         "config": config,
     }
-
-
-def cores() -> int | None:
-    """Those that this process may use; not every system tells."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from fidojax.bench import step
-from fidojax.bench.bare import bare_forward, bare_gradient, counted
-from fidojax.bench.ceiling import matrix_product
+from fidojax.bench.bare import bare_forward, counted
+from fidojax.bench.ceiling import Product, matrix_product
 from fidojax.bench.compiling import compile_timed, fresh_cache
 from fidojax.bench.passes import Passes
 from fidojax.bench.peak_memory import PeakMemory
@@ -18,6 +18,8 @@ from fidojax.bench.row import Case, How, Row
 from fidojax.bench.timing import interleaved
 from fidojax.memory import free_bytes, needed_bytes
 from fidojax.methods import LOOPS, METHODS
+from fidojax.run import prepared
+from fidojax.stream import is_out_of_memory
 
 EXPECTED = (ValueError, OSError, ImportError, RuntimeError, MemoryError)
 """Errors whose message says it all."""
@@ -36,7 +38,7 @@ def measure(case: Case, how: How) -> Row:
 def reason(error: Exception) -> str:
     """Why it could not be measured, in one line."""
     lines = str(error).strip().splitlines()
-    if "RESOURCE_EXHAUSTED" in str(error) or (isinstance(error, MemoryError) and not lines):
+    if is_out_of_memory(error) or (isinstance(error, MemoryError) and not lines):
         return "out of memory"
     said = lines[0] if lines else ""
     if isinstance(error, EXPECTED) and said:
@@ -47,14 +49,15 @@ def reason(error: Exception) -> str:
 def _measure(case: Case, how: How) -> Row:
     work = step.shortened(_work(case), how.steps)
     compiled = compile_timed(lambda: step.lower(work), how.clock)
-    needed = needed_bytes(compiled.program) or 0
+    places = step.calls(case.row.images)
+    needed = (needed_bytes(compiled.program) or 0) * places.count(places[0])
     free = free_bytes(jax.local_devices()[0])
     if needed > free:
         raise MemoryError(f"it needs {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free")
     memory = PeakMemory()
     times = (_time_steps if case.row.method in LOOPS else _time_maps)(case, work, how)
     model = _operations(times.passes, case.operations) * case.row.images
-    done = max(model, counted(compiled.lowered))
+    done = max(model, counted(compiled.lowered) * len(places))
     maps = case.row.images / times.whole
     return dataclasses.replace(
         case.row,
@@ -77,7 +80,7 @@ def _work(case: Case) -> step.Work:
     count = case.row.images
     images = np.random.default_rng(0).random((count, *case.size), np.float32)
     each = jax.tree.map(lambda leaf: np.repeat(leaf[None], count, axis=0), dict(case.each))
-    network = step.in_precision(case.network, case.row.precision)
+    network = prepared(case.network, case.row.precision)
     return step.Work(case.row.method, network, images, case.options, each)
 
 
@@ -107,6 +110,7 @@ class _Times(NamedTuple):
 def _time_steps(case: Case, work: step.Work, how: How) -> _Times:
     loop, timed = (LOOPS[work.method](**options) for options in (case.options, work.options))
     pair, product = step.paired(work), matrix_product(case.row.precision)
+    count = case.row.images
     call, floor, multiplied = interleaved(
         [pair.step, pair.gradient, product.call], how.repeats, how.rounds, how.clock
     )
@@ -114,8 +118,10 @@ def _time_steps(case: Case, work: step.Work, how: How) -> _Times:
     call /= pair.steps
     # What begins and ends a run comes once, however many steps there are between.
     whole += (loop.steps - timed.steps) * call
-    peak = product.operations / multiplied
-    return _Times(call, floor, whole, peak, Passes(loop.evaluations, loop.evaluations))
+    return _Times(
+        call, floor, whole, _peak(product, multiplied, count),
+        Passes(loop.evaluations, loop.evaluations),
+    )  # fmt: skip
 
 
 def _time_maps(case: Case, work: step.Work, how: How) -> _Times:
@@ -123,15 +129,19 @@ def _time_maps(case: Case, work: step.Work, how: How) -> _Times:
     alone = passes.forward - passes.backward
     bare = [
         _bare(call, work, count * number)
-        for call, number in ((_forward, alone), (_gradient, passes.backward))
+        for call, number in ((bare_forward, alone), (step.gradient, passes.backward))
         if number
     ]
     product = matrix_product(case.row.precision)
     calls = [step.whole(work), product.call, *(call for call, _ in bare)]
     whole, multiplied, *taken = interleaved(calls, how.repeats, how.rounds, how.clock)
     floor = sum(seconds * times for seconds, (_, times) in zip(taken, bare, strict=True))
-    peak = product.operations / multiplied
-    return _Times(whole, floor if bare else None, whole, peak, passes)
+    return _Times(whole, floor if bare else None, whole, _peak(product, multiplied, count), passes)
+
+
+def _peak(product: Product, seconds: float, images: int) -> float:
+    """Operations per second of all devices that have calls; a product takes all cores of a CPU."""
+    return product.operations / seconds * len(set(step.calls(images)))
 
 
 def _bare(call: Callable, work: step.Work, number: int) -> tuple[Callable[[], Any], float]:
@@ -139,17 +149,10 @@ def _bare(call: Callable, work: step.Work, number: int) -> tuple[Callable[[], An
     chunk = work.options.get("chunk", _default_chunk(work.method))
     batch = min(number, len(work.images) * chunk if chunk else number)
     images = np.resize(work.images, (batch, *work.images.shape[1:]))
-    return (lambda: call(work.classifier, images)), number / batch
+    places = step.calls(len(work.images))
+    return step.bare(call, work.classifier, images, places), number / batch
 
 
 def _default_chunk(method: str) -> int | None:
     known = inspect.signature(METHODS[method]).parameters.get("chunk")
     return known and known.default
-
-
-def _forward(classifier: Any, images: Any) -> Any:
-    return bare_forward(classifier, images)
-
-
-def _gradient(classifier: Any, images: Any) -> Any:
-    return bare_gradient(classifier, images, np.zeros(len(images), np.int32))

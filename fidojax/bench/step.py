@@ -5,19 +5,19 @@ All that a benchmark knows of how the engine drives a method is here.
 
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from fidojax import cpu, run, slots
+from fidojax import run, slots
 from fidojax.bench.bare import bare_gradient
 from fidojax.keys import image_keys
+from fidojax.lanes import Lanes, lanes_of
 from fidojax.methods import LOOPS, METHODS
-from fidojax.precision import lowered
-from fidojax.table import CHUNK, pace
-from fidojax.types import Classifier
+from fidojax.table import CHUNK, longest_chunk, pace
+from fidojax.types import Classifier, Device
 
 
 class Work(NamedTuple):
@@ -25,7 +25,7 @@ class Work(NamedTuple):
 
     Attributes:
         method: a name in `METHODS`.
-        classifier: as `in_precision` returns it.
+        classifier: as `fidojax.run.prepared` returns it.
         images: "n h w c".
         options: of the method.
         each: options that differ per image.
@@ -41,17 +41,6 @@ class Work(NamedTuple):
     def targets(self) -> np.ndarray:
         """The class that is explained, which is no matter of speed."""
         return np.zeros(len(self.images), np.int32)
-
-
-def in_precision(classifier: Classifier, precision: str | None) -> Classifier:
-    """The classifier as the engine evaluates it.
-
-    Args:
-        precision: a name in `fidojax.precision.PRECISIONS`; JAX's own choice when None.
-    """
-    stock = cpu.stock(classifier)
-    classifier = stock if precision is None else lowered(stock, precision)
-    return cpu.fast(classifier) if jax.default_backend() == "cpu" else classifier
 
 
 def shortened(work: Work, steps: int) -> Work:
@@ -75,52 +64,84 @@ def lower(work: Work) -> jax.stages.Lowered:
 
     One call of it does `chunk(work)` steps of a method that iterates, or else all of it.
     """
-    program, model, batch = _placed(work)
-    if work.method not in LOOPS:
-        return slots.one_shot.lower(program, model, batch)
-    begun = jax.eval_shape(slots.begin, program, model, batch)
-    return slots.advance.lower(program, model, begun, length=chunk(work))
+    length = chunk(work) if work.method in LOOPS else 1
+    return slots.lower(*_dealt(work)[0], length=length)
 
 
 def chunk(work: Work) -> int:
     """Steps of an iterating method in one compiled call."""
-    return pace(LOOPS[work.method](**work.options).steps)[0]
+    return pace(LOOPS[work.method](**work.options).steps, longest_chunk(rewritten=True))[0]
+
+
+def calls(images: int) -> list[Device]:
+    """The device of each call that explains an equal part of so many images.
+
+    There are as many as the engine has under way at a time, or fewer where they cannot be equal.
+    """
+    devices = jax.local_devices()
+    each = [device for device in devices for _ in range(lanes_of(devices))]
+    return each[: max(n for n in range(1, len(each) + 1) if images % n == 0)]
 
 
 def stepper(work: Work) -> Callable[[], Any]:
     """A function that does the next `chunk(work)` steps, for methods that iterate."""
-    program, model, batch = _placed(work)
-    state = slots.begin(program, model, batch)
+    parts = _dealt(work)
+    started, states = Lanes(len(parts)), [slots.begin(*part) for part in parts]
 
-    def step() -> Any:
-        nonlocal state
-        state, ended = slots.advance(program, model, state, length=chunk(work))
+    def advance(at: int) -> Any:
+        program, model, _ = parts[at]
+        states[at], ended = slots.advance(program, model, states[at], length=chunk(work))
         return ended
 
-    return step
+    return lambda: started([partial(advance, at) for at in range(len(parts))])
+
+
+def bare(
+    call: Callable, classifier: Classifier, images: np.ndarray, places: list[Device]
+) -> Callable[[], Any]:
+    """A function that makes a bare pass of the images, an equal part of them in each place.
+
+    Args:
+        call: of the classifier and images.
+    """
+    parts = [
+        jax.device_put((classifier, part), place)
+        for part, place in zip(np.split(images, len(places)), places, strict=True)
+    ]
+    started = Lanes(len(parts))
+    return lambda: started([partial(call, *part) for part in parts])
 
 
 def whole(work: Work) -> Callable[[], Any]:
     """A function that explains the batch through the public engine, which must not shrink it."""
+    micro_batch = len(work.images) // len(calls(len(work.images)))
 
     def explain() -> Any:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", "out of memory")
             return run.explain_batch(
                 work.method, work.classifier, work.images, work.targets, options=work.options,
-                each=work.each, micro_batch=len(work.images), devices=jax.local_devices()[:1],
+                each=work.each, micro_batch=micro_batch,
             ).saliency  # fmt: skip
 
     return explain
 
 
-def _placed(work: Work) -> tuple[slots.Program, slots.Model, slots.Batch]:
+def _dealt(work: Work) -> list[tuple[slots.Program, slots.Model, slots.Batch]]:
+    """What each of the calls is given."""
     static, dynamic = run.split_options(work.options)
-    keys = image_keys(0, range(len(work.images)))
+    program = slots.Program(METHODS[work.method], static)
     model = slots.Model(work.classifier, dynamic)
-    batch = slots.Batch(keys, work.images, work.targets, dict(work.each))
-    device = jax.local_devices()[0]
-    return slots.Program(METHODS[work.method], static), *jax.device_put((model, batch), device)
+    places, count = calls(len(work.images)), len(work.images)
+    size = count // len(places)
+    found = []
+    for place, first in zip(places, range(0, count, size), strict=True):
+        rows = slice(first, first + size)
+        keys = image_keys(0, range(count))[rows]
+        each = jax.tree.map(lambda leaf: leaf[rows], dict(work.each))  # noqa: B023
+        batch = slots.Batch(keys, work.images[rows], work.targets[rows], each)
+        found.append((program, *jax.device_put((model, batch), place)))
+    return found
 
 
 class Paired(NamedTuple):
@@ -142,11 +163,13 @@ class Paired(NamedTuple):
 def paired(work: Work) -> Paired:
     """A step of a method that iterates, and the bare gradient beside it."""
     evaluations = LOOPS[work.method](**work.options).evaluations
-    flat = jnp.repeat(jnp.asarray(work.images), evaluations, axis=0)
-    targets = jnp.zeros(len(flat), jnp.int32)
+    flat = np.repeat(work.images, evaluations, axis=0)
+    places = calls(len(work.images))
     return Paired(
-        stepper(work),
-        lambda: bare_gradient(work.classifier, flat, targets),
-        len(flat),
-        chunk(work),
+        stepper(work), bare(gradient, work.classifier, flat, places), len(flat), chunk(work)
     )
+
+
+def gradient(classifier: Classifier, images: Any) -> Any:
+    """The bare gradient, of class 0."""
+    return bare_gradient(classifier, images, np.zeros(len(images), np.int32))

@@ -10,22 +10,23 @@ from jaxtyping import Float
 
 from fidojax.batches import in_batches
 from fidojax.cli.job import Job
+from fidojax.lanes import calls_of
 from fidojax.memory import find_micro_batch, on_cpu
 from fidojax.methods import LOOPS, METHODS
 from fidojax.run import split_options
 from fidojax.types import Classifier
 
 LARGEST = 64
-"""Pictures per device for methods that do not ask the classifier."""
+"""Pictures per call for methods that do not ask the classifier."""
 
 
 def fitting(job: Job, pictures: int, devices: Sequence[Any]) -> int:
-    """Pictures per device and compiled call.
+    """Pictures per compiled call.
 
     Args:
         pictures: of the whole run, finished ones included, so that resuming computes the same.
     """
-    most = -(-pictures // len(devices))
+    most = -(-pictures // calls_of(devices))
     if job.method in ("max", "center", "box"):
         return min(most, LARGEST)
     if devices[0].platform == "cpu":

@@ -14,7 +14,6 @@ from fidojax.bench.row import Case, How, Row
 from fidojax.cli.bench_plan import expected, plan
 from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.options import Bench, UsageError
-from fidojax.cpu import reuse_memory
 from fidojax.meter import span
 
 
@@ -24,8 +23,6 @@ def bench(asked: Bench) -> int:
     Raises:
         UsageError: it cannot be carried out as given.
     """
-    if asked.reuse_memory:
-        reuse_memory()
     cases = plan(asked)
     where = about({**dataclasses.asdict(asked), "json": None})
     rows: list[Row] = []

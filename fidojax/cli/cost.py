@@ -10,11 +10,12 @@ from fidojax.cli.job import Job
 from fidojax.cli.run import Run
 from fidojax.data import Picture
 from fidojax.data.boxes import boxes_of
+from fidojax.lanes import calls_of
 from fidojax.ledger import DONE, Ledger
 from fidojax.meter import span
 from fidojax.methods import LOOPS
 from fidojax.run import explain_batch
-from fidojax.table import CHUNK
+from fidojax.table import longest_chunk
 
 PATIENCE = 30.0
 """Seconds; what took longer with its compilation is not timed again without."""
@@ -49,11 +50,11 @@ def _measured(ledger: Ledger | None) -> float | None:
 
 def _timed(job: Job, micro_batch: int, devices: Sequence[Any]) -> float:
     """Seconds per picture, of one batch of grey ones; of a method that iterates, of some steps."""
-    size = micro_batch * len(devices)
+    size = micro_batch * calls_of(devices)
     grey = np.full((size, *job.pretrained.size), 0.5, np.float32)
     options = job.call_options
     if job.method in LOOPS:
-        options["steps"] = min(job.steps, 4 if devices[0].platform == "cpu" else 4 * CHUNK)
+        options["steps"] = min(job.steps, 3 * longest_chunk(rewritten=True))
     stamps: list[tuple[int, float]] = []
 
     def once() -> float:

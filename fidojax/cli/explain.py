@@ -8,7 +8,9 @@ import jax
 from fidojax.cli.cost import forecast
 from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.run import Run
+from fidojax.lanes import calls_of
 from fidojax.meter import span
+from fidojax.stream import is_out_of_memory
 
 
 def explain(asked: Explain) -> int:
@@ -33,7 +35,7 @@ def explain(asked: Explain) -> int:
         )
         return 130
     except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
+        if not is_out_of_memory(error):
             raise
         run.finish()
         raise UsageError(
@@ -67,8 +69,8 @@ def _announcement(run: Run) -> str:
         f"Explaining {_count(run.total, 'picture')}{part} with {job.method} "
         f"({', '.join(how) or 'at its defaults'})\n"
         f"for {job.pretrained.name} ({height} x {width}, {len(job.pretrained.labels)} classes) "
-        f"on {len(run.devices)} x {run.devices[0].device_kind}, "
-        f"{run.micro_batch} at a time per device; results go to {run.results.folder}/"
+        f"on {_places(run)}, {run.micro_batch} at a time on each; "
+        f"results go to {run.results.folder}/"
     )
     before = run.made and run.made["micro_batch"]
     if before and before != run.micro_batch:
@@ -77,6 +79,13 @@ def _announcement(run: Run) -> str:
             f"those of other numbers may differ in the last bits"
         )
     return said
+
+
+def _places(run: Run) -> str:
+    """What computes."""
+    if run.devices[0].platform == "cpu":
+        return _count(calls_of(run.devices), "CPU core")
+    return f"{len(run.devices)} x {run.devices[0].device_kind}"
 
 
 def _summary(run: Run, started: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from fidojax.cli.batch import fitting
 from fidojax.cli.job import Job
 from fidojax.cli.outcome import versions
+from fidojax.lanes import calls_of
 from fidojax.ledger import DONE, Ledger, look, rows_per_file
 
 
@@ -19,7 +20,7 @@ def made_before(path: Path) -> dict[str, Any] | None:
 def micro_batch_of(
     job: Job, total: int, devices: Sequence[Any], made: dict[str, Any] | None, asked: int | None
 ) -> int:
-    """Pictures per device and compiled call.
+    """Pictures per compiled call.
 
     Other values give other last bits. So what was chosen for the maps that are there stays, unless
     the user asks for something else or there were then fewer pictures than fit.
@@ -47,5 +48,5 @@ def open_ledger(
                     "count": len(devices)},
         "versions": versions(),
     }  # fmt: skip
-    chunk = rows_per_file(total, micro_batch * len(devices), shards)
+    chunk = rows_per_file(total, micro_batch * calls_of(devices), shards)
     return Ledger(path, total, job.settings, provenance=provenance, chunk=chunk)

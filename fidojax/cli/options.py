@@ -69,7 +69,7 @@ class Explain:
     seed: Annotated[int, arg(metavar="N")] = 0
     """A picture's map depends on the seed and on the picture's name, not on its neighbours."""
     batch_size: Annotated[int | None, _shown("N", "as memory allows")] = None
-    """Pictures per device and compiled call."""
+    """Pictures per compiled call; each device has one under way, on CPUs each core."""
     crop: Annotated[float | None, _shown("SHARE", "0.875 for keras, else 1")] = None
     """Share of the shorter side that the centre crop keeps."""
     limit: Annotated[int | None, _shown("N", "all")] = None
@@ -122,8 +122,6 @@ class Bench:
     """Of so many medians the lowest counts."""
     clock: Annotated[str, arg(metavar="wall|cpu")] = "wall"
     """cpu: the process's CPU time over all threads, for a machine that is busy with other work."""
-    reuse_memory: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
-    """Keep freed memory in the process, which is faster on CPUs with large pictures."""
     markdown: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
     """Print the table as Markdown on a terminal, too."""
     json: Annotated[str | None, _shown("FILE", "none")] = None

@@ -23,6 +23,7 @@ from fidojax.cli.target import target_of
 from fidojax.data import BadPicture, Picture, Pictures, pictures
 from fidojax.data.boxes import boxes_of
 from fidojax.engine import Explained, Item, Request, explain_missing
+from fidojax.lanes import calls_of
 from fidojax.ledger import look
 from fidojax.meter import Meter
 from fidojax.shard import join_processes, parse_shard
@@ -39,7 +40,7 @@ class Run:
     Attributes:
         ledger: of the maps; None in a dry run where there is none yet.
         made: provenance of the maps that were there before, or None.
-        micro_batch: pictures per device and compiled call.
+        micro_batch: pictures per compiled call.
         explained, skipped, others: pictures that were explained, were there already, are other
             shards' work.
         failures: pictures that were not explained, and why.
@@ -96,7 +97,7 @@ class Run:
 
     @property
     def _batch(self) -> int:
-        return self.micro_batch * len(self.devices)
+        return self.micro_batch * calls_of(self.devices)
 
     def go(self) -> None:
         """Read, explain and store picture after picture."""
@@ -189,7 +190,7 @@ class Run:
 
     def _smaller(self, micro_batch: int) -> None:
         plural = "" if micro_batch == 1 else "s"
-        self._meter.say(f"out of memory: now {micro_batch} picture{plural} at a time per device")
+        self._meter.say(f"out of memory: now {micro_batch} picture{plural} per call")
 
     def _progress(self, done: float, finished: int) -> None:
         self._meter.show(done, finished)

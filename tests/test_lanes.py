@@ -1,0 +1,138 @@
+"""Several calls under way on one CPU: threads, their settings, and the same maps."""
+
+import threading
+import time
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import linear
+from jax.tree_util import Partial
+
+import fidojax
+from fidojax import lanes, slots
+from infillers import random
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+
+def devices(platform, count):
+    return [SimpleNamespace(platform=platform)] * count
+
+
+def test_the_cores_are_shared_among_the_devices(monkeypatch):
+    monkeypatch.setattr(lanes, "cores", lambda: 9)
+    assert lanes.lanes_of(devices("cpu", 1)) == 9
+    assert lanes.lanes_of(devices("cpu", 4)) == 2
+    assert lanes.lanes_of(devices("cpu", 10)) == 1
+    assert lanes.lanes_of(devices("gpu", 4)) == 1
+    assert lanes.calls_of(devices("cpu", 4)) == 8
+    monkeypatch.setattr(lanes, "cores", lambda: 200)
+    assert lanes.lanes_of(devices("cpu", 1)) == lanes.LARGEST
+
+
+def test_calls_are_under_way_at_the_same_time_each_in_its_thread():
+    meeting = threading.Barrier(3, timeout=20)
+
+    def meet():
+        meeting.wait()
+        return threading.get_ident()
+
+    with lanes.Lanes(3) as started:
+        own = started([threading.get_ident] * 3)
+        assert started([meet] * 3) == own
+    assert len({*own, threading.get_ident()}) == 4
+
+
+def test_the_first_call_compiles_for_all():
+    seen = []
+
+    def record(at):
+        seen.append(("begins", at))
+        time.sleep(0.1)
+        seen.append(("ends", at))
+
+    with lanes.Lanes(2) as started:
+        started([lambda: record(0), lambda: record(1)])
+    assert seen[:2] == [("begins", 0), ("ends", 0)]
+    traces = []
+
+    @jax.jit
+    def program(x):
+        traces.append(1)
+        return x + 1
+
+    with lanes.Lanes(4) as started:
+        started([lambda: program(jnp.ones(3))] * 4)
+    assert len(traces) == 1
+
+
+def test_one_lane_calls_on_the_spot():
+    with lanes.Lanes(1) as started:
+        assert started([threading.get_ident]) == [threading.get_ident()]
+
+
+def test_problems_come_to_the_caller():
+    def broken():
+        raise ValueError("no")
+
+    with lanes.Lanes(2) as started, pytest.raises(ValueError, match="no"):
+        started([threading.get_ident, broken])
+
+
+def test_the_settings_of_the_calling_thread_hold():
+    def settings():
+        product = jax.make_jaxpr(jnp.matmul)(jnp.ones((2, 2)), jnp.ones((2, 2)))
+        return jnp.arange(2.0).dtype, "HIGHEST" in str(product)
+
+    for exact in (False, True):
+        precision = jax.default_matmul_precision("highest" if exact else None)
+        with jax.enable_x64(exact), precision, lanes.Lanes(2) as started:
+            found = started([settings] * 2)
+        assert found == [(jnp.dtype("float64" if exact else "float32"), exact)] * 2
+
+
+@pytest.mark.parametrize(
+    ("method", "early"), [("fido", False), ("fido", True), ("gradient", False)]
+)
+def test_a_map_does_not_depend_on_the_number_of_lanes(method, early, monkeypatch):
+    traces = []
+
+    def counted(weights, images):
+        traces.append(1)
+        return linear(weights, images)
+
+    images = np.random.default_rng(0).uniform(size=(13, 12, 12, 3)).astype(np.float32)
+    weights = jax.random.normal(jax.random.key(0), (12, 12, 3))
+    options = {"infill": random(), "steps": 40, "samples": 2, "learning_rate": 0.3}
+    done, found = [], []
+    for cores in (1, 3):
+        monkeypatch.setattr(lanes, "cores", lambda cores=cores: cores)
+        explanation = fidojax.explain_batch(
+            method, Partial(counted, weights), images, [0] * 13,
+            options=options if method == "fido" else {}, micro_batch=2,
+            stop=fidojax.Stop(move=0.03, gain=0.3, every=4, least=8) if early else None,
+            progress=lambda part, whole: done.append(part / whole),
+        )  # fmt: skip
+        found.append((explanation, len(traces)))
+    (one, before), (three, after) = found
+    assert before == after  # nothing is traced again
+    assert early or done[-1] == 1
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(three), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_few_pictures_are_spread_over_the_lanes(planted, monkeypatch):
+    widths = []
+    original = slots.one_shot
+
+    def watched(program, model, batch):
+        widths.append(len(batch.targets))
+        return original(program, model, batch)
+
+    monkeypatch.setattr(slots, "one_shot", watched)
+    monkeypatch.setattr(lanes, "cores", lambda: 3)
+    fidojax.explain_batch("max", planted, np.zeros((6, 12, 12, 3)), [0] * 6)
+    assert len(widths) >= 3
