@@ -59,7 +59,7 @@ class Config:
     pictures: int = 8
     rows: tuple[str, ...] = ()
     """All of `benchmarks.peer_rows.pairs` if not given."""
-    batches: tuple[int, ...] = (1, 8)
+    batches: tuple[int, ...] = (1, 2, 8)
     """Pictures at once that both sides choose from."""
     fido_steps: int = 4
     """Steps of FIDO, with 8 masks each."""

@@ -1,10 +1,10 @@
-"""Do twice as many devices explain twice as many pictures in the same time?
+"""Do twice as many cores explain twice as many pictures in the same time?
 
-    python -m benchmarks.scaling --devices 1 2 4 8 --json scaling.json
+    python -m benchmarks.scaling --parts 1 2 4 8 --json scaling.json
 
-Weak scaling on forced CPU devices: each device has its own pictures, and each computes on one
-thread, so that the machine's cores are the ceiling. Every number of devices is measured in a
-process of its own, all of them in turn, and the maps are compared bit for bit.
+Weak scaling on a CPU: every part, a core's lane or a forced device, has its own pictures, and may
+use as many cores as there are parts. Every number of parts is measured in a process of its own, and
+the maps of the first part are compared bit for bit.
 """
 
 import dataclasses
@@ -16,67 +16,64 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-import jax
 import numpy as np
 import tyro
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.peers import use_cores
 from fidojax import explain_batch, pretrained
 from fidojax.bench.about import about
 from fidojax.lanes import cores
 from infillers import mean
 
-ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+FORMS = ("lanes", "devices")
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Explain the same number of pictures per device on more and more devices."""
+    """Explain the same number of pictures per part with more and more parts."""
 
-    devices: tuple[int, ...] = (1, 2, 4, 8)
-    """Forced CPU devices."""
+    parts: tuple[int, ...] = (1, 2, 4, 8)
+    """Lanes of one device, at most as many as there are cores, and forced CPU devices."""
     network: str = "tiny_imagenet40"
     """What `fidojax.pretrained.load` takes."""
     pictures: int = 8
-    """Per device."""
+    """Per part."""
     micro_batch: int = 4
-    steps: int = 10
+    steps: int = 20
     """Of FIDO, four masks each."""
     rounds: int = 3
-    """Of which the median counts."""
+    """Timed runs, of which the median counts."""
     json: Path | None = None
     """Also write the results here."""
-    measure: bool = False
-    """Measure on the devices that are there, and print the seconds and the maps' hash."""
+    measure: int = 0
+    """Measure with what is there, and print the seconds and the maps' hash; so many parts."""
 
 
 def main(config: Config) -> None:
-    """Measures every number of devices in turn."""
+    """Measures every form and number of parts in turn."""
     if config.measure:
         print(json.dumps(_measure(config)))
         return
-    taken: dict[int, list[float]] = {n: [] for n in config.devices}
-    hashes: dict[int, str] = {}
-    for _ in range(config.rounds):
-        for n in config.devices:
-            seconds, hashes[n] = _in_a_process(config, n)
-            taken[n].append(seconds)
-    count = cores()
-    rows = []
-    for n in config.devices:
-        seconds = statistics.median(taken[n])
-        rate = n * config.pictures / seconds
-        rows.append({"devices": n, "seconds": seconds, "images_per_second": rate})
-    table = Table("devices", "s", "images/s", "of the ceiling", "same bits", title=f"{count} cores")
+    count, rows = cores(), []
+    for form in FORMS:
+        for parts in config.parts:
+            if form == "devices" or parts <= count:
+                seconds, digest = _in_a_process(config, form, parts)
+                rows.append(_row(form, parts, parts * config.pictures / seconds, digest))
+    first = {row["form"]: row for row in reversed(rows)}
+    table = Table("", "parts", "pictures/s", "of the ceiling", "same bits", title=f"{count} cores")
     for row in rows:
-        # As many times the first as there are cores for the devices.
-        possible = rows[0]["images_per_second"] * min(row["devices"], count) / rows[0]["devices"]
+        base = first[row["form"]]
+        # As many times the first as there are cores for the parts.
+        possible = base["images_per_second"] * min(row["parts"], count) / base["parts"]
         row["efficiency"] = row["images_per_second"] / possible
-        row["same_bits"] = hashes[row["devices"]] == hashes[config.devices[0]]
+        row["same_bits"] = row["digest"] == rows[0]["digest"]
         table.add_row(
-            str(row["devices"]), f"{row['seconds']:.2f}", f"{row['images_per_second']:.2f}",
+            row["form"], str(row["parts"]), f"{row['images_per_second']:.2f}",
             f"{row['efficiency']:.2f}", "yes" if row["same_bits"] else "no",
         )  # fmt: skip
     Console().print(table)
@@ -85,24 +82,30 @@ def main(config: Config) -> None:
         config.json.write_text(json.dumps({"about": about(settings), "rows": rows}, indent=1))
 
 
-def _in_a_process(config: Config, devices: int) -> tuple[float, str]:
-    flags = f"--xla_force_host_platform_device_count={devices} {ONE_THREAD}"
+def _row(form: str, parts: int, rate: float, digest: str) -> dict[str, Any]:
+    return {"form": form, "parts": parts, "images_per_second": rate, "digest": digest}
+
+
+def _in_a_process(config: Config, form: str, parts: int) -> tuple[float, str]:
     command = [
-        sys.executable, "-m", "benchmarks.scaling", "--measure", "--network", config.network,
-        "--pictures", str(config.pictures), "--micro-batch", str(config.micro_batch),
-        "--steps", str(config.steps),
+        sys.executable, "-m", "benchmarks.scaling", "--measure", str(parts),
+        "--network", config.network, "--pictures", str(config.pictures),
+        "--micro-batch", str(config.micro_batch), "--steps", str(config.steps),
+        "--rounds", str(config.rounds),
     ]  # fmt: skip
-    said = subprocess.run(
-        command, env={**os.environ, "XLA_FLAGS": flags}, check=True, capture_output=True, text=True
-    )
+    environment = dict(os.environ)
+    if form == "devices":
+        environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={parts}"
+    said = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     seconds, digest = json.loads(said.stdout)
     return seconds, digest
 
 
 def _measure(config: Config) -> tuple[float, str]:
-    """Seconds of a run whose program is compiled, and a hash of the first device's maps."""
+    """Seconds of a run whose program is compiled, and a hash of the first part's maps."""
+    use_cores(min(config.measure, cores()))
     model = pretrained.load(config.network)
-    count = config.pictures * jax.local_device_count()
+    count = config.pictures * config.measure
     images = np.random.default_rng(0).random((count, *model.size), np.float32)
     options = {"infill": mean(), "steps": config.steps, "samples": 4}
 
@@ -113,11 +116,13 @@ def _measure(config: Config) -> tuple[float, str]:
         )  # fmt: skip
         return np.asarray(explanation.saliency)
 
-    run()
-    start = time.perf_counter()
-    maps = run()
-    seconds = time.perf_counter() - start
-    return seconds, hashlib.sha256(maps[: config.pictures].tobytes()).hexdigest()
+    maps, taken = run(), []
+    for _ in range(config.rounds):
+        start = time.perf_counter()
+        run()
+        taken.append(time.perf_counter() - start)
+    digest = hashlib.sha256(maps[: config.pictures].tobytes()).hexdigest()
+    return statistics.median(taken), digest
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """How many images fit: read off the compiled program's own memory analysis."""
 
+import contextlib
 import os
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -116,9 +119,24 @@ def abstract_batch(shape: tuple[int, int, int], each: Mapping[str, Any], images:
     )
 
 
+def calls_that_fit(needed: int | None, device: Device, most: int) -> int:
+    """How many calls may be under way together, at least one and at most so many.
+
+    Args:
+        needed: bytes of a call, if known.
+    """
+    if not needed:
+        return most
+    return max(1, min(most, int(SHARE * free_bytes(device) / (MARGIN * needed))))
+
+
 def free_bytes(device: Device) -> int:
-    """Free memory of the device; for the CPU, the machine's."""
+    """Free memory of the device; for the CPU, the machine's, what can be freed at once included."""
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats["bytes_in_use"]
+    with contextlib.suppress(OSError):
+        available = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+        if available:
+            return int(available[1]) * 1024
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -21,6 +21,7 @@ from fidojax import cpu
 from fidojax import loop as loops
 from fidojax.keys import image_keys
 from fidojax.lanes import calls_of, lanes_of
+from fidojax.memory import LARGEST, find_micro_batch
 from fidojax.methods import METHODS
 from fidojax.names import check_name
 from fidojax.precision import lowered
@@ -159,8 +160,6 @@ def explain_stream(
     if stop is not None:
         program = _stopping(program, stop, {**dynamic, **first.each})
     if micro_batch is None:
-        from fidojax.memory import LARGEST, find_micro_batch  # it compiles programs of this module
-
         micro_batch = find_micro_batch(
             method, classifier, first.image.shape, -(-(most or LARGEST) // calls_of(devices)),
             static=static, options=dynamic, each=jax.tree.map(lambda x: x[None], dict(first.each)),

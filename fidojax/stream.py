@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.stages import Lowered
 
 from fidojax import slots as programs
 from fidojax.keys import image_keys
 from fidojax.lanes import Lanes
+from fidojax.memory import calls_that_fit, needed_bytes
 from fidojax.slots import Batch, Model, Program
 from fidojax.table import Ended, Table
 from fidojax.types import Device, Explanation
@@ -86,7 +88,8 @@ class Driver(NamedTuple):
         program: of the compiled programs.
         models: one for each call that is under way at a time, on the device of the call.
         devices: as many.
-        threads: that start the calls.
+        threads: that start the calls; where there are several, fewer calls are under way if memory
+            is short.
         seed: of the run.
         iterative: whether the method has steps.
         chunk: at most so many steps per compiled call.
@@ -114,7 +117,7 @@ def stream(
     Where a device has not enough memory, half as many pictures at once go on from there.
 
     Args:
-        micro_batch: pictures per device and compiled call.
+        micro_batch: pictures per compiled call.
         smaller: told the new micro-batch when memory was short; a warning when None.
 
     Raises:
@@ -147,9 +150,15 @@ def is_out_of_memory(error: Exception) -> bool:
 def _shoot(driver: Driver, feed: _Feed, micro_batch: int, started: Lanes) -> Iterator[Finished]:
     """By a method without steps: the next group is under way while one is handed out."""
     waiting: list[Ended] = []
+    places = list(zip(driver.models, driver.devices, strict=True))
+    if driver.threads > 1:
+        (model, device), taken = places[0], feed.take(micro_batch)
+        batch = _batch(driver, list(taken.values()), micro_batch, device)
+        feed.put_back()
+        places = places[: _fitting(driver, programs.one_shot.lower(driver.program, model, batch))]
     while True:
         groups, calls = [], []
-        for model, device in zip(driver.models, driver.devices, strict=True):
+        for model, device in places:
             if taken := feed.take(micro_batch):
                 batch = _batch(driver, list(taken.values()), micro_batch, device)
                 groups.append(list(taken))
@@ -170,14 +179,12 @@ def _shoot(driver: Driver, feed: _Feed, micro_batch: int, started: Lanes) -> Ite
 def _iterate(driver: Driver, feed: _Feed, micro_batch: int, started: Lanes) -> Iterator[Finished]:
     """By a method with steps: where a picture has ended the next one takes its slot."""
     tables = [Table(driver.program, model, micro_batch, driver.chunk) for model in driver.models]
+    if driver.threads > 1:
+        _seat(driver, feed, tables[:1])
+        tables = tables[: _fitting(driver, tables[0].lower())]
     waiting: list[Ended] = []
     while True:
-        for table, device in zip(tables, driver.devices, strict=True):
-            rows = table.vacant
-            if taken := feed.take(len(rows)):
-                rows = rows[: len(taken)]
-                batch = _batch(driver, list(taken.values()), micro_batch, device, rows)
-                table.seat(list(taken), rows, batch)
+        _seat(driver, feed, tables)
         busy = [table for table in tables if table.busy]
         if not busy:
             break
@@ -191,6 +198,25 @@ def _iterate(driver: Driver, feed: _Feed, micro_batch: int, started: Lanes) -> I
         waiting = [ended for table in busy for ended in table.collect()]
     for ended in [*waiting, *(ended for table in tables for ended in table.flush())]:
         yield _handed_out(feed, *ended)
+
+
+def _seat(driver: Driver, feed: _Feed, tables: list[Table]) -> None:
+    """The next pictures take the vacant slots."""
+    for table, device in zip(tables, driver.devices, strict=False):
+        rows = table.vacant
+        if taken := feed.take(len(rows)):
+            rows = rows[: len(taken)]
+            batch = _batch(driver, list(taken.values()), table.width, device, rows)
+            table.seat(list(taken), rows, batch)
+
+
+def _fitting(driver: Driver, program: Lowered) -> int:
+    """So many calls of the program are under way: those for which there is memory.
+
+    It is compiled, once for all of them.
+    """
+    device, most = driver.devices[0], len(driver.models)
+    return calls_that_fit(needed_bytes(program.compile()), device, most)
 
 
 def _handed_out(feed: _Feed, numbers: list[int], rows: Any, result: Any) -> Finished:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.stages import Lowered
 
 from fidojax import slots as programs
 from fidojax.slots import Batch, Model, Program, Slots
@@ -83,6 +84,11 @@ class Table:
         return np.flatnonzero(self._numbers < 0)
 
     @property
+    def width(self) -> int:
+        """How many slots there are."""
+        return len(self._numbers)
+
+    @property
     def busy(self) -> bool:
         """Whether there are pictures in the slots."""
         return bool((self._numbers >= 0).any())
@@ -108,6 +114,10 @@ class Table:
             self._set_pace(batch)
         self._slots = new
         self._numbers[rows], self._counts[rows] = numbers, 0
+
+    def lower(self) -> Lowered:
+        """The program of a chunk of steps of pictures that are seated."""
+        return programs.advance.lower(self._program, self._model, self._slots, length=self._chunk)
 
     def advance(self) -> Any:
         """Start a chunk of steps; an array that is there when the one before it has ended."""
@@ -159,7 +169,7 @@ class Table:
 
     def _moved(self, to: Slots, source: Slots, rows: np.ndarray, places: np.ndarray) -> Slots:
         """`to` with the source's rows at its places."""
-        width = len(self._numbers)
+        width = self.width
         take, put = np.zeros(width, np.int32), np.full(width, width, np.int32)
         take[: len(rows)], put[: len(rows)] = rows, places
         return programs.move(to, source, take, put)

@@ -12,7 +12,7 @@ from conftest import linear
 from jax.tree_util import Partial
 
 import fidojax
-from fidojax import lanes, slots
+from fidojax import lanes, memory, slots, stream
 from infillers import random
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -132,7 +132,31 @@ def test_few_pictures_are_spread_over_the_lanes(planted, monkeypatch):
         widths.append(len(batch.targets))
         return original(program, model, batch)
 
+    watched.lower = original.lower  # type: ignore[attr-defined]
     monkeypatch.setattr(slots, "one_shot", watched)
     monkeypatch.setattr(lanes, "cores", lambda: 3)
     fidojax.explain_batch("max", planted, np.zeros((6, 12, 12, 3)), [0] * 6)
     assert len(widths) >= 3
+
+
+@pytest.mark.parametrize("method", ["fido", "gradient"])
+def test_there_are_no_more_lanes_than_memory_allows(method, planted, monkeypatch):
+    images = np.random.default_rng(0).uniform(size=(6, 12, 12, 3)).astype(np.float32)
+    options = {"infill": random(), "steps": 2, "samples": 2} if method == "fido" else {}
+    monkeypatch.setattr(lanes, "cores", lambda: 3)
+    monkeypatch.setattr(memory, "free_bytes", lambda _: 3_000_000)
+    used = []
+    original = lanes.Lanes.__call__
+    monkeypatch.setattr(
+        lanes.Lanes,
+        "__call__",
+        lambda self, calls: used.append(len(calls)) or original(self, calls),
+    )
+    for needed, width in ((100, 3), (400_000, 2), (5_000_000, 1)):
+        monkeypatch.setattr(stream, "needed_bytes", lambda _, needed=needed: needed)
+        explanation = fidojax.explain_batch(
+            method, planted, images, [0] * 6, options=options, micro_batch=1
+        )
+        assert len(explanation.saliency) == 6
+        assert max(used) == width
+        used.clear()
