@@ -174,7 +174,7 @@ def test_before_and_after_the_work_it_says_what(run, folder):
         assert words in first
     second = ran.out.splitlines()[1]
     assert "tiny_imagenet40 (16 x 16, 5 classes)" in second
-    assert "cpu" in second
+    assert "on 1 CPU core" in second
     assert "3 pictures explained in" in ran.out
     assert str(ran.results / "index.html") in ran.out.splitlines()[-1]
     assert "fox.png: red fox (> 99.9 %)" in ran.err

@@ -160,3 +160,33 @@ def test_there_are_no_more_lanes_than_memory_allows(method, planted, monkeypatch
         assert len(explanation.saliency) == 6
         assert max(used) == width
         used.clear()
+
+
+@pytest.mark.parametrize("name", ["one_shot", "advance"])
+def test_short_memory_in_one_lane_makes_the_batches_of_all_smaller(name, planted, monkeypatch):
+    images = np.random.default_rng(0).uniform(size=(9, 12, 12, 3)).astype(np.float32)
+    method, options = "gradient", {}
+    if name == "advance":
+        method, options = "fido", {"infill": random(), "steps": 4, "samples": 2}
+
+    def explain(micro_batch):
+        return fidojax.explain_batch(
+            method, planted, images, [0] * 9, options=options, micro_batch=micro_batch
+        ).saliency
+
+    alone = explain(1)
+    monkeypatch.setattr(lanes, "cores", lambda: 3)
+    original, calls = getattr(slots, name), []
+
+    def narrow(program, model, batch, **more):
+        calls.append(1)
+        if len(calls) == 3:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return original(program, model, batch, **more)
+
+    narrow.lower = original.lower  # type: ignore[attr-defined]
+    monkeypatch.setattr(slots, name, narrow)
+    with pytest.warns(UserWarning, match="out of memory: now 1 pictures at once"):
+        found = explain(2)
+    np.testing.assert_array_equal(found[-3:], alone[-3:])  # those that came after it
+    np.testing.assert_allclose(found, alone, atol=1e-5)
