@@ -86,7 +86,7 @@ def _measure(config: Config, name: str, network: Network, images: int) -> Row:
         calls += [fido.step, fido.gradient]
     step, gradient, *theirs = interleaved(calls, config.repeats, config.rounds, config.clock)
     best = min(zip(theirs[::2], theirs[1::2], torch_fido.LAYOUTS, strict=True))
-    return Row(name, images, here.masks, step / here.steps, gradient, *best)
+    return Row(name, images, here.masks, step / here.steps, gradient / here.steps, *best)
 
 
 def main(config: Config) -> list[Row]:

@@ -115,7 +115,7 @@ def _time_steps(case: Case, work: step.Work, how: How) -> _Times:
         [pair.step, pair.gradient, product.call], how.repeats, how.rounds, how.clock
     )
     (whole,) = interleaved([step.whole(work)], 1, how.rounds, how.clock)
-    call /= pair.steps
+    call, floor = call / pair.steps, floor / pair.steps
     # What begins and ends a run comes once, however many steps there are between.
     whole += (loop.steps - timed.steps) * call
     return _Times(

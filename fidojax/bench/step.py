@@ -149,7 +149,7 @@ class Paired(NamedTuple):
 
     Attributes:
         step: does `steps` steps of all images.
-        gradient: the bare gradient on as many images as one step evaluates.
+        gradient: the bare gradient on as many images as one step evaluates, `steps` times.
         masks: so many, of all images.
         steps: in one call of `step`.
     """
@@ -164,12 +164,11 @@ def paired(work: Work) -> Paired:
     """A step of a method that iterates, and the bare gradient beside it."""
     evaluations = LOOPS[work.method](**work.options).evaluations
     flat = np.repeat(work.images, evaluations, axis=0)
-    places = calls(len(work.images))
-    return Paired(
-        stepper(work), bare(gradient, work.classifier, flat, places), len(flat), chunk(work)
-    )
+    places, steps = calls(len(work.images)), chunk(work)
+    floor = bare(partial(gradient, times=steps), work.classifier, flat, places)
+    return Paired(stepper(work), floor, len(flat), steps)
 
 
-def gradient(classifier: Classifier, images: Any) -> Any:
+def gradient(classifier: Classifier, images: Any, times: int = 1) -> Any:
     """The bare gradient, of class 0."""
-    return bare_gradient(classifier, images, np.zeros(len(images), np.int32))
+    return bare_gradient(classifier, images, np.zeros(len(images), np.int32), times)
