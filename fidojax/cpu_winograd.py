@@ -1,7 +1,8 @@
 """Winograd's convolution F(2 x 2, 3 x 3): 16 products for four outputs of a 3 x 3 kernel, not 36.
 
 Its products are matrix products, which XLA compiles well for the CPU, and its rounding errors are
-at most twice those of a direct convolution; those of the larger F(4 x 4, 3 x 3) are 10 to 30 times as large.
+at most twice those of a direct convolution; those of the larger F(4 x 4, 3 x 3) are 10 to 30 times
+as large.
 
 Reference: Lavin and Gray 2016, Fast Algorithms for Convolutional Neural Networks
 (https://arxiv.org/abs/1509.09308), section 4.1.
