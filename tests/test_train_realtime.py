@@ -29,7 +29,7 @@ from train.realtime_step import asked, objectives, optimiser, prepared, selector
 pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
 
 ROOT = Path(__file__).parents[1]
-SMOKE = realtime.CONFIGS["smoke"][1]
+SMOKE = dataclasses.replace(realtime.CONFIGS["smoke"][1], steps=96)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,7 @@ def stripes():
 def test_killed_run_resumes_to_the_same_bits_and_has_learned(tmp_path, stripes):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     command = [sys.executable, "-m", "train.realtime", "smoke", "--out", str(killed)]
+    command += ["--steps", str(SMOKE.steps)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     first = f"{SMOKE.save_every}"
     while not (killed / "decoder" / "checkpoints" / first).exists():
