@@ -134,7 +134,8 @@ def explain_stream(
 
     Args:
         samples: the images with ids and targets, all of one shape; read as they are needed.
-        most: how many images there are at most, for the choice of `micro_batch`.
+        most: how many images there are at most, for the choice of `micro_batch` and of how many
+            calls are under way at a time.
         progress: called with the number of images done, parts of them included.
         smaller: told the new micro-batch where the memory was short; a warning when None.
 
@@ -169,6 +170,8 @@ def explain_stream(
         raise ValueError(f"micro_batch is {micro_batch}, expected at least 1")
     model = Model(classifier, dynamic, () if stop is None else (stop.move, stop.gain))
     lanes = lanes_of(devices)
+    if most is not None:  # no more than there is work for
+        lanes = max(1, min(lanes, -(-most // (micro_batch * len(devices)))))
     models = [jax.device_put(model, device) for device in devices]
     models, places = ([it for it in each for _ in range(lanes)] for each in (models, devices))
     driver = Driver(

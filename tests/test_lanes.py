@@ -139,6 +139,22 @@ def test_few_pictures_are_spread_over_the_lanes(planted, monkeypatch):
     assert len(widths) >= 3
 
 
+def test_there_are_no_more_lanes_than_batches(planted, monkeypatch):
+    counts = []
+    monkeypatch.setattr(lanes, "cores", lambda: 4)
+    original = lanes.Lanes.__init__
+
+    def watched(self, count):
+        counts.append(count)
+        original(self, count)
+
+    monkeypatch.setattr(lanes.Lanes, "__init__", watched)
+    for pictures in (1, 2, 3, 5, 40):
+        images = np.zeros((pictures, 12, 12, 3))
+        fidojax.explain_batch("gradient", planted, images, [0] * pictures, micro_batch=2)
+    assert counts == [1, 1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("method", ["fido", "gradient"])
 def test_there_are_no_more_lanes_than_memory_allows(method, planted, monkeypatch):
     images = np.random.default_rng(0).uniform(size=(6, 12, 12, 3)).astype(np.float32)
