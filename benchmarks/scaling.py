@@ -58,12 +58,16 @@ def main(config: Config) -> None:
     if config.measure:
         print(json.dumps(_measure(config)))
         return
-    count, rows = cores(), []
+    count = cores()
+    rows: list[dict[str, Any]] = []
     for form in FORMS:
         for parts in config.parts:
             if form == "devices" or parts <= count:
                 seconds, digest = _in_a_process(config, form, parts)
-                rows.append(_row(form, parts, parts * config.pictures / seconds, digest))
+                rate = parts * config.pictures / seconds
+                rows.append(
+                    {"form": form, "parts": parts, "images_per_second": rate, "digest": digest}
+                )
     first = {row["form"]: row for row in reversed(rows)}
     table = Table("", "parts", "pictures/s", "of the ceiling", "same bits", title=f"{count} cores")
     for row in rows:
@@ -80,10 +84,6 @@ def main(config: Config) -> None:
     if config.json:
         settings = {k: v for k, v in dataclasses.asdict(config).items() if k != "json"}
         config.json.write_text(json.dumps({"about": about(settings), "rows": rows}, indent=1))
-
-
-def _row(form: str, parts: int, rate: float, digest: str) -> dict[str, Any]:
-    return {"form": form, "parts": parts, "images_per_second": rate, "digest": digest}
 
 
 def _in_a_process(config: Config, form: str, parts: int) -> tuple[float, str]:
