@@ -116,14 +116,19 @@ def _conv(params: dict, x: Any, kernel: Any) -> list | None:
     strides, pads = tuple(params["window_strides"]), _pairs(params["padding"])
     y: Any
     if groups == 1:
-        y = cpu_ops.conv(image, taps, strides, pads)
+        y = _shared_conv(image, taps, strides, pads)
     elif groups == image.shape[3] == taps.shape[3]:
-        y = cpu_ops.depthwise(image, taps[:, :, 0], strides, pads)
+        y = _shared_depthwise(image, taps[:, :, 0], strides, pads)
     else:
         return None
     batch, feature, *space = numbers.out_spec
     order = (batch, *space, feature)
     return [y.transpose([order.index(axis) for axis in range(4)])]
+
+
+# A network has many convolutions of few shapes: each shape is traced and differentiated once.
+_shared_conv = jax.jit(cpu_ops.conv, static_argnums=(2, 3))
+_shared_depthwise = jax.jit(cpu_ops.depthwise, static_argnums=(2, 3))
 
 
 def _max_pool(params: dict, x):

@@ -74,10 +74,9 @@ def _transformed(grid: list[list[Array]], matrix: np.ndarray) -> list[list[Array
 
 
 def _signed_sum(signs, terms) -> Array:
-    total: Array | None = None
-    for sign, term in zip(signs, terms, strict=True):
-        if sign:
-            signed = term if sign > 0 else -term
-            total = signed if total is None else total + signed
-    assert total is not None
+    # By lax, since there are hundreds of sums to trace in a network.
+    (sign, total), *rest = [pair for pair in zip(signs, terms, strict=True) if pair[0]]
+    total = total if sign > 0 else lax.neg(total)
+    for sign, term in rest:
+        total = (lax.add if sign > 0 else lax.sub)(total, term)
     return total

@@ -112,7 +112,8 @@ def begin(program: Program, model: Model, batch: Batch) -> Slots:
     def one(key, image, target, each):
         loop = program.loop(model.options, each)
         state = loop.init(key, model.classifier, image, target)
-        _, record = jax.eval_shape(partial(loop.step, model.classifier, image, target), state)
+        step = partial(loop.step, partial(_blank, model.classifier), image, target)
+        _, record = jax.eval_shape(step, state)
         history = jax.tree.map(lambda leaf: _nothing((loop.steps, *leaf.shape), leaf.dtype), record)
         seen = stops.watch(loop.mask(state)) if program.every and loop.mask else ()
         return state, history, jnp.int32(0), jnp.array(False), seen
@@ -184,6 +185,12 @@ def lower(program: Program, model: Model, batch: Batch, *, length: int = 1) -> L
         return one_shot.lower(program, model, batch)
     begun = jax.eval_shape(partial(begin, program), model, batch)
     return advance.lower(program, model, begun, length=length)
+
+
+def _blank(classifier: Any, images: Any) -> Any:
+    """Zeros like the classifier's logits; its gradient takes long to trace, and is not needed."""
+    logits = jax.eval_shape(classifier, images)
+    return jnp.zeros(logits.shape, logits.dtype) + 0 * images.mean()
 
 
 def _nothing(shape: tuple[int, ...], dtype: Any) -> Array:

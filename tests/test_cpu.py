@@ -283,6 +283,29 @@ def test_weights_have_gradients_too(float64):
         np.testing.assert_allclose(ours[name], value, rtol=1e-10, atol=1e-10)
 
 
+def test_equal_convolutions_are_traced_once(monkeypatch):
+    traced = []
+    pays = cpu_taps.pays
+    monkeypatch.setattr(cpu_taps, "pays", lambda *shapes: traced.append(shapes) or pays(*shapes))
+
+    def network(kernels, images):
+        for kernel in kernels:
+            images = stock_conv(images, kernel, (1, 1), "SAME")
+        return images
+
+    def gradient(classifier, images):
+        return jax.grad(lambda images: classifier(images).sum())(images)
+
+    def times(layers):
+        traced.clear()
+        jax.clear_caches()
+        kernels = [jnp.ones((3, 3, 5, 5))] * layers
+        jax.make_jaxpr(gradient)(cpu.fast(Partial(network, kernels)), jnp.ones((2, 9, 9, 5)))
+        return len(traced)
+
+    assert 0 < times(2) == times(6)
+
+
 def test_new_weights_do_not_retrace():
     traces = []
 

@@ -65,6 +65,26 @@ def test_chunks_of_steps_equal_single_steps(planted, images, monkeypatch):
     assert chunked.info.objective.shape == (7, 12)
 
 
+def test_the_first_program_does_not_differentiate_the_classifier(images):
+    @jax.custom_vjp
+    def classifier(images):
+        return images.sum((1, 2))
+
+    def forward(images):
+        raise AssertionError("differentiated")
+
+    classifier.defvjp(forward, forward)
+    static, dynamic = run.split_options(OPTIONS)
+    program = slots.Program(fidojax.fido, static)
+    batch = memory.abstract_batch(images.shape[1:], {}, 2)
+    begun = jax.eval_shape(
+        lambda batch: slots.begin(program, slots.Model(Partial(classifier), dynamic), batch), batch
+    )
+    assert {leaf.shape for leaf in jax.tree.leaves(begun.history)} == {(2, 12)}
+    with pytest.raises(AssertionError, match="differentiated"):
+        slots.lower(program, slots.Model(Partial(classifier), dynamic), batch)
+
+
 def test_one_trace_for_a_thousand_images_and_three_sets_of_weights():
     traces = 0
 
