@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import jax
 import numpy as np
 import tyro
 from rich.console import Console
@@ -28,7 +29,9 @@ from fidojax import presets
 from fidojax.bench.about import about
 from fidojax.bench.step import Work, paired
 from fidojax.bench.timing import interleaved
+from fidojax.lanes import cores
 from fidojax.run import prepared
+from fidojax.spread import Spread, split_cpu
 from infillers.mean import mean
 
 MISSING = "PyTorch is not installed; install fidojax[torch]"
@@ -52,6 +55,8 @@ class Config:
     """The lowest median of so many rounds counts."""
     clock: Literal["wall", "cpu"] = "wall"
     """cpu: the process's CPU time over all threads, for a machine that is busy with other work."""
+    spread: bool = False
+    """Divide each step's evaluations among the cores, not the pictures; for one picture or few."""
     json: Path | None = None
     """Also write the results here."""
     smoke: bool = False
@@ -72,7 +77,9 @@ def _measure(config: Config, name: str, network: Network, images: int) -> Row:
     pictures = np.random.default_rng(0).random((images, *network.size), np.float32)
     preset = presets.PRESETS[config.preset]
     classifier = prepared(network.classifier)
-    here = paired(Work("fido", classifier, pictures, {"infill": mean(), **preset}))
+    devices = Spread(jax.local_devices()) if config.spread else None
+    work = Work("fido", classifier, pictures, {"infill": mean(), **preset}, devices=devices)
+    here = paired(work)
     module = torch_networks.NETWORKS[name](network.arrays)
     color = np.full(network.size[2], 0.45, np.float32)
     options = {"lam": 1e-3, "tv": 0.01, "temperature": 0.1, "learning_rate": 0.05, "b2": 0.999,
@@ -95,6 +102,8 @@ def main(config: Config) -> list[Row]:
         sys.exit(MISSING)
     if config.smoke:
         config = dataclasses.replace(config, networks=("mnist",), batches=(2,), repeats=1, rounds=1)
+    if config.spread:
+        split_cpu(cores())
     console = Console()
     rows = []
     for row in measure(config):

@@ -44,6 +44,7 @@ from fidojax.precision import lowered
 from fidojax.repeat import over_keys
 from fidojax.run import explain_batch, explain_stream, image_keys
 from fidojax.split import Split
+from fidojax.spread import Spread
 from fidojax.stop import Stop
 from fidojax.stream import Sample
 from fidojax.types import Classifier, Explanation, Infiller
@@ -60,6 +61,7 @@ __all__ = [
     "Loop",
     "Sample",
     "Split",
+    "Spread",
     "Stop",
     "bbmp",
     "center_box",

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import jax
 
+from fidojax.spread import Spread, places
 from fidojax.types import Device
 
 T = TypeVar("T")
@@ -29,15 +30,16 @@ def cores() -> int:
 
 
 def lanes_of(devices: Sequence[Device]) -> int:
-    """Lanes of each device: as many as there are cores for it; 1 on accelerators."""
-    if devices[0].platform != "cpu":
+    """Lanes of each device: as many as there are cores for it; 1 on accelerators and
+    where the devices are spread over."""
+    if devices[0].platform != "cpu" or isinstance(devices, Spread):
         return 1
     return max(1, min(cores() // len(devices), LARGEST))
 
 
 def calls_of(devices: Sequence[Device]) -> int:
     """Compiled calls that are under way at a time, on all devices together."""
-    return len(devices) * lanes_of(devices)
+    return len(places(devices)) * lanes_of(devices)
 
 
 class Lanes:

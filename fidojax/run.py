@@ -26,6 +26,7 @@ from fidojax.methods import METHODS
 from fidojax.names import check_name
 from fidojax.precision import lowered
 from fidojax.slots import LOOP_OF, Model, Program
+from fidojax.spread import Spread, divided, places
 from fidojax.stop import Stop
 from fidojax.stream import Driver, Finished, Sample, stream
 from fidojax.table import longest_chunk
@@ -69,7 +70,8 @@ def explain_batch(
             CPU has one. When None, the largest power of two that the compiled program's memory
             allows (`fidojax.memory`), at most n. Where the memory is short all the same, half as
             many go on from there, with a warning.
-        devices: all local devices when None.
+        devices: all local devices when None; they are dealt pictures. A `Spread` of them divides
+            every picture's evaluations instead, for one picture or few.
         rewrite: on the CPU, explain `fidojax.cpu.fast(classifier)`, which computes the same from
             operations that are fast there.
         precision: of the classifier's products, a name in `fidojax.precision.PRECISIONS`; as JAX
@@ -153,13 +155,15 @@ def explain_stream(
     first = next(samples, None)
     if first is None:
         return
-    devices = tuple(devices or jax.local_devices())
+    devices = devices or jax.local_devices()
     static, dynamic = split_options(options or {})
     rewrite = rewrite and devices[0].platform == "cpu"
-    classifier = prepared(classifier, precision, rewrite)
+    classifier = divided(prepared(classifier, precision, rewrite), devices)
     program = Program(method, static)
     if stop is not None:
         program = _stopping(program, stop, {**dynamic, **first.each})
+    if isinstance(devices, Spread):
+        _check_divisible(program, {**dynamic, **first.each})
     if micro_batch is None:
         micro_batch = find_micro_batch(
             method, classifier, first.image.shape, -(-(most or LARGEST) // calls_of(devices)),
@@ -169,13 +173,13 @@ def explain_stream(
     if micro_batch < 1:
         raise ValueError(f"micro_batch is {micro_batch}, expected at least 1")
     model = Model(classifier, dynamic, () if stop is None else (stop.move, stop.gain))
-    lanes = lanes_of(devices)
+    lanes, where = lanes_of(devices), places(devices)
     if most is not None:  # no more than there is work for
-        lanes = max(1, min(lanes, -(-most // (micro_batch * len(devices)))))
-    models = [jax.device_put(model, device) for device in devices]
-    models, places = ([it for it in each for _ in range(lanes)] for each in (models, devices))
+        lanes = max(1, min(lanes, -(-most // (micro_batch * len(where)))))
+    placed = [(jax.device_put(model, place), place) for place in where]
+    models, where = zip(*(each for each in placed for _ in range(lanes)), strict=True)
     driver = Driver(
-        program, models, places, len(places) if lanes > 1 else 1, seed, is_iterative(method),
+        program, models, where, len(where) if lanes > 1 else 1, seed, is_iterative(method),
         longest_chunk(rewrite), progress,
     )  # fmt: skip
     yield from stream(driver, itertools.chain([first], samples), micro_batch, smaller)
@@ -199,10 +203,21 @@ def prepared(
 
 def _stopping(program: Program, stop: Stop, options: dict[str, Any]) -> Program:
     stop = stop.checked()
-    name = getattr(program.method, "__name__", "this method")
     if not is_iterative(program.method) or program.loop(options).mask is None:
-        raise ValueError(f"stop: {name} has no mask that converges, so it cannot end early")
+        raise ValueError(
+            f"stop: {_name(program.method)} has no mask that converges, so it cannot end early"
+        )
     return program._replace(every=stop.every, least=stop.least)
+
+
+def _check_divisible(program: Program, options: dict[str, Any]) -> None:
+    if is_iterative(program.method) and program.loop(options).evaluations == 1:
+        name = _name(program.method)
+        raise ValueError(f"devices: {name} shows the classifier one picture per step")
+
+
+def _name(method: Method) -> str:
+    return getattr(method, "__name__", "this method")
 
 
 def method_by_name(method: str | Method) -> Method:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Sharding
 from jax.stages import Lowered
 
 from fidojax import slots as programs
@@ -86,8 +87,8 @@ class Driver(NamedTuple):
 
     Attributes:
         program: of the compiled programs.
-        models: one for each call that is under way at a time, on the device of the call.
-        devices: as many.
+        models: one for each call that is under way at a time, at the place of the call.
+        places: as many, where the arrays of each call are.
         threads: that start the calls; where there are several, fewer calls are under way if memory
             is short.
         seed: of the run.
@@ -97,8 +98,8 @@ class Driver(NamedTuple):
     """
 
     program: Program
-    models: list[Model]
-    devices: Sequence[Device]
+    models: Sequence[Model]
+    places: Sequence[Device | Sharding]
     threads: int
     seed: int
     iterative: bool
@@ -150,17 +151,17 @@ def is_out_of_memory(error: Exception) -> bool:
 def _shoot(driver: Driver, feed: _Feed, micro_batch: int, started: Lanes) -> Iterator[Finished]:
     """By a method without steps: the next group is under way while one is handed out."""
     waiting: list[Ended] = []
-    places = list(zip(driver.models, driver.devices, strict=True))
+    seats = list(zip(driver.models, driver.places, strict=True))
     if driver.threads > 1:
-        (model, device), taken = places[0], feed.take(micro_batch)
-        batch = _batch(driver, list(taken.values()), micro_batch, device)
+        (model, place), taken = seats[0], feed.take(micro_batch)
+        batch = _batch(driver, list(taken.values()), micro_batch, place)
         feed.put_back()
-        places = places[: _fitting(driver, programs.one_shot.lower(driver.program, model, batch))]
+        seats = seats[: _fitting(driver, programs.one_shot.lower(driver.program, model, batch))]
     while True:
         groups, calls = [], []
-        for model, device in places:
+        for model, place in seats:
             if taken := feed.take(micro_batch):
-                batch = _batch(driver, list(taken.values()), micro_batch, device)
+                batch = _batch(driver, list(taken.values()), micro_batch, place)
                 groups.append(list(taken))
                 calls.append(partial(programs.one_shot, driver.program, model, batch))
         results = started(calls)
@@ -202,11 +203,11 @@ def _iterate(driver: Driver, feed: _Feed, micro_batch: int, started: Lanes) -> I
 
 def _seat(driver: Driver, feed: _Feed, tables: list[Table]) -> None:
     """The next pictures take the vacant slots."""
-    for table, device in zip(tables, driver.devices, strict=False):
+    for table, place in zip(tables, driver.places, strict=False):
         rows = table.vacant
         if taken := feed.take(len(rows)):
             rows = rows[: len(taken)]
-            batch = _batch(driver, list(taken.values()), table.width, device, rows)
+            batch = _batch(driver, list(taken.values()), table.width, place, rows)
             table.seat(list(taken), rows, batch)
 
 
@@ -215,7 +216,7 @@ def _fitting(driver: Driver, program: Lowered) -> int:
 
     It is compiled, once for all of them.
     """
-    device, most = driver.devices[0], len(driver.models)
+    device, most = driver.places[0], len(driver.models)
     return calls_that_fit(needed_bytes(program.compile()), device, most)
 
 
@@ -226,12 +227,12 @@ def _handed_out(feed: _Feed, numbers: list[int], rows: Any, result: Any) -> Fini
 
 
 def _batch(
-    driver: Driver, samples: list[Sample], width: int, device: Device, rows: Any = None
+    driver: Driver, samples: list[Sample], width: int, place: Device | Sharding, rows: Any = None
 ) -> Batch:
     """The samples at these rows of a batch; the last of them fills it up, so it is one program."""
-    place = np.full(width, len(samples) - 1)
-    place[slice(len(samples)) if rows is None else rows] = np.arange(len(samples))
-    stack = [samples[i] for i in place]
+    filled = np.full(width, len(samples) - 1)
+    filled[slice(len(samples)) if rows is None else rows] = np.arange(len(samples))
+    stack = [samples[i] for i in filled]
     return jax.device_put(
         Batch(
             image_keys(driver.seed, [sample.id for sample in stack]),
@@ -239,5 +240,5 @@ def _batch(
             np.array([sample.target for sample in stack], np.int32),
             jax.tree.map(lambda *leaves: np.stack(leaves), *[dict(s.each) for s in stack]),
         ),
-        device,
+        place,
     )

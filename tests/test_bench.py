@@ -56,7 +56,6 @@ def test_a_table_to_paste_and_the_same_numbers_as_json(run, tmp_path):
     assert row["evaluations_per_second"] == pytest.approx(240 * row["images_per_second"])
     measured = ("peak_share", "compile_cold", "compile_cached", "program_mb", "images_per_second")
     assert all(row[name] > 0 for name in measured)
-    assert row["compile_cached"] < row["compile_cold"]
     assert told["ratio"] == f"{row['ratio']:.3f}"
     assert (told["infill"], told["images"], told["note"]) == ("mean", "2", "preset fast")
     assert err.startswith("1/1 mnist, fido, mean, float32, 2 pictures: ")

@@ -37,6 +37,7 @@ from fidojax.encoders import load_encoder
 from fidojax.ledger import DONE, Ledger, look, read_maps, unpack
 from fidojax.methods import LOOPS, METHODS
 from fidojax.pretrained import Pretrained
+from fidojax.spread import Spread
 from fidojax.varsal_network import VarSalNetwork
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -856,14 +857,30 @@ def test_early_stopping_and_a_precision_are_settings_of_the_run(run, folder, tmp
     assert {own["precision"] for own in settings} == {"bfloat16"}
 
 
+def test_evaluations_can_be_spread_over_the_devices(run, folder, tmp_path, monkeypatch):
+    given, stream = [], engine.explain_stream
+    monkeypatch.setattr(
+        engine, "explain_stream", lambda *a, **k: given.append(k["devices"]) or stream(*a, **k)
+    )
+    alone = run(folder, how=FIDO)
+    together = run(folder, "--spread", how=FIDO, out=tmp_path / "other")
+    assert together.code == 0
+    assert "at a time on all" in together.out
+    assert "at a time on each" in alone.out
+    assert [type(devices) for devices in given] == [list, Spread]
+    spread = {record["settings"].get("spread") for record in together.records.values()}
+    assert spread == {jax.local_device_count()}
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["--dtype", "float16"], "--dtype: there is no 'float16'; did you mean bfloat16"),
         (["--method", "gradient", "--stop-early"], "--stop-early: gradient has no mask that"),
+        (["--method", "bbmp", "--spread"], "--spread: bbmp shows the classifier one picture"),
     ],
 )
-def test_what_cannot_be_stopped_or_rounded_says_so(words, sentence, run, folder):
+def test_what_cannot_be_stopped_rounded_or_spread_says_so(words, sentence, run, folder):
     ran = run(folder, *words, how=())
     assert ran.code == 2
     assert sentence in ran.err

@@ -4,18 +4,20 @@ All that a benchmark knows of how the engine drives a method is here.
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Sharding
 
 from fidojax import run, slots
 from fidojax.bench.bare import bare_gradient
 from fidojax.keys import image_keys
 from fidojax.lanes import Lanes, lanes_of
 from fidojax.methods import LOOPS, METHODS
+from fidojax.spread import divided, places
 from fidojax.table import CHUNK, longest_chunk, pace
 from fidojax.types import Classifier, Device
 
@@ -29,6 +31,7 @@ class Work(NamedTuple):
         images: "n h w c".
         options: of the method.
         each: options that differ per image.
+        devices: as `explain_batch` takes them.
     """
 
     method: str
@@ -36,6 +39,12 @@ class Work(NamedTuple):
     images: np.ndarray
     options: Mapping[str, Any]
     each: Mapping[str, Any] = {}
+    devices: Sequence[Device] | None = None
+
+    @property
+    def shown(self) -> Classifier:
+        """The classifier as the devices evaluate it."""
+        return divided(self.classifier, self.devices or ())
 
     @property
     def targets(self) -> np.ndarray:
@@ -73,13 +82,13 @@ def chunk(work: Work) -> int:
     return pace(LOOPS[work.method](**work.options).steps, longest_chunk(rewritten=True))[0]
 
 
-def calls(images: int) -> list[Device]:
-    """The device of each call that explains an equal part of so many images.
+def calls(images: int, devices: Sequence[Device] | None = None) -> list[Device | Sharding]:
+    """The place of each call that explains an equal part of so many images.
 
     There are as many as the engine has under way at a time, or fewer where they cannot be equal.
     """
-    devices = jax.local_devices()
-    each = [device for device in devices for _ in range(lanes_of(devices))]
+    devices = devices or jax.local_devices()
+    each = [place for place in places(devices) for _ in range(lanes_of(devices))]
     return each[: max(n for n in range(1, len(each) + 1) if images % n == 0)]
 
 
@@ -97,7 +106,7 @@ def stepper(work: Work) -> Callable[[], Any]:
 
 
 def bare(
-    call: Callable, classifier: Classifier, images: np.ndarray, places: list[Device]
+    call: Callable, classifier: Classifier, images: np.ndarray, where: list[Device | Sharding]
 ) -> Callable[[], Any]:
     """A function that makes a bare pass of the images, an equal part of them in each place.
 
@@ -106,7 +115,7 @@ def bare(
     """
     parts = [
         jax.device_put((classifier, part), place)
-        for part, place in zip(np.split(images, len(places)), places, strict=True)
+        for part, place in zip(np.split(images, len(where)), where, strict=True)
     ]
     started = Lanes(len(parts))
     return lambda: started([partial(call, *part) for part in parts])
@@ -114,14 +123,14 @@ def bare(
 
 def whole(work: Work) -> Callable[[], Any]:
     """A function that explains the batch through the public engine, which must not shrink it."""
-    micro_batch = len(work.images) // len(calls(len(work.images)))
+    micro_batch = len(work.images) // len(calls(len(work.images), work.devices))
 
     def explain() -> Any:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", "out of memory")
             return run.explain_batch(
                 work.method, work.classifier, work.images, work.targets, options=work.options,
-                each=work.each, micro_batch=micro_batch,
+                each=work.each, micro_batch=micro_batch, devices=work.devices,
             ).saliency  # fmt: skip
 
     return explain
@@ -131,11 +140,11 @@ def _dealt(work: Work) -> list[tuple[slots.Program, slots.Model, slots.Batch]]:
     """What each of the calls is given."""
     static, dynamic = run.split_options(work.options)
     program = slots.Program(METHODS[work.method], static)
-    model = slots.Model(work.classifier, dynamic)
-    places, count = calls(len(work.images)), len(work.images)
-    size = count // len(places)
+    model = slots.Model(work.shown, dynamic)
+    where, count = calls(len(work.images), work.devices), len(work.images)
+    size = count // len(where)
     found = []
-    for place, first in zip(places, range(0, count, size), strict=True):
+    for place, first in zip(where, range(0, count, size), strict=True):
         rows = slice(first, first + size)
         keys = image_keys(0, range(count))[rows]
         each = jax.tree.map(lambda leaf: leaf[rows], dict(work.each))  # noqa: B023
@@ -164,8 +173,8 @@ def paired(work: Work) -> Paired:
     """A step of a method that iterates, and the bare gradient beside it."""
     evaluations = LOOPS[work.method](**work.options).evaluations
     flat = np.repeat(work.images, evaluations, axis=0)
-    places, steps = calls(len(work.images)), chunk(work)
-    floor = bare(partial(gradient, times=steps), work.classifier, flat, places)
+    where, steps = calls(len(work.images), work.devices), chunk(work)
+    floor = bare(partial(gradient, times=steps), work.shown, flat, where)
     return Paired(stepper(work), floor, len(flat), steps)
 
 

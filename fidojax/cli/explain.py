@@ -10,6 +10,7 @@ from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.run import Run
 from fidojax.lanes import calls_of
 from fidojax.meter import span
+from fidojax.spread import Spread
 from fidojax.stream import is_out_of_memory
 
 
@@ -69,7 +70,7 @@ def _announcement(run: Run) -> str:
         f"Explaining {_count(run.total, 'picture')}{part} with {job.method} "
         f"({', '.join(how) or 'at its defaults'})\n"
         f"for {job.pretrained.name} ({height} x {width}, {len(job.pretrained.labels)} classes) "
-        f"on {_places(run)}, {run.micro_batch} at a time on each; "
+        f"on {_places(run)}; "
         f"results go to {run.results.folder}/"
     )
     before = run.made and run.made["micro_batch"]
@@ -83,9 +84,13 @@ def _announcement(run: Run) -> str:
 
 def _places(run: Run) -> str:
     """What computes."""
+    together = isinstance(run.devices, Spread)
     if run.devices[0].platform == "cpu":
-        return _count(calls_of(run.devices), "CPU core")
-    return f"{len(run.devices)} x {run.devices[0].device_kind}"
+        cores = len(run.devices) if together else calls_of(run.devices)
+        named = _count(cores, "CPU core")
+    else:
+        named = f"{len(run.devices)} x {run.devices[0].device_kind}"
+    return f"{named}, {run.micro_batch} at a time on {'all' if together else 'each'}"
 
 
 def _summary(run: Run, started: float) -> str:

@@ -138,6 +138,7 @@ def prepare(asked: Explain) -> Job:
         "seed": asked.seed,
         **({"precision": asked.dtype} if asked.dtype else {}),
         **({"stop": stop._asdict()} if stop else {}),
+        **({"spread": jax.local_device_count()} if asked.spread else {}),
         "fidojax": __version__,
     }
     job = Job(
@@ -145,13 +146,13 @@ def prepare(asked: Explain) -> Job:
         asked.dtype, stop, settings,
     )  # fmt: skip
     try:
-        _try(job)
+        _try(job, asked.spread)
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from None
     return job
 
 
-def _try(job: Job) -> None:
+def _try(job: Job, spread: bool) -> None:
     """Let the method check its options and, unless it iterates, the classifier; compute nothing.
 
     The infiller is shown a picture's shape, too: learned ones may be for other pictures.
@@ -164,6 +165,8 @@ def _try(job: Job) -> None:
     loop = LOOPS[job.method](**options) if job.method in LOOPS else None
     if job.stop and (loop is None or loop.mask is None):
         raise ValueError(f"--stop-early: {job.method} has no mask that converges")
+    if spread and loop is not None and loop.evaluations == 1:
+        raise ValueError(f"--spread: {job.method} shows the classifier one picture per step")
     if loop is None and "boxes" not in inspect.signature(METHODS[job.method]).parameters:
         method = functools.partial(METHODS[job.method], **options)
         jax.eval_shape(

@@ -70,6 +70,8 @@ class Explain:
     """A picture's map depends on the seed and on the picture's name, not on its neighbours."""
     batch_size: Annotated[int | None, _shown("N", "as memory allows")] = None
     """Pictures per compiled call; each device has one under way, on CPUs each core."""
+    spread: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
+    """Divide each picture's evaluations among the devices, on CPUs the cores; for few pictures."""
     crop: Annotated[float | None, _shown("SHARE", "0.875 for keras, else 1")] = None
     """Share of the shorter side that the centre crop keeps."""
     limit: Annotated[int | None, _shown("N", "all")] = None

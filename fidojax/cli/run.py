@@ -4,6 +4,7 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -23,10 +24,11 @@ from fidojax.cli.target import target_of
 from fidojax.data import BadPicture, Picture, Pictures, pictures
 from fidojax.data.boxes import boxes_of
 from fidojax.engine import Explained, Item, Request, explain_missing
-from fidojax.lanes import calls_of
+from fidojax.lanes import calls_of, cores
 from fidojax.ledger import look
 from fidojax.meter import Meter
 from fidojax.shard import join_processes, parse_shard
+from fidojax.spread import Spread, split_cpu
 from fidojax.viz import figure
 
 DEFAULT_PICTURES = ("skimage:chelsea", "skimage:coffee")
@@ -56,6 +58,8 @@ class Run:
         try:
             if asked.distributed:
                 join_processes()
+            if asked.spread:
+                split_cpu(cores())
             self.shard = parse_shard(asked.shard)
         except ValueError as error:
             raise UsageError(f"--{error}") from None
@@ -67,7 +71,9 @@ class Run:
         self.total = min(len(self.items), asked.limit or len(self.items))
         if self.total == len(self.items.missing):
             raise UsageError("; ".join(map(str, self.items.missing)) or "there are no pictures")
-        self.devices = jax.local_devices()
+        self.devices: Sequence[Any] = jax.local_devices()
+        if asked.spread:
+            self.devices = Spread(self.devices)
         self.results = Results(asked.out)
         self._place = Path("results.zarr", f"{self.job.method}-{self.job.digest}")
         try:
