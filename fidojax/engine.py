@@ -20,8 +20,10 @@ from fidojax.ledger import Ledger, pack
 from fidojax.run import Sample, Stop, explain_stream
 from fidojax.types import Classifier, Device, Explanation, Method
 
-ROUNDS, QUICK = 8, 0.5
-"""At most so many batches, of so many seconds together, are stored at once."""
+PICTURES, QUICK = 256, 0.5
+"""At most so many pictures, of so many seconds together, are stored at once, or one batch."""
+TOGETHER = 16
+"""Pictures whose classes are looked up together, at least."""
 NOT_FINITE = "the explanation is not finite, so there is no map"
 
 
@@ -30,13 +32,13 @@ class Request(NamedTuple):
 
     Attributes:
         method: a name in `fidojax.methods.METHODS` or a function like those.
-        classifier: as it is called; on CPUs, in its fast form.
+        classifier: as it is called.
         options: the method's.
         seed: of the run.
         micro_batch: pictures per compiled call.
         devices: all local devices when None.
         each: options that differ per picture, made from a batch of pictures.
-        precision, stop: as `fidojax.explain_batch` takes them.
+        precision, stop, rewrite: as `fidojax.explain_batch` takes them.
     """
 
     method: str | Method
@@ -48,6 +50,7 @@ class Request(NamedTuple):
     each: Callable[[Sequence[Picture]], Mapping[str, Any]] | None = None
     precision: str | None = None
     stop: Stop | None = None
+    rewrite: bool = True
 
     @property
     def batch(self) -> int:
@@ -144,7 +147,8 @@ class _Work:
         stream = explain_stream(
             request.method, request.classifier, self._samples(items), options=request.options,
             seed=request.seed, micro_batch=request.micro_batch, devices=request.devices,
-            precision=request.precision, stop=request.stop, smaller=self._smaller,
+            precision=request.precision, stop=request.stop, rewrite=request.rewrite,
+            smaller=self._smaller,
             progress=lambda done: self._progress(self._bad + done, self._stored),
         )  # fmt: skip
         held: list[Explained] = []
@@ -158,7 +162,8 @@ class _Work:
                     groups, held = held, []
                     self._store(groups)
                     taken = time.monotonic() - begun + 1e-9
-                    rounds = int(max(1, min(ROUNDS, QUICK * len(groups) / taken)))
+                    most = PICTURES // self._micro_batch
+                    rounds = int(max(1, min(most, QUICK * len(groups) / taken)))
                     begun = time.monotonic()
                 start = time.monotonic()
         finally:  # what is finished is kept, also when the run is interrupted
@@ -174,7 +179,7 @@ class _Work:
     def _samples(self, items: Iterator[Item]) -> Iterator[Sample]:
         """What is to be explained; the others are stored as failed."""
         numbers = itertools.count()
-        while batch := list(itertools.islice(items, self._request.batch)):
+        while batch := list(itertools.islice(items, max(self._request.batch, TOGETHER))):
             good, classes, bad = _with_targets(batch, self._targets)
             if bad:
                 rows, names = [item.row for item, _ in bad], [item.name for item, _ in bad]

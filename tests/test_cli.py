@@ -22,7 +22,7 @@ from flax import nnx
 from jax.tree_util import Partial
 
 from benchmarks.kills import compare
-from fidojax import Stop, cite, engine, presets, slots, stored
+from fidojax import Stop, cite, cpu, engine, presets, slots, stored
 from fidojax.cli import job as jobs
 from fidojax.cli import main
 from fidojax.cli.amortised import LOADERS
@@ -855,6 +855,22 @@ def test_early_stopping_and_a_precision_are_settings_of_the_run(run, folder, tmp
     settings = [record["settings"] for record in other.records.values()]
     assert [own["stop"] for own in settings] == [Stop()._asdict()] * 3
     assert {own["precision"] for own in settings} == {"bfloat16"}
+
+
+def test_the_form_for_cpus_can_be_switched_off(run, folder, tmp_path, monkeypatch):
+    given, stream = [], engine.explain_stream
+    monkeypatch.setattr(
+        engine, "explain_stream",
+        lambda *a, **k: given.append((a[1], k["rewrite"])) or stream(*a, **k),
+    )  # fmt: skip
+    run(folder, how=FIDO)
+    stock = run(folder, "--no-rewrite", how=FIDO, out=tmp_path / "other")
+    assert stock.code == 0
+    (fast, on), (plain, off) = given
+    assert (on, off) == (True, False)
+    assert cpu.fast(fast) is fast
+    assert cpu.fast(plain) is not plain
+    assert [record["settings"]["rewrite"] for record in stock.records.values()] == [False] * 3
 
 
 def test_evaluations_can_be_spread_over_the_devices(run, folder, tmp_path, monkeypatch):

@@ -164,8 +164,12 @@ def test_the_same_bits_in_another_order_and_other_batches(whole, tmp_path):
     same(whole, ledger)
 
 
-def test_quick_batches_are_stored_together_with_the_same_bits(whole, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("most", "stored"), [(256, [2, 9]), (4, [2, 4, 4, 1]), (1, [2] * 5 + [1])])
+def test_quick_batches_are_stored_together_with_the_same_bits(
+    most, stored, whole, tmp_path, monkeypatch
+):
     monkeypatch.setattr(engine, "QUICK", 100)
+    monkeypatch.setattr(engine, "PICTURES", most)
     ledger, sizes = opened(tmp_path / "maps"), []
 
     def finish(batch: Explained):
@@ -173,7 +177,7 @@ def test_quick_batches_are_stored_together_with_the_same_bits(whole, tmp_path, m
         return batch.problems()
 
     explain(ledger, finish=finish)
-    assert sizes == [2, 9]
+    assert sizes == stored
     same(whole, ledger)
 
 

@@ -54,7 +54,7 @@ def _timed(job: Job, micro_batch: int, devices: Sequence[Any]) -> float:
     grey = np.full((size, *job.pretrained.size), 0.5, np.float32)
     options = job.call_options
     if job.method in LOOPS:
-        options["steps"] = min(job.steps, 3 * longest_chunk(rewritten=True))
+        options["steps"] = min(job.steps, 3 * longest_chunk(job.rewrite))
     stamps: list[tuple[int, float]] = []
 
     def once() -> float:
@@ -63,7 +63,7 @@ def _timed(job: Job, micro_batch: int, devices: Sequence[Any]) -> float:
             job.method, job.pretrained.classifier, grey, [0] * size, options=options,
             each=boxes_of([Picture("grey", image) for image in grey]) if job.method == "box"
             else None,
-            micro_batch=micro_batch, devices=devices,
+            micro_batch=micro_batch, devices=devices, precision=job.precision, rewrite=job.rewrite,
             progress=lambda done, _: stamps.append((done, time.perf_counter())),
         )  # fmt: skip
         return time.perf_counter() - start

@@ -45,11 +45,11 @@ class Job:
         infill: as given on the command line, with its default filled in; None where the method
             takes none.
         explainer: the trained network that explains; None where the method takes none.
-        pretrained: the classifier, in its form for this machine's CPU where it runs there.
+        pretrained: the classifier, with `rewrite` in its form for CPUs where it runs there.
         target: index of the class for all pictures, "prediction" or "label".
         crop: see `fidojax.data.pictures`.
         seed: of the run.
-        precision, stop: as `explain_batch` takes them.
+        precision, stop, rewrite: as `explain_batch` takes them.
         settings: all that the maps depend on, as JSON.
     """
 
@@ -64,6 +64,7 @@ class Job:
     seed: int
     precision: str | None
     stop: Stop | None
+    rewrite: bool
     settings: Mapping[str, Any]
 
     @property
@@ -138,12 +139,13 @@ def prepare(asked: Explain) -> Job:
         "seed": asked.seed,
         **({"precision": asked.dtype} if asked.dtype else {}),
         **({"stop": stop._asdict()} if stop else {}),
+        **({} if asked.rewrite else {"rewrite": False}),
         **({"spread": jax.local_device_count()} if asked.spread else {}),
         "fidojax": __version__,
     }
     job = Job(
         asked.method, preset, options, infill, explainer, pretrained, target, crop, asked.seed,
-        asked.dtype, stop, settings,
+        asked.dtype, stop, asked.rewrite, settings,
     )  # fmt: skip
     try:
         _try(job, asked.spread)
@@ -260,6 +262,8 @@ def _load(asked: Explain) -> Pretrained:
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"--classifier {asked.classifier}: {reason}") from error
+    if not asked.rewrite:
+        return pretrained
     return pretrained._replace(classifier=fast(pretrained.classifier))
 
 

@@ -72,6 +72,8 @@ class Explain:
     """Pictures per compiled call; each device has one under way, on CPUs each core."""
     spread: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
     """Divide each picture's evaluations among the devices, on CPUs the cores; for few pictures."""
+    rewrite: bool = True
+    """On CPUs, evaluate the classifier by operations that compute the same and are fast there."""
     crop: Annotated[float | None, _shown("SHARE", "0.875 for keras, else 1")] = None
     """Share of the shorter side that the centre crop keeps."""
     limit: Annotated[int | None, _shown("N", "all")] = None

@@ -1,5 +1,6 @@
 """What one explained picture is written down as: its record, its captions, its line."""
 
+import functools
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -143,8 +144,9 @@ def maps_of(explanation: Explanation) -> dict[str, np.ndarray]:
     return {name: np.asarray(values, np.float32) for name, values in maps.items()}
 
 
+@functools.cache
 def versions() -> dict[str, str]:
-    """Of everything that the numbers depend on."""
+    """Of everything that the numbers depend on; reading them takes longer than many a map."""
     names = ("jax", "jaxlib", "numpy", "flax", "optax")
     found = {name: version(name) for name in names}
     return {"fidojax": __version__, "python": platform.python_version(), **found}

@@ -112,6 +112,7 @@ class Run:
         request = Request(
             job.method, job.pretrained.classifier, job.call_options, job.seed, self.micro_batch,
             self.devices, boxes_of if job.method == "box" else None, job.precision, job.stop,
+            job.rewrite,
         )  # fmt: skip
         with self.interrupt, self._meter:
             explain_missing(
