@@ -56,7 +56,7 @@ class Config:
     clock: Literal["wall", "cpu"] = "wall"
     """cpu: the process's CPU time over all threads, for a machine that is busy with other work."""
     spread: bool = False
-    """Divide each step's evaluations among the cores, not the pictures; for one picture or few."""
+    """Measure beside it, in turn with it, a step whose evaluations are divided among the cores."""
     json: Path | None = None
     """Also write the results here."""
     smoke: bool = False
@@ -68,18 +68,22 @@ def measure(config: Config) -> Iterator[Row]:
     for name in config.networks:
         network = load(name, config.weights)
         for images in config.batches:
-            yield _measure(config, name, network, images)
+            yield from _measure(config, name, network, images)
 
 
-def _measure(config: Config, name: str, network: Network, images: int) -> Row:
+def _measure(config: Config, name: str, network: Network, images: int) -> list[Row]:
     from benchmarks import torch_fido, torch_networks
 
     pictures = np.random.default_rng(0).random((images, *network.size), np.float32)
     preset = presets.PRESETS[config.preset]
     classifier = prepared(network.classifier)
-    devices = Spread(jax.local_devices()) if config.spread else None
-    work = Work("fido", classifier, pictures, {"infill": mean(), **preset}, devices=devices)
-    here = paired(work)
+    work = Work("fido", classifier, pictures, {"infill": mean(), **preset})
+    here = [paired(work)]
+    names = [name]
+    if config.spread:  # every core is a device
+        alone = work._replace(devices=jax.local_devices()[:1])
+        here = [paired(alone), paired(work._replace(devices=Spread(jax.local_devices())))]
+        names = [name, f"{name}, spread"]
     module = torch_networks.NETWORKS[name](network.arrays)
     color = np.full(network.size[2], 0.45, np.float32)
     options = {"lam": 1e-3, "tv": 0.01, "temperature": 0.1, "learning_rate": 0.05, "b2": 0.999,
@@ -88,12 +92,16 @@ def _measure(config: Config, name: str, network: Network, images: int) -> Row:
         torch_fido.Fido(module, pictures, np.zeros(images, np.int32), color, layout, options)
         for layout in torch_fido.LAYOUTS
     ]
-    calls = [here.step, here.gradient]
+    calls = [call for pair in here for call in (pair.step, pair.gradient)]
     for fido in there:
         calls += [fido.step, fido.gradient]
-    step, gradient, *theirs = interleaved(calls, config.repeats, config.rounds, config.clock)
+    taken = interleaved(calls, config.repeats, config.rounds, config.clock)
+    ours, theirs = taken[: 2 * len(here)], taken[2 * len(here) :]
     best = min(zip(theirs[::2], theirs[1::2], torch_fido.LAYOUTS, strict=True))
-    return Row(name, images, here.masks, step / here.steps, gradient / here.steps, *best)
+    return [
+        Row(name, images, pair.masks, step / pair.steps, gradient / pair.steps, *best)
+        for name, pair, step, gradient in zip(names, here, ours[::2], ours[1::2], strict=True)
+    ]
 
 
 def main(config: Config) -> list[Row]:

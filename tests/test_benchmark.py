@@ -26,6 +26,14 @@ def test_smoke_writes_the_same_rows_as_it_returns(tmp_path, capsys):
     assert "mnist" in capsys.readouterr().out
 
 
+def test_a_spread_step_is_measured_beside_the_same_torch():
+    pytest.importorskip("torch", reason="needs the extra [torch]")
+    alone, spread = throughput.main(throughput.Config(smoke=True, spread=True))
+    assert (alone.network, spread.network) == ("mnist", "mnist, spread")
+    assert alone.torch_step == spread.torch_step
+    assert alone.step != spread.step
+
+
 def test_without_torch_one_sentence_says_so(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(SystemExit) as raised:
