@@ -114,3 +114,21 @@ def test_an_empty_spread_is_no_spread(planted):
     images = np.zeros((1, 12, 12, 3), np.float32)
     options = {"infill": random(), "steps": 2, "samples": 2}
     fidojax.explain_batch("fido", planted, images, [0], options=options, devices=Spread())
+
+
+@pytest.mark.parametrize(("flags", "count"), [("", 3), ("host_platform_device_count=2", 2)])
+def test_the_cpu_is_split_once_unless_somebody_has(flags, count):
+    program = """
+        import jax
+        from fidojax.spread import split_cpu
+        split_cpu(3)
+        print(jax.local_device_count())
+        split_cpu(4)
+        print(jax.local_device_count())
+    """
+    environment = os.environ | {"XLA_FLAGS": flags and f"--xla_force_{flags}"}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True,
+        check=True, env=environment, cwd=Path(__file__).parents[1], timeout=300,
+    )  # fmt: skip
+    assert done.stdout.split() == [str(count)] * 2
