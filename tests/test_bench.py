@@ -61,6 +61,17 @@ def test_a_table_to_paste_and_the_same_numbers_as_json(run, tmp_path):
     assert err.startswith("1/1 mnist, fido, mean, float32, 2 pictures: ")
 
 
+def test_evaluations_can_be_spread(run, tmp_path):
+    code, _, err = run(
+        *FEW, "--spread", "--method", "fido", "bbmp", "--json", tmp_path / "rows.json"
+    )
+    assert code == 1
+    fido, bbmp = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert fido["ratio"] > 0
+    assert bbmp["problem"] == "devices: bbmp shows the classifier one picture per step"
+    assert bbmp["problem"] in err
+
+
 def test_what_cannot_be_measured_is_a_row_that_says_why(run, monkeypatch, tmp_path):
     def absent():
         raise FileNotFoundError("weights ca.npz: there is no such file")

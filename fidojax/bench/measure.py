@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Sharding
 
 from fidojax.bench import step
 from fidojax.bench.bare import bare_forward, counted
@@ -19,7 +20,9 @@ from fidojax.bench.timing import interleaved
 from fidojax.memory import free_bytes, needed_bytes
 from fidojax.methods import LOOPS, METHODS
 from fidojax.run import prepared
+from fidojax.spread import Spread
 from fidojax.stream import is_out_of_memory
+from fidojax.types import Device
 
 EXPECTED = (ValueError, OSError, ImportError, RuntimeError, MemoryError)
 """Errors whose message says it all."""
@@ -47,9 +50,9 @@ def reason(error: Exception) -> str:
 
 
 def _measure(case: Case, how: How) -> Row:
-    work = step.shortened(_work(case), how.steps)
+    work = step.shortened(_work(case, how), how.steps)
     compiled = compile_timed(lambda: step.lower(work), how.clock)
-    places = step.calls(case.row.images)
+    places = step.calls(case.row.images, work.devices)
     needed = (needed_bytes(compiled.program) or 0) * places.count(places[0])
     free = free_bytes(jax.local_devices()[0])
     if needed > free:
@@ -76,12 +79,13 @@ def _measure(case: Case, how: How) -> Row:
     )
 
 
-def _work(case: Case) -> step.Work:
+def _work(case: Case, how: How) -> step.Work:
     count = case.row.images
     images = np.random.default_rng(0).random((count, *case.size), np.float32)
     each = jax.tree.map(lambda leaf: np.repeat(leaf[None], count, axis=0), dict(case.each))
     network = prepared(case.network, case.row.precision)
-    return step.Work(case.row.method, network, images, case.options, each)
+    devices = Spread(jax.local_devices()) if how.spread else None
+    return step.Work(case.row.method, network, images, case.options, each, devices)
 
 
 def _operations(passes: Passes, of_one: tuple[float, float]) -> float:
@@ -110,7 +114,6 @@ class _Times(NamedTuple):
 def _time_steps(case: Case, work: step.Work, how: How) -> _Times:
     loop, timed = (LOOPS[work.method](**options) for options in (case.options, work.options))
     pair, product = step.paired(work), matrix_product(case.row.precision)
-    count = case.row.images
     call, floor, multiplied = interleaved(
         [pair.step, pair.gradient, product.call], how.repeats, how.rounds, how.clock
     )
@@ -119,7 +122,7 @@ def _time_steps(case: Case, work: step.Work, how: How) -> _Times:
     # What begins and ends a run comes once, however many steps there are between.
     whole += (loop.steps - timed.steps) * call
     return _Times(
-        call, floor, whole, _peak(product, multiplied, count),
+        call, floor, whole, _peak(product, multiplied, work),
         Passes(loop.evaluations, loop.evaluations),
     )  # fmt: skip
 
@@ -136,12 +139,20 @@ def _time_maps(case: Case, work: step.Work, how: How) -> _Times:
     calls = [step.whole(work), product.call, *(call for call, _ in bare)]
     whole, multiplied, *taken = interleaved(calls, how.repeats, how.rounds, how.clock)
     floor = sum(seconds * times for seconds, (_, times) in zip(taken, bare, strict=True))
-    return _Times(whole, floor if bare else None, whole, _peak(product, multiplied, count), passes)
+    return _Times(whole, floor if bare else None, whole, _peak(product, multiplied, work), passes)
 
 
-def _peak(product: Product, seconds: float, images: int) -> float:
-    """Operations per second of all devices that have calls; a product takes all cores of a CPU."""
-    return product.operations / seconds * len(set(step.calls(images)))
+def _peak(product: Product, seconds: float, work: step.Work) -> float:
+    """Operations per second of all devices that compute; a product takes all cores of a CPU."""
+    devices = set().union(
+        *(_devices(place) for place in step.calls(len(work.images), work.devices))
+    )
+    count = 1 if jax.default_backend() == "cpu" else len(devices)
+    return product.operations / seconds * count
+
+
+def _devices(place: Device | Sharding) -> set[Device]:
+    return place.device_set if isinstance(place, Sharding) else {place}
 
 
 def _bare(call: Callable, work: step.Work, number: int) -> tuple[Callable[[], Any], float]:
@@ -149,8 +160,8 @@ def _bare(call: Callable, work: step.Work, number: int) -> tuple[Callable[[], An
     chunk = work.options.get("chunk", _default_chunk(work.method))
     batch = min(number, len(work.images) * chunk if chunk else number)
     images = np.resize(work.images, (batch, *work.images.shape[1:]))
-    places = step.calls(len(work.images))
-    return step.bare(call, work.classifier, images, places), number / batch
+    places = step.calls(len(work.images), work.devices)
+    return step.bare(call, work.shown, images, places), number / batch
 
 
 def _default_chunk(method: str) -> int | None:

@@ -86,9 +86,11 @@ class How(NamedTuple):
         repeats: calls, and bare passes in turn with them, per round.
         rounds: the lowest median of so many counts.
         clock: a key of `fidojax.bench.timing.CLOCKS`.
+        spread: whether the devices share out evaluations, see `fidojax.spread`.
     """
 
     steps: int
     repeats: int
     rounds: int
     clock: str
+    spread: bool = False

@@ -14,7 +14,9 @@ from fidojax.bench.row import Case, How, Row
 from fidojax.cli.bench_plan import expected, plan
 from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.options import Bench, UsageError
+from fidojax.lanes import cores
 from fidojax.meter import span
+from fidojax.spread import split_cpu
 
 
 def bench(asked: Bench) -> int:
@@ -23,12 +25,14 @@ def bench(asked: Bench) -> int:
     Raises:
         UsageError: it cannot be carried out as given.
     """
+    if asked.spread:
+        split_cpu(cores())
     cases = plan(asked)
     where = about({**dataclasses.asdict(asked), "json": None})
     rows: list[Row] = []
     _write(asked.json, where, rows)
     print(_announcement(cases, where, expected(cases, asked)), flush=True)
-    how = How(asked.steps, asked.repeats, asked.rounds, asked.clock)
+    how = How(asked.steps, asked.repeats, asked.rounds, asked.clock, asked.spread)
     interrupted = False
     with Interrupt():
         try:

@@ -128,6 +128,8 @@ class Bench:
     """cpu: the process's CPU time over all threads, for a machine that is busy with other work."""
     markdown: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
     """Print the table as Markdown on a terminal, too."""
+    spread: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
+    """Divide the evaluations among the devices, on CPUs the cores, instead of the pictures."""
     json: Annotated[str | None, _shown("FILE", "none")] = None
     """Also write the numbers, with device, versions and settings."""
 
