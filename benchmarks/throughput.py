@@ -78,12 +78,14 @@ def _measure(config: Config, name: str, network: Network, images: int) -> list[R
     preset = presets.PRESETS[config.preset]
     classifier = prepared(network.classifier)
     work = Work("fido", classifier, pictures, {"infill": mean(), **preset})
-    here = [paired(work)]
-    names = [name]
+    works = {name: work}
     if config.spread:  # every core is a device
-        alone = work._replace(devices=jax.local_devices()[:1])
-        here = [paired(alone), paired(work._replace(devices=Spread(jax.local_devices())))]
-        names = [name, f"{name}, spread"]
+        devices = jax.local_devices()
+        works = {
+            name: work._replace(devices=devices[:1]),
+            f"{name}, spread": work._replace(devices=Spread(devices)),
+        }
+    here = list(map(paired, works.values()))
     module = torch_networks.NETWORKS[name](network.arrays)
     color = np.full(network.size[2], 0.45, np.float32)
     options = {"lam": 1e-3, "tv": 0.01, "temperature": 0.1, "learning_rate": 0.05, "b2": 0.999,
@@ -100,7 +102,7 @@ def _measure(config: Config, name: str, network: Network, images: int) -> list[R
     best = min(zip(theirs[::2], theirs[1::2], torch_fido.LAYOUTS, strict=True))
     return [
         Row(name, images, pair.masks, step / pair.steps, gradient / pair.steps, *best)
-        for name, pair, step, gradient in zip(names, here, ours[::2], ours[1::2], strict=True)
+        for name, pair, step, gradient in zip(works, here, ours[::2], ours[1::2], strict=True)
     ]
 
 

@@ -26,7 +26,7 @@ from fidojax.methods import METHODS
 from fidojax.names import check_name
 from fidojax.precision import lowered
 from fidojax.slots import LOOP_OF, Model, Program
-from fidojax.spread import Spread, divided, places
+from fidojax.spread import Spread, check_divisible, divided, places
 from fidojax.stop import Stop
 from fidojax.stream import Driver, Finished, Sample, stream
 from fidojax.table import longest_chunk
@@ -163,7 +163,8 @@ def explain_stream(
     if stop is not None:
         program = _stopping(program, stop, {**dynamic, **first.each})
     if isinstance(devices, Spread):
-        _check_divisible(program, {**dynamic, **first.each})
+        loop = program.loop({**dynamic, **first.each}) if is_iterative(method) else None
+        check_divisible("devices", _name(method), loop)
     if micro_batch is None:
         micro_batch = find_micro_batch(
             method, classifier, first.image.shape, -(-(most or LARGEST) // calls_of(devices)),
@@ -208,12 +209,6 @@ def _stopping(program: Program, stop: Stop, options: dict[str, Any]) -> Program:
             f"stop: {_name(program.method)} has no mask that converges, so it cannot end early"
         )
     return program._replace(every=stop.every, least=stop.least)
-
-
-def _check_divisible(program: Program, options: dict[str, Any]) -> None:
-    if is_iterative(program.method) and program.loop(options).evaluations == 1:
-        name = _name(program.method)
-        raise ValueError(f"devices: {name} shows the classifier one picture per step")
 
 
 def _name(method: Method) -> str:

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
+from fidojax.loop import Loop
 from fidojax.types import Classifier, Device
 
 AXIS = "evaluations"
@@ -79,6 +80,12 @@ def places(devices: Sequence[Device]) -> list[Device | Sharding]:
     if isinstance(devices, Spread):
         return [NamedSharding(devices.mesh, PartitionSpec())]
     return list(devices)
+
+
+def check_divisible(option: str, method: str, loop: Loop | None) -> None:
+    """ValueError that names the option where a step of the method has nothing to divide."""
+    if loop is not None and loop.evaluations == 1:
+        raise ValueError(f"{option}: {method} shows the classifier one picture per step")
 
 
 def split_cpu(count: int) -> None:

@@ -2,6 +2,9 @@
 
 import csv
 import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import jax
@@ -18,6 +21,16 @@ from infillers.ca_generator import Generator
 from infillers.natural_vae import NaturalVAE
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+
+def in_a_process(program: str, flags: str) -> str:
+    """What a program prints in a process of its own, with these flags of XLA."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True,
+        check=True, env=os.environ | {"XLA_FLAGS": flags}, cwd=Path(__file__).parents[1],
+        timeout=300,
+    )  # fmt: skip
+    return done.stdout
 
 
 @pytest.fixture(autouse=True, scope="session")

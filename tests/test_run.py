@@ -1,17 +1,12 @@
 """The batched engine: bits, padding, devices, memory, progress."""
 
-import os
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
 from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import linear
+from conftest import in_a_process, linear
 from jax.tree_util import Partial
 
 import fidojax
@@ -217,11 +212,7 @@ def test_eight_devices_give_the_same_bits_as_one():
             for a, b in zip(jax.tree.leaves(runs[0]), jax.tree.leaves(other), strict=True):
                 np.testing.assert_array_equal(a, b)
     """
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        check=True, env=environment, cwd=Path(__file__).parents[1], timeout=300,
-    )  # fmt: skip
+    in_a_process(program, "--xla_force_host_platform_device_count=8")
 
 
 @pytest.mark.parametrize(

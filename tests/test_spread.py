@@ -1,14 +1,11 @@
 """One picture's evaluations on several devices."""
 
-import os
-import subprocess
-import sys
 import textwrap
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from conftest import in_a_process
 
 import fidojax
 from fidojax.spread import Divided, Spread, divided, places
@@ -33,12 +30,8 @@ def on_four_devices(program):
         images = np.random.default_rng(0).uniform(size=(9, 12, 12, 3)).astype(np.float32)
         near = lambda a, b, atol: np.testing.assert_allclose(a, b, atol=atol)
     """
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
     program = textwrap.dedent(start) + textwrap.dedent(program)
-    subprocess.run(
-        [sys.executable, "-c", program],
-        check=True, env=environment, cwd=Path(__file__).parents[1], timeout=300,
-    )  # fmt: skip
+    in_a_process(program, "--xla_force_host_platform_device_count=4")
 
 
 def test_logits_and_gradients_stay_whatever_the_batch():
@@ -126,9 +119,5 @@ def test_the_cpu_is_split_once_unless_somebody_has(flags, count):
         split_cpu(4)
         print(jax.local_device_count())
     """
-    environment = os.environ | {"XLA_FLAGS": flags and f"--xla_force_{flags}"}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True,
-        check=True, env=environment, cwd=Path(__file__).parents[1], timeout=300,
-    )  # fmt: skip
-    assert done.stdout.split() == [str(count)] * 2
+    printed = in_a_process(program, flags and f"--xla_force_{flags}")
+    assert printed.split() == [str(count)] * 2

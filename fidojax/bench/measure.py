@@ -52,7 +52,7 @@ def reason(error: Exception) -> str:
 def _measure(case: Case, how: How) -> Row:
     work = step.shortened(_work(case, how), how.steps)
     compiled = compile_timed(lambda: step.lower(work), how.clock)
-    places = step.calls(case.row.images, work.devices)
+    places = work.places
     needed = (needed_bytes(compiled.program) or 0) * places.count(places[0])
     free = free_bytes(jax.local_devices()[0])
     if needed > free:
@@ -144,9 +144,7 @@ def _time_maps(case: Case, work: step.Work, how: How) -> _Times:
 
 def _peak(product: Product, seconds: float, work: step.Work) -> float:
     """Operations per second of all devices that compute; a product takes all cores of a CPU."""
-    devices = set().union(
-        *(_devices(place) for place in step.calls(len(work.images), work.devices))
-    )
+    devices = set().union(*map(_devices, work.places))
     count = 1 if jax.default_backend() == "cpu" else len(devices)
     return product.operations / seconds * count
 
@@ -160,8 +158,7 @@ def _bare(call: Callable, work: step.Work, number: int) -> tuple[Callable[[], An
     chunk = work.options.get("chunk", _default_chunk(work.method))
     batch = min(number, len(work.images) * chunk if chunk else number)
     images = np.resize(work.images, (batch, *work.images.shape[1:]))
-    places = step.calls(len(work.images), work.devices)
-    return step.bare(call, work.shown, images, places), number / batch
+    return step.bare(call, work, images), number / batch
 
 
 def _default_chunk(method: str) -> int | None:

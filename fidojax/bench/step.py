@@ -47,6 +47,16 @@ class Work(NamedTuple):
         return divided(self.classifier, self.devices or ())
 
     @property
+    def places(self) -> list[Device | Sharding]:
+        """Of each call that explains an equal part of the images.
+
+        As many as the engine has under way at a time, or fewer where they cannot be equal.
+        """
+        devices, images = self.devices or jax.local_devices(), len(self.images)
+        each = [place for place in places(devices) for _ in range(lanes_of(devices))]
+        return each[: max(n for n in range(1, len(each) + 1) if images % n == 0)]
+
+    @property
     def targets(self) -> np.ndarray:
         """The class that is explained, which is no matter of speed."""
         return np.zeros(len(self.images), np.int32)
@@ -82,16 +92,6 @@ def chunk(work: Work) -> int:
     return pace(LOOPS[work.method](**work.options).steps, longest_chunk(rewritten=True))[0]
 
 
-def calls(images: int, devices: Sequence[Device] | None = None) -> list[Device | Sharding]:
-    """The place of each call that explains an equal part of so many images.
-
-    There are as many as the engine has under way at a time, or fewer where they cannot be equal.
-    """
-    devices = devices or jax.local_devices()
-    each = [place for place in places(devices) for _ in range(lanes_of(devices))]
-    return each[: max(n for n in range(1, len(each) + 1) if images % n == 0)]
-
-
 def stepper(work: Work) -> Callable[[], Any]:
     """A function that does the next `chunk(work)` steps, for methods that iterate."""
     parts = _dealt(work)
@@ -105,16 +105,16 @@ def stepper(work: Work) -> Callable[[], Any]:
     return lambda: started([partial(advance, at) for at in range(len(parts))])
 
 
-def bare(
-    call: Callable, classifier: Classifier, images: np.ndarray, where: list[Device | Sharding]
-) -> Callable[[], Any]:
+def bare(call: Callable, work: Work, images: np.ndarray) -> Callable[[], Any]:
     """A function that makes a bare pass of the images, an equal part of them in each place.
 
     Args:
         call: of the classifier and images.
+        work: where, and by what classifier.
     """
+    where = work.places
     parts = [
-        jax.device_put((classifier, part), place)
+        jax.device_put((work.shown, part), place)
         for part, place in zip(np.split(images, len(where)), where, strict=True)
     ]
     started = Lanes(len(parts))
@@ -123,7 +123,7 @@ def bare(
 
 def whole(work: Work) -> Callable[[], Any]:
     """A function that explains the batch through the public engine, which must not shrink it."""
-    micro_batch = len(work.images) // len(calls(len(work.images), work.devices))
+    micro_batch = len(work.images) // len(work.places)
 
     def explain() -> Any:
         with warnings.catch_warnings():
@@ -141,7 +141,7 @@ def _dealt(work: Work) -> list[tuple[slots.Program, slots.Model, slots.Batch]]:
     static, dynamic = run.split_options(work.options)
     program = slots.Program(METHODS[work.method], static)
     model = slots.Model(work.shown, dynamic)
-    where, count = calls(len(work.images), work.devices), len(work.images)
+    where, count = work.places, len(work.images)
     size = count // len(where)
     found = []
     for place, first in zip(where, range(0, count, size), strict=True):
@@ -173,8 +173,8 @@ def paired(work: Work) -> Paired:
     """A step of a method that iterates, and the bare gradient beside it."""
     evaluations = LOOPS[work.method](**work.options).evaluations
     flat = np.repeat(work.images, evaluations, axis=0)
-    where, steps = calls(len(work.images), work.devices), chunk(work)
-    floor = bare(partial(gradient, times=steps), work.shown, flat, where)
+    steps = chunk(work)
+    floor = bare(partial(gradient, times=steps), work, flat)
     return Paired(stepper(work), floor, len(flat), steps)
 
 

@@ -25,6 +25,7 @@ from fidojax.names import check_name, suggest
 from fidojax.precision import PRECISIONS
 from fidojax.presets import PRESETS
 from fidojax.pretrained import SHIPPED, Pretrained, load
+from fidojax.spread import check_divisible
 from fidojax.stop import Stop
 
 # Options of the command line that go to the method under the same name.
@@ -167,8 +168,8 @@ def _try(job: Job, spread: bool) -> None:
     loop = LOOPS[job.method](**options) if job.method in LOOPS else None
     if job.stop and (loop is None or loop.mask is None):
         raise ValueError(f"--stop-early: {job.method} has no mask that converges")
-    if spread and loop is not None and loop.evaluations == 1:
-        raise ValueError(f"--spread: {job.method} shows the classifier one picture per step")
+    if spread:
+        check_divisible("--spread", job.method, loop)
     if loop is None and "boxes" not in inspect.signature(METHODS[job.method]).parameters:
         method = functools.partial(METHODS[job.method], **options)
         jax.eval_shape(
