@@ -1,4 +1,4 @@
-"""Does `fidojax.cpu.fast` err more than the classifier as it is? Both in float32 against float64.
+"""Does `fidojax.transforms.cpu.fast` err more than the classifier as it is? Both in float32 against float64.
 
     python -m benchmarks.cpu_agreement --network keras:VGG16 --pictures FOLDER --noise 8
 
@@ -24,12 +24,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from fidojax import cpu, cpu_winograd, pretrained, program
-from fidojax.adapters import import_keras
+from fidojax import networks
 from fidojax.data import IMAGENET_CROP, Picture, pictures
+from fidojax.networks import import_keras
+from fidojax.transforms import cpu, interpreter
+from fidojax.transforms.cpu import winograd as cpu_winograd
 
 FORMS = {
-    "as it is": (program.bind, np.float32, True),
+    "as it is": (interpreter.bind, np.float32, True),
     "fast": (cpu.bind, np.float32, True),
     "fast, no Winograd": (cpu.bind, np.float32, False),
     "fast, float64": (cpu.bind, np.float64, True),
@@ -42,7 +44,7 @@ class Config:
     """Measure one network."""
 
     network: str = "keras:MobileNetV2"
-    """What `fidojax.pretrained.load` takes."""
+    """What `fidojax.networks.load` takes."""
     weights: str = "random"
     """File of a Keras network."""
     pictures: tuple[str, ...] = ()
@@ -58,14 +60,14 @@ def main(config: Config) -> None:
     keras = config.network.startswith("keras:")
     if keras:
         import_keras().utils.set_random_seed(0)
-    network = pretrained.load(config.network, config.weights if keras else None)
+    network = networks.load(config.network, config.weights if keras else None)
     images, units = _images(config, network.size), 0
     found: dict[str, list] = {name: [] for name in FORMS}
     for start in track(range(0, len(images), config.batch), config.network, transient=True):
         batch = images[start : start + config.batch]
         chosen = np.asarray(network.classifier(batch)).argmax(1)
         read = functools.partial(_read, network.classifier, batch, chosen)
-        logits, gradients, sides = read((program.bind, np.float64, True))
+        logits, gradients, sides = read((interpreter.bind, np.float64, True))
         units += sum(side.size for side in sides)
         for name, form in FORMS.items():
             ours = read(form)
@@ -137,9 +139,9 @@ def evaluate(bind: Callable, dtype, classifier, images, sides=None):
         return value.astype(dtype) if value.dtype == np.float32 else value
 
     def rule(eqn, *operands):
-        inner = program.body(eqn)
+        inner = interpreter.body(eqn)
         if inner is not None:
-            return program.run(rule, inner, list(operands))
+            return interpreter.run(rule, inner, list(operands))
         operands = [cast(operand) for operand in operands]
         if eqn.primitive.name not in KINKS:
             single = [name for name, value in eqn.params.items() if value == np.float32]
@@ -150,7 +152,7 @@ def evaluate(bind: Callable, dtype, classifier, images, sides=None):
         zero = jnp.zeros((), dtype)
         return [sum(jnp.where(side == at, one, zero) for at, one in enumerate(branches))]
 
-    (logits,) = program.run(rule, traced, [*jax.tree.leaves(classifier), images])
+    (logits,) = interpreter.run(rule, traced, [*jax.tree.leaves(classifier), images])
     return logits, own
 
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fidojax.ledger import DONE, look
+from fidojax.runs import DONE, look
 
 PARTS = 10
 

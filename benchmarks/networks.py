@@ -3,7 +3,7 @@
     network = load("resnet18")
     network.classifier(images), network.arrays
 
-The arrays are all weights by name, from which `benchmarks.torch_networks` builds the same network.
+The arrays are all weights by name, from which `benchmarks.peers.torch_networks` builds the same network.
 """
 
 import re
@@ -17,9 +17,8 @@ import numpy as np
 from jax import lax
 from jax.tree_util import Partial
 
-from fidojax import pretrained, stored
-from fidojax.adapters import import_keras
-from fidojax.networks import IMAGENET_MEAN, IMAGENET_STD
+from fidojax import networks
+from fidojax.networks import IMAGENET_MEAN, IMAGENET_STD, import_keras, weight_files
 from fidojax.types import Classifier
 
 RESNET18 = "resnet18"
@@ -36,7 +35,7 @@ class Network(NamedTuple):
 
 
 def load(name: str, weights: Path | None = None) -> Network:
-    """What `fidojax.pretrained.load` takes, or "resnet18" with random weights for 64 x 64 pictures.
+    """What `fidojax.networks.load` takes, or "resnet18" with random weights for 64 x 64 pictures.
 
     Args:
         name: the network.
@@ -46,11 +45,11 @@ def load(name: str, weights: Path | None = None) -> Network:
         arrays = resnet18_weights()
         return Network(Partial(resnet18, jax.tree.map(jnp.asarray, arrays)), (64, 64, 3), arrays)
     if not name.startswith("keras:"):
-        found = pretrained.load(name)
+        found = networks.load(name)
         return Network(
-            found.classifier, found.size, stored.read(pretrained.WEIGHTS / f"{name}.npz")
+            found.classifier, found.size, weight_files.read(networks.WEIGHTS / f"{name}.npz")
         )
-    found = pretrained.load(name, weights or "random")
+    found = networks.load(name, weights or "random")
     model = getattr(import_keras().applications, name.removeprefix("keras:"))(weights=None)
     return Network(found.classifier, found.size, _folded(model, jax.tree.leaves(found.classifier)))
 

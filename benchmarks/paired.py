@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fidojax.bench.timing import CLOCKS
+from fidojax.bench import CLOCKS
 
 Call = Callable[[], Any]
 """What is timed; it returns when its work is done, not when it is queued."""

@@ -23,10 +23,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.peers import use_cores
-from fidojax import explain_batch, pretrained
-from fidojax.bench.about import about
-from fidojax.lanes import cores
+from benchmarks.peers.__main__ import use_cores
+from fidojax import explain_batch, networks
+from fidojax.engine import cores
+from fidojax.runs import about
 from infillers import mean
 
 FORMS = ("lanes", "devices")
@@ -39,7 +39,7 @@ class Config:
     parts: tuple[int, ...] = (1, 2, 4, 8)
     """Lanes of one device, at most as many as there are cores, and forced CPU devices."""
     network: str = "tiny_imagenet40"
-    """What `fidojax.pretrained.load` takes."""
+    """What `fidojax.networks.load` takes."""
     pictures: int = 8
     """Per part."""
     micro_batch: int = 4
@@ -104,7 +104,7 @@ def _in_a_process(config: Config, form: str, parts: int) -> tuple[float, str]:
 def _measure(config: Config) -> tuple[float, str]:
     """Seconds of a run whose program is compiled, and a hash of the first part's maps."""
     use_cores(min(config.measure, cores()))
-    model = pretrained.load(config.network)
+    model = networks.load(config.network)
     count = config.pictures * config.measure
     images = np.random.default_rng(0).random((count, *model.size), np.float32)
     options = {"infill": mean(), "steps": config.steps, "samples": 4}

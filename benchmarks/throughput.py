@@ -26,12 +26,9 @@ from rich.console import Console
 from benchmarks.networks import Network, load
 from benchmarks.throughput_report import Row, reason, table
 from fidojax import presets
-from fidojax.bench.about import about
-from fidojax.bench.step import Work, paired
-from fidojax.bench.timing import interleaved
-from fidojax.lanes import cores
-from fidojax.run import prepared
-from fidojax.spread import Spread, split_cpu
+from fidojax.bench import Work, interleaved, paired
+from fidojax.engine import Spread, cores, prepared, split_cpu
+from fidojax.runs import about
 from infillers.mean import mean
 
 MISSING = "PyTorch is not installed; install fidojax[torch]"
@@ -72,7 +69,7 @@ def measure(config: Config) -> Iterator[Row]:
 
 
 def _measure(config: Config, name: str, network: Network, images: int) -> list[Row]:
-    from benchmarks import torch_fido, torch_networks
+    from benchmarks.peers import torch_fido, torch_networks
 
     pictures = np.random.default_rng(0).random((images, *network.size), np.float32)
     preset = presets.PRESETS[config.preset]

@@ -8,13 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from eval.drawn import forward
 from eval.study import Row
-from eval.subject import Subject
-from fidojax.bench.passes import Passes, passes_per_map
-from fidojax.ledger import DONE, Ledger
-from fidojax.meter import span
+from eval.subject import Subject, forward
+from fidojax.bench import Passes, passes_per_map
 from fidojax.methods import METHODS
+from fidojax.runs import DONE, Ledger, span
 from fidojax.types import Classifier, Images
 
 

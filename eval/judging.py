@@ -7,11 +7,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool
 
-from eval.drawn import Drawn
+from eval.subject import Drawn
 from fidojax import metrics
-from fidojax.batches import in_batches
-from fidojax.data.boxes import padded
+from fidojax.data import padded
+from fidojax.engine import in_batches
+from fidojax.metrics import out_of_box
 from fidojax.types import Classifier
 
 BATCH = 64
@@ -104,3 +106,17 @@ def _measure(
         }
 
     return jax.vmap(measure)(images, labels, maps, boxes, thresholds)
+
+
+def outside(on: Bool[np.ndarray, "h w"], boxes: np.ndarray | None) -> float:
+    """Share of the chosen pixels outside the union of the boxes; NaN without boxes or pixels.
+
+    Args:
+        boxes: "b 4", half-open (top, left, bottom, right) in pixels.
+
+    Reference: FIDO section 4.4, Figure 8.
+    """
+    return float(_out_of_box(jnp.asarray(on), jnp.asarray(padded([boxes])[0])))
+
+
+_out_of_box = jax.jit(out_of_box)

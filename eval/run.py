@@ -8,7 +8,7 @@ import sys
 import tyro
 
 from eval.protocols import PROTOCOLS
-from fidojax import compile_cache
+from fidojax.runs import compile_cache
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -3,14 +3,17 @@
     DIR/study.json                       what is compared; the report reads it
     DIR/gallery.png                      the first pictures with all maps
     DIR/results.zarr/pictures            the pictures with labels and boxes
-    DIR/results.zarr/rows/ROW            maps, see `fidojax.engine`
+    DIR/results.zarr/rows/ROW            maps, see `fidojax.runs.resume`
     DIR/results.zarr/scores/SET/ROW      numbers of those maps
 
-Every folder under results.zarr is a `fidojax.ledger.Ledger`. A run that was killed goes on where
+Every folder under results.zarr is a `fidojax.runs.ledger.Ledger`. A run that was killed goes on where
 it was and ends with the same bits. Processes may share a run, each with its `--shard`; the numbers
 that need all maps are computed by whoever finds them all there.
 """
 
+import dataclasses
+import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,16 +24,27 @@ import rich
 from rich.console import Console
 
 from eval.cost import Cost, costs
-from eval.report import terminal_table
+from eval.report import Panel, panels, terminal_table
 from eval.scoring import score_row
-from eval.store import digest, environment
-from eval.stored_study import store_gallery, store_pictures, store_study
 from eval.study import Row, Study, plain
 from eval.subject import Run, Subject
-from fidojax.engine import Item, Request, explain_missing
-from fidojax.ledger import Ledger, look, rows_per_file
-from fidojax.meter import Meter, span
-from fidojax.shard import parse_shard
+from fidojax.data import padded
+from fidojax.runs import (
+    DONE,
+    Item,
+    Ledger,
+    Meter,
+    Request,
+    digest,
+    environment,
+    explain_missing,
+    look,
+    parse_shard,
+    read_maps,
+    rows_per_file,
+    span,
+    write_text,
+)
 
 
 def conduct(study: Study, run: Run, of: Subject, settings: Mapping[str, Any]) -> None:
@@ -137,3 +151,86 @@ def _announcement(study: Study, run: Run, of: Subject, cost: Mapping[str, Cost],
         f"{waiting} maps to explain{part}; about {span(seconds)} in all on "
         f"{jax.local_device_count()} x {jax.devices()[0].device_kind}"
     )
+
+
+SHOWN = 10
+"""Pictures in a gallery."""
+
+
+def store_pictures(run: Run, of: Subject, common: Mapping[str, Any]) -> None:
+    drawn = of.drawn
+    ledger = Ledger(
+        run.out / "results.zarr" / "pictures", len(drawn.ids), common,
+        provenance=environment() | {"label_names": list(of.model.labels)},
+    )  # fmt: skip
+    if len(ledger.missing()):
+        columns = {
+            "images": np.round(drawn.images * 255).astype(np.uint8),
+            "labels": drawn.labels.astype(np.int32),
+            "predictions": drawn.predictions.astype(np.int32),
+            "boxes": padded(drawn.boxes),
+        }
+        ledger.write(np.arange(len(drawn.ids)), drawn.ids, columns)
+
+
+def store_study(
+    study: Study,
+    run: Run,
+    chosen: Mapping[str, Any],
+    common: Mapping[str, Any],
+    cost: Mapping[str, Cost],
+) -> None:
+    rows = {
+        name: {
+            "label": name,
+            "method": row.name,
+            "group": row.group,
+            "options": ", ".join(f"{key} {value}" for key, value in plain(row.options).items()),
+            "why": row.why,
+            "passes": passes._asdict() if (passes := cost[name].passes) else None,
+            "limit": row.limit,
+            "like": row.like,
+            "scores": {kind: study.folder(name, kind) for kind in study.scores},
+        }
+        for name, row in study.rows.items()
+    }
+    command = _command(study.name, run, chosen)
+    contents = study.plain() | {
+        "rows": rows,
+        "settings": plain(dict(chosen) | dict(common)),
+        "command": command,
+    }
+    write_text(run.out / "study.json", json.dumps(contents, indent=2, ensure_ascii=False) + "\n")
+
+
+def store_gallery(run: Run, of: Subject, ledgers: Mapping[str, Ledger]) -> None:
+    """gallery.png: the first pictures of which every row has a map, all rows below each other."""
+    shortest = min(map(len, ledgers.values()))
+    finished = [ledger.status[:shortest] == DONE for ledger in ledgers.values()]
+    rows = np.flatnonzero(np.all(finished, axis=0))[:SHOWN]
+    if not len(rows):
+        return
+    maps = {name: read_maps(ledger, rows) for name, ledger in ledgers.items()}
+    columns = [
+        Panel(
+            of.drawn.images[row], of.model.labels[of.drawn.labels[row]],
+            {name: found[at] for name, found in maps.items()},
+        )
+        for at, row in enumerate(rows)
+    ]  # fmt: skip
+    panels(run.out / "gallery.png", columns)
+
+
+def _command(name: str, run: Run, chosen: Mapping[str, Any]) -> str:
+    """The command line that makes this run."""
+    words = ["python", "-m", "eval.run", name]
+    fields = {
+        field.name: getattr(run, field.name)
+        for field in dataclasses.fields(run)
+        if getattr(run, field.name) != field.default and field.name not in ("shard", "dry_run")
+    }
+    for option, value in {**fields, **chosen}.items():
+        values = value if isinstance(value, tuple | list) else [value]
+        if value is not None and values and not isinstance(value, bool):
+            words += [f"--{option.replace('_', '-')}", *map(str, values)]
+    return shlex.join(words)

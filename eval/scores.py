@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eval import agreement
-from eval.drawn import Drawn
 from eval.judging import judge
-from fidojax.measure import measure_batch
-from fidojax.metrics.deletion import LEVELS
-from fidojax.metrics.erasing import SHARES
+from eval.subject import Drawn
+from fidojax.engine import measure_batch
+from fidojax.metrics import LEVELS, SHARES
 from fidojax.types import Classifier, Infiller
 
 

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 
 from eval.scores import Maps
-from eval.store import environment
 from eval.study import Study
 from eval.subject import Run, Subject
-from fidojax.ledger import CHUNK, DONE, MISSING, Ledger, read_maps
+from fidojax.runs import CHUNK, DONE, MISSING, Ledger, environment, read_maps
 
 
 def score_row(
@@ -19,7 +18,7 @@ def score_row(
 
     Args:
         ledgers: of all rows' maps.
-        shard: see `fidojax.ledger.Ledger.rows_of`.
+        shard: see `fidojax.runs.ledger.Ledger.rows_of`.
     """
     for kind in study.scores:
         _score(run, study, name, kind, ledgers, of, shard)

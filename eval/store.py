@@ -1,19 +1,13 @@
 """Results on disk, one file per finished part: a kill loses the part under way and nothing else."""
 
-import csv
-import hashlib
 import json
-import os
-import platform
-from collections.abc import Iterable, Mapping, Sequence
-from importlib import metadata
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-import fidojax
+from fidojax.runs import environment, write_atomically, write_json
 
 
 class Store:
@@ -46,7 +40,7 @@ class Store:
                     + "); choose another --out"
                 )
         else:
-            write_text(path, json.dumps(settings, indent=2) + "\n")
+            write_json(path, settings)
         self.settings = settings
 
     def has(self, name: str) -> bool:
@@ -56,12 +50,8 @@ class Store:
     def save(self, name: str, arrays: Mapping[str, np.ndarray], **record: Any) -> None:
         """Stores a finished part with its record (JSON values) and the versions that made it."""
         record = {**record, "environment": environment()}
-        path = self._path(name)
-        partial = _partial(path)
-        with open(partial, "wb") as file:
-            contents = {"record": np.array(json.dumps(record)), **arrays}
-            np.savez_compressed(file, **contents)  # type: ignore[arg-type]
-        os.replace(partial, path)
+        contents: Any = {"record": np.array(json.dumps(record)), **arrays}
+        write_atomically(self._path(name), lambda file: np.savez_compressed(file, **contents))
 
     def load(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The arrays and the record of a finished part."""
@@ -81,49 +71,3 @@ class Store:
 
     def _path(self, name: str) -> Path:
         return self.out / "parts" / f"{name}.npz"
-
-
-def _partial(path: Path) -> Path:
-    """Where this process writes the file before it is complete."""
-    return path.with_name(f"{path.name}.{os.getpid()}.partial")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes the whole file or leaves the old one."""
-    partial = _partial(path)
-    partial.write_text(text, "utf-8")
-    os.replace(partial, path)
-
-
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes rows of the same columns."""
-    partial = _partial(path)
-    with open(partial, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(partial, path)
-
-
-def digest(tree: Any) -> str:
-    """A fingerprint of a pytree's arrays, which tells a changed input from the same one."""
-    sha = hashlib.sha256()
-    for leaf in jax.tree.leaves(tree):
-        array = np.ascontiguousarray(leaf)
-        sha.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
-    return sha.hexdigest()[:16]
-
-
-def environment() -> dict[str, Any]:
-    """Versions and kind of machine, for the record."""
-    versions = {name: metadata.version(name) for name in ("jax", "jaxlib", "optax", "numpy")}
-    device = jax.devices()[0]
-    return {
-        "fidojax": fidojax.__version__,
-        "python": platform.python_version(),
-        **versions,
-        "platform": device.platform,
-        "device": device.device_kind,
-        "devices": jax.device_count(),
-        "cores": os.cpu_count(),
-    }

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import jax
 
 from eval.scores import ScoreSet
-from eval.store import digest
 from fidojax.data import Picture
+from fidojax.runs import digest
 from fidojax.types import Classifier, Method
 
 
@@ -17,7 +17,7 @@ class Row(NamedTuple):
     """An explainer with its settings.
 
     Attributes:
-        method: a name in `fidojax.methods.METHODS`, or a function like those.
+        method: a name in `fidojax.methods.table.METHODS`, or a function like those.
         options: the method's.
         group: rows that belong together in a table.
         why: what differs from the method's own defaults, if anything does.

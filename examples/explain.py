@@ -2,9 +2,9 @@ import numpy as np
 
 import fidojax
 import infillers
-from fidojax import data, presets, pretrained
+from fidojax import data, networks, presets
 
-network = pretrained.load()  # or any callable pytree: images "n h w c" -> logits "n k"
+network = networks.load()  # or any callable pytree: images "n h w c" -> logits "n k"
 found = list(data.pictures(["skimage:chelsea", "skimage:coffee"], network.size))
 photos = np.stack([picture.image for picture in found])
 targets = np.argmax(network.classifier(photos), axis=-1)

@@ -5,9 +5,20 @@ that jit and vmap, and `explain_batch` for many images at once. Infillers are in
 `infillers`.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from fidojax import presets
-from fidojax.loop import Loop
-from fidojax.measure import load_maps, measure_batch
+from fidojax.core import Loop, Split
+from fidojax.engine import (
+    Sample,
+    Spread,
+    Stop,
+    explain_batch,
+    explain_stream,
+    image_keys,
+    lambda_path,
+    measure_batch,
+)
 from fidojax.methods import (
     LOOPS,
     METHODS,
@@ -30,27 +41,24 @@ from fidojax.methods import (
     nonlinear_saliency,
     object_box,
     occlusion,
+    over_keys,
     pda,
     prediction_difference,
     realtime,
     rise,
     smoothgrad,
     smoothgrad_squared,
+    start_from,
     vargrad,
     varsal,
 )
-from fidojax.path import lambda_path
-from fidojax.precision import lowered
-from fidojax.repeat import over_keys
-from fidojax.run import explain_batch, explain_stream, image_keys
-from fidojax.split import Split
-from fidojax.spread import Spread
-from fidojax.stop import Stop
-from fidojax.stream import Sample
+from fidojax.transforms import lowered
 from fidojax.types import Classifier, Explanation, Infiller
-from fidojax.warm_start import start_from
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from fidojax.runs import load_maps
 
 __all__ = [
     "LOOPS",
@@ -101,3 +109,12 @@ __all__ = [
     "vargrad",
     "varsal",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `load_maps` when it is first asked for, since it needs zarr."""
+    if name == "load_maps":
+        from fidojax.runs import load_maps
+
+        return load_maps
+    raise AttributeError(f"module 'fidojax' has no attribute {name!r}")

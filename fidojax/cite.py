@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 
-from fidojax.names import check_name
+from fidojax.core import check_name
 
 BIBTEX = {
     name: entry.strip()

@@ -11,19 +11,27 @@ from jaxtyping import Array, Float, Int, Key
 
 Image = Float[Array, "h w c"]
 """One picture, values in [0, 1]."""
+
 Images = Float[Array, "n h w c"]
 """A batch of pictures."""
+
 Mask = Float[Array, "h w"]
 """1 = keep the pixel, 0 = drop it; values between are a relaxation or a probability."""
+
 Saliency = Float[Array, "h w"]
 """Larger = more important for the target; float32."""
+
 Logits = Float[Array, "... k"]
 """One value per class, before the softmax."""
+
 Target = Int[Array, ""] | int
 """The index of the class to explain."""
+
 PRNGKey = Key[Array, ""]
 """A typed key, `jax.random.key(seed)`."""
+
 Scalar = Float[Array, ""]
+
 Device = Any
 """A `jax.Device`; jax declares it as a variable, which no annotation may name."""
 
@@ -32,7 +40,7 @@ Device = Any
 class Classifier(Protocol):
     """A callable pytree: `classifier(images "n h w c") -> logits "n k"`.
 
-    `jax.tree_util.Partial(apply, params)` is the plain form, and `fidojax.adapters` builds it from
+    `jax.tree_util.Partial(apply, params)` is the plain form, and `fidojax.networks` builds it from
     Flax, Keras and Equinox. It is an argument of every compiled function, so that new weights
     neither retrace nor get baked in as constants.
     """
@@ -64,3 +72,16 @@ class Explanation(NamedTuple):
 
 Method = Callable[..., Explanation]
 """`method(key, classifier, image, target, *, options) -> Explanation`, for one image."""
+
+Masker = Callable[..., tuple[Float[Array, "n rows columns"], Float[Array, "n rows2 columns2"]]]
+"""A callable pytree, (targets "n", confidence, *features) -> mask and the selector's activation.
+
+Features are those of `fidojax.transforms.feature_pyramid`, the coarsest first. The mask lies in [0, 1], at any sides.
+The weights are its leaves. `fidojax.networks.load_masker` reads one from a file.
+"""
+
+Encoder = Callable[[Images], tuple[Float[Array, "n h w"], Float[Array, "n h w"]]]
+"""A callable pytree, images "n h w c" -> mean and log-variance of the map's pixels, each "n h w".
+
+The weights are its leaves. `fidojax.networks.load_encoder` reads one from a file.
+"""

@@ -2,7 +2,7 @@
 
 import jax
 
-from fidojax.smoothing import gaussian_blur
+from fidojax.core import gaussian_blur
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fidojax.names import check_count
+from fidojax.core import check_count
 from fidojax.types import Mask, PRNGKey, Scalar
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fidojax.names import check_count
+from fidojax.core import check_count
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 
 

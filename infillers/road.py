@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.scipy.sparse.linalg import cg
 from jaxtyping import Array, Float
 
-from fidojax.names import check_count
+from fidojax.core import check_count
 from fidojax.types import Image, Infiller, Mask, PRNGKey, Scalar
 from infillers.mean import IMAGENET_MEAN, in_channels
 

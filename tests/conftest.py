@@ -16,9 +16,10 @@ from jax.experimental.compilation_cache import compilation_cache
 from jax.tree_util import Partial
 
 import infillers
-from fidojax import lanes, stored
-from infillers.ca_generator import Generator
-from infillers.natural_vae import NaturalVAE
+from fidojax.engine import devices
+from fidojax.networks import weight_files
+from infillers.ca.generator import Generator
+from infillers.vae.natural import NaturalVAE
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -37,7 +38,7 @@ def in_a_process(program: str, flags: str) -> str:
 def one_lane():
     """What a test sees does not depend on the machine's cores; tests of lanes set their own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lanes, "cores", lambda: 1)
+        patch.setattr(devices, "cores", lambda: 1)
         yield
 
 
@@ -127,7 +128,7 @@ def small(tmp_path_factory):
         "ca": Generator(2, (2,), rngs=nnx.Rngs(0)),
     }
     for name, network in networks.items():
-        stored.save(folder / f"{name}.npz", network)
+        weight_files.save(folder / f"{name}.npz", network)
     return {name: infillers.INFILLERS[name](folder / f"{name}.npz", size=8) for name in networks}
 
 

@@ -11,7 +11,8 @@ import pytest
 from flax import linen, nnx
 from jax.tree_util import Partial
 
-from fidojax import adapters, keras_weights
+from fidojax import networks
+from fidojax.networks import keras as keras_weights
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -43,13 +44,13 @@ def an_nnx(seed):
     module = NnxNet(nnx.Rngs(seed))
     module.norm.mean[...] = jnp.full(5, 0.1 * seed)
     answer = nnx.view(module, deterministic=True, use_running_average=True)
-    return adapters.from_nnx(module), answer
+    return networks.from_nnx(module), answer
 
 
 def a_linen(seed):
     module = LinenNet()
     variables = module.init(jax.random.key(seed), IMAGES, train=False)
-    return adapters.from_linen(module, variables), Partial(module.apply, variables, train=False)
+    return networks.from_linen(module, variables), Partial(module.apply, variables, train=False)
 
 
 def a_keras(seed):
@@ -71,7 +72,7 @@ def a_keras(seed):
     model.set_weights([draw.random(w.shape).astype(w.dtype) for w in model.get_weights()])
     now = [variable.value for variable in model.trainable_variables]
     rest = [variable.value for variable in model.non_trainable_variables]
-    return adapters.from_keras(model), lambda x: model.stateless_call(now, rest, x)[0]
+    return networks.from_keras(model), lambda x: model.stateless_call(now, rest, x)[0]
 
 
 def an_equinox(seed):
@@ -107,7 +108,7 @@ def an_equinox(seed):
         one = lambda image: at_test(image, state, key=None)[0]  # noqa: E731
         return jax.vmap(one, axis_name="batch")(jnp.moveaxis(x, -1, 1))
 
-    return adapters.from_equinox(module, state=state), answer
+    return networks.from_equinox(module, state=state), answer
 
 
 FRAMEWORKS = [an_nnx, a_linen, a_keras, an_equinox]
@@ -155,15 +156,15 @@ def inverted(images):
 
 def test_preprocessing_is_part_of_the_classifier():
     module = NnxNet(nnx.Rngs(0))
-    plain = adapters.from_nnx(module)
-    other = adapters.from_nnx(module, preprocess=inverted)
+    plain = networks.from_nnx(module)
+    other = networks.from_nnx(module, preprocess=inverted)
     np.testing.assert_allclose(other(IMAGES), plain(1 - IMAGES), rtol=1e-6)
     assert jax.tree.structure(other) == jax.tree.structure(
-        adapters.from_nnx(module, preprocess=inverted)
+        networks.from_nnx(module, preprocess=inverted)
     )
     variables = LinenNet().init(jax.random.key(0), IMAGES, train=False)
-    plain = adapters.from_linen(LinenNet(), variables)
-    other = adapters.from_linen(LinenNet(), variables, preprocess=inverted)
+    plain = networks.from_linen(LinenNet(), variables)
+    other = networks.from_linen(LinenNet(), variables, preprocess=inverted)
     np.testing.assert_allclose(other(IMAGES), plain(1 - IMAGES), rtol=1e-6)
 
 
@@ -178,7 +179,7 @@ def test_equinox_without_state_takes_batches_and_channels_last():
             assert images.shape[1:] == (8, 8, 3)
             return jax.vmap(self.mlp)(images.mean((1, 2, 3)))
 
-    classifier = adapters.from_equinox(Brightness(mlp), channels_first=False, batched=True)
+    classifier = networks.from_equinox(Brightness(mlp), channels_first=False, batched=True)
     np.testing.assert_allclose(
         classifier(IMAGES), jax.vmap(mlp)(IMAGES.mean((1, 2, 3))), rtol=1e-5, atol=1e-6
     )
@@ -186,11 +187,11 @@ def test_equinox_without_state_takes_batches_and_channels_last():
 
 def test_other_objects_are_refused():
     with pytest.raises(TypeError, match=r"flax\.nnx\.Module, got function"):
-        adapters.from_nnx(inverted)
+        networks.from_nnx(inverted)
     with pytest.raises(TypeError, match=r"flax\.linen\.Module"):
-        adapters.from_linen(inverted, {})
+        networks.from_linen(inverted, {})
     with pytest.raises(ValueError, match="params"):
-        adapters.from_linen(LinenNet(), {"kernel": 1})
+        networks.from_linen(LinenNet(), {"kernel": 1})
 
 
 def test_keras_models_that_end_in_probabilities_are_refused():
@@ -199,22 +200,22 @@ def test_keras_models_that_end_in_probabilities_are_refused():
     pooled = keras.layers.GlobalAveragePooling2D()(inputs)
     for end in (keras.layers.Dense(3, activation="softmax"), keras.layers.Softmax()):
         with pytest.raises(ValueError, match="ends in softmax"):
-            adapters.from_keras(keras.Model(inputs, end(pooled)))
+            networks.from_keras(keras.Model(inputs, end(pooled)))
     with pytest.raises(ValueError, match="built"):
-        adapters.from_keras(keras.Sequential([keras.layers.Dense(3)]))
+        networks.from_keras(keras.Sequential([keras.layers.Dense(3)]))
 
 
 def test_keras_on_another_backend_is_refused(monkeypatch):
     keras = pytest.importorskip("keras", reason="needs the extra [keras]")
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
     with pytest.raises(RuntimeError, match="KERAS_BACKEND=jax"):
-        adapters.import_keras()
+        networks.import_keras()
 
 
 def test_load_keras_names_the_networks_and_the_missing_file(tmp_path):
     pytest.importorskip("keras", reason="needs the extra [keras]")
     with pytest.raises(ValueError, match=r"no network 'MobileNetV9'.*MobileNetV2"):
-        adapters.load_keras("MobileNetV9", "random")
+        networks.load_keras("MobileNetV9", "random")
 
 
 def test_weights_files_are_checked_against_the_network(tmp_path):
@@ -238,7 +239,7 @@ def test_weights_files_are_checked_against_the_network(tmp_path):
     kernel = arrays["a/kernel"].transpose(3, 2, 0, 1)
     pooled = jax.lax.conv(jnp.moveaxis(IMAGES, 3, 1), kernel, (1, 1), "VALID").mean((2, 3))
     logits = (pooled + arrays["a/bias"]) @ arrays["b/kernel"] + arrays["b/bias"]
-    np.testing.assert_allclose(adapters.from_keras(model)(IMAGES), logits, rtol=1e-5)
+    np.testing.assert_allclose(networks.from_keras(model)(IMAGES), logits, rtol=1e-5)
     for change, complaint in (
         ({"b/bias": np.zeros(4)}, r"b/bias has shape \(4,\)"),
         ({"c/bias": np.zeros(4)}, "the network has no c/bias"),
@@ -259,7 +260,7 @@ def test_weights_files_are_checked_against_the_network(tmp_path):
 
 
 def test_imagenet_labels_match_the_sample_photos(shared):
-    names = adapters.imagenet_labels()
+    names = networks.imagenet_labels()
     assert len(set(names)) == len(names) == 1000
     photos = sorted(shared.glob("data/imagenet_samples/*.jpg"))
     assert len(photos) == 200
@@ -272,7 +273,7 @@ def test_mobilenet_recognises_photos(shared):
     pytest.importorskip("keras", reason="needs the extra [keras]")
     from fidojax.data import IMAGENET_CROP, Picture, pictures
 
-    loaded = adapters.load_keras("MobileNetV2", shared / "models/mobilenetv2_imagenet.npz")
+    loaded = networks.load_keras("MobileNetV2", shared / "models/mobilenetv2_imagenet.npz")
     assert loaded.size == (224, 224, 3)
     photos = sorted(shared.glob("data/imagenet_samples/*.jpg"))[::20]
     found = pictures(photos, loaded.size, crop=IMAGENET_CROP)

@@ -11,9 +11,11 @@ from flax import nnx
 from jax import lax
 from jax.tree_util import Partial
 
-from fidojax import cpu, pretrained, rectifier
+from fidojax import networks
 from fidojax.methods.deconvnet import deconvnet
 from fidojax.methods.guided_backprop import guided_backprop, guided_gradient
+from fidojax.transforms import cpu
+from fidojax.transforms import relu as rectifier
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -233,7 +235,7 @@ def test_networks_of_other_libraries():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_transformations_go_through(method):
-    network = pretrained.load("mnist")
+    network = networks.load("mnist")
     images = jax.random.uniform(KEY, (3, 28, 28, 1))
     targets = jnp.array([1, 4, 8])
     members = [jax.tree.map(lambda w, s=s: s * w, network.classifier) for s in (1, 0.5, -1)]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fidojax.batches import in_batches
+from fidojax.engine.batches import in_batches
 
 
 @pytest.mark.parametrize(("count", "calls"), [(1, 1), (3, 1), (6, 2), (7, 3)])

@@ -8,13 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fidojax import cli, lanes, presets
-from fidojax.bench import bare, ceiling, compiling, measure, passes, report, step, timing
-from fidojax.bench.peak_memory import PeakMemory
+from fidojax import cli, presets
+from fidojax.bench import clocks, floors, measure, passes, step
+from fidojax.bench import row as report
+from fidojax.bench.clocks import PeakMemory
 from fidojax.bench.row import Case, How, Row
 from fidojax.cli import bench as command
 from fidojax.cli import bench_plan
 from fidojax.cli.options import Bench
+from fidojax.engine import devices
 from infillers import INFILLERS, mean
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -139,7 +141,7 @@ def case(planted, method, images=2, **options):
 @pytest.fixture
 def precompiled(monkeypatch):
     """Nothing is compiled to be timed."""
-    found = compiling.Compiled(None, None, 4.0, 0.5)
+    found = clocks.Compiled(None, None, 4.0, 0.5)
     monkeypatch.setattr(measure, "compile_timed", lambda *_: found)
     monkeypatch.setattr(measure, "needed_bytes", lambda _: 3_000_000)
 
@@ -156,11 +158,11 @@ def test_the_numbers_are_what_their_names_say(planted, monkeypatch, precompiled)
     # 2 of 300 steps for 2 pictures took 6 s, the others take 2 s each.
     assert row.images_per_second == pytest.approx(2 / 602)
     assert row.evaluations_per_second == pytest.approx(2 * 2400 / 602)
-    peak = 2 * ceiling.SIDE["cpu"] ** 3 / 0.5
+    peak = 2 * floors.SIDE["cpu"] ** 3 / 0.5
     assert row.peak_share == pytest.approx(2 * 8 * 3e3 / 2.0 / peak)
     monkeypatch.setattr(measure, "counted", lambda _: 1e6)  # more than the classifier's
     row = measure.measure(case(planted, "gradient"), QUICK)
-    assert row.peak_share == pytest.approx(1e6 / 4.0 / (2 * ceiling.SIDE["cpu"] ** 3 / 3.2))
+    assert row.peak_share == pytest.approx(1e6 / 4.0 / (2 * floors.SIDE["cpu"] ** 3 / 3.2))
 
 
 def test_passes_without_a_gradient_cost_less(planted, monkeypatch, precompiled):
@@ -180,7 +182,7 @@ def test_passes_without_a_gradient_cost_less(planted, monkeypatch, precompiled):
     assert taken == [4]  # two pictures, two masks of each at once
     assert row.floor == 5.0  # five such batches
     assert row.images_per_second == 2 / 8
-    peak = 2 * ceiling.SIDE["cpu"] ** 3 / 0.5
+    peak = 2 * floors.SIDE["cpu"] ** 3 / 0.5
     assert row.peak_share == pytest.approx(2 * 10 * 1e3 / 8 / peak)
 
 
@@ -215,7 +217,7 @@ def test_every_method_and_infiller_is_planned_once(monkeypatch):
 
 @pytest.mark.parametrize("cores", [1, 3])  # of three, two are used
 def test_steps_are_those_of_the_engine(cores, planted, monkeypatch):
-    monkeypatch.setattr(lanes, "cores", lambda: cores)
+    monkeypatch.setattr(devices, "cores", lambda: cores)
     options = {"infill": mean(), "steps": 12, "samples": 2, "warmup": 1}
     images = np.full((2, 12, 12, 3), 0.5, np.float32)
     work = step.Work("fido", planted, images, options)
@@ -231,7 +233,7 @@ def test_steps_are_those_of_the_engine(cores, planted, monkeypatch):
     short = step.shortened(work, 2).options
     assert (short["steps"], short["warmup"]) == (2, 0)
     assert step.shortened(work, 19).options["steps"] == 12
-    assert bare.counted(step.lower(work)) > 0
+    assert floors.counted(step.lower(work)) > 0
 
 
 def test_tables_have_all_rows(planted):
@@ -256,9 +258,9 @@ def test_interleaved_takes_calls_in_turn_and_the_lowest_median(monkeypatch):
         order.append(name)
         now[0] += next(costs[name])
 
-    monkeypatch.setitem(timing.CLOCKS, "wall", lambda: now[0])
+    monkeypatch.setitem(clocks.CLOCKS, "wall", lambda: now[0])
     calls = [lambda: call("a"), lambda: call("b")]
-    assert timing.interleaved(calls, repeats=3, rounds=2) == [2, 1]
+    assert clocks.interleaved(calls, repeats=3, rounds=2) == [2, 1]
     assert order == ["a", "b"] * 7
 
 
@@ -270,11 +272,11 @@ def test_compiling_again_reads_the_cache_and_leaves_the_settings():
             x = jnp.sin(x) * i
         return x
 
-    with compiling.fresh_cache():
-        found = compiling.compile_timed(lambda: jax.jit(unrolled).lower(jnp.ones(3)))
+    with clocks.fresh_cache():
+        found = clocks.compile_timed(lambda: jax.jit(unrolled).lower(jnp.ones(3)))
     assert found.cached < found.cold
     assert found.program(jnp.ones(3)).shape == (3,)
-    assert bare.counted(found.lowered) > 3 * 190
+    assert floors.counted(found.lowered) > 3 * 190
     assert jax.config.jax_compilation_cache_dir == before  # type: ignore[attr-defined]
 
 
@@ -292,21 +294,21 @@ def test_peak_memory_is_of_its_own_time():
 
 def test_the_bare_gradient_is_that_of_the_log_odds(planted):
     images = jnp.full((2, 12, 12, 3), 0.5)
-    value, gradient = bare.bare_gradient(planted, images, jnp.array([0, 1]))
+    value, gradient = floors.bare_gradient(planted, images, jnp.array([0, 1]))
     # Two classes with opposite logits: the log-odds are twice the logit.
     logits = planted(images)
     np.testing.assert_allclose(value, 2 * (logits[0, 0] + logits[1, 1]), atol=1e-5)
     (weights,) = planted.args
     np.testing.assert_allclose(gradient, jnp.stack([2 * weights, -2 * weights]), atol=1e-5)
-    _, again = bare.bare_gradient(planted, images, jnp.array([0, 1]), times=3)
+    _, again = floors.bare_gradient(planted, images, jnp.array([0, 1]), times=3)
     np.testing.assert_allclose(again, [value] * 3, rtol=1e-6)
-    forward, both = bare.operations(planted, (12, 12, 3))
+    forward, both = floors.operations(planted, (12, 12, 3))
     assert 2 * 432 <= forward < both
 
 
 def test_a_product_is_in_its_precision(monkeypatch):
-    monkeypatch.setitem(ceiling.SIDE, "cpu", 64)
-    product = {name: ceiling.matrix_product(name) for name in ("float32", "bfloat16")}
+    monkeypatch.setitem(floors.SIDE, "cpu", 64)
+    product = {name: floors.matrix_product(name) for name in ("float32", "bfloat16")}
     assert product["float32"].operations == 2 * 64**3
     difference = jnp.abs(product["float32"].call() - product["bfloat16"].call()).max()
     assert 1e-3 < float(difference) < 1

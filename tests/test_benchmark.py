@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import throughput, throughput_report
-from fidojax import pretrained
+from fidojax import networks
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -43,15 +43,15 @@ def test_without_torch_one_sentence_says_so(monkeypatch):
 
 def test_torch_computes_the_same_network_and_descends():
     torch = pytest.importorskip("torch", reason="needs the extra [torch]")
-    from benchmarks import torch_fido, torch_networks
+    from benchmarks.peers import torch_fido, torch_networks
 
     torch.set_num_threads(1)  # its threads wait busily, which a shared machine suffers from
     images = np.random.default_rng(0).random((2, 28, 28, 1), np.float32)
-    arrays = dict(np.load(pretrained.WEIGHTS / "mnist.npz"))
+    arrays = dict(np.load(networks.WEIGHTS / "mnist.npz"))
     network = torch_networks.Mnist(arrays)
     with torch.no_grad():
         logits = network(torch.from_numpy(images).permute(0, 3, 1, 2))
-    np.testing.assert_allclose(logits, pretrained.load("mnist").classifier(images), atol=1e-4)
+    np.testing.assert_allclose(logits, networks.load("mnist").classifier(images), atol=1e-4)
     options = {"samples": 4, "temperature": 0.7, "antithetic": True, "lam": 1e-3, "tv": 0.01,
                "learning_rate": 0.3, "b2": 0.99}  # fmt: skip
     targets = logits.argmax(1).numpy()

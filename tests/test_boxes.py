@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eval.boxes import outside
+from eval.judging import outside
 
 
 def test_outside_is_the_share_of_the_map_outside_all_boxes():

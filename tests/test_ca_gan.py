@@ -10,13 +10,15 @@ import pytest
 from flax import nnx
 
 import infillers
-from fidojax import stored
-from infillers import ca_critics, holes
-from infillers.ca import WEIGHTS, ca
-from infillers.ca_critics import Critic, Critics, Hole
-from infillers.ca_generator import Generator
-from infillers.contextual_attention import contextual_attention, known_keys, nearest
-from train import pictures, recovery
+from fidojax.networks import weight_files
+from infillers import holes
+from infillers.ca import critics as ca_critics
+from infillers.ca.attention import contextual_attention, known_keys, nearest
+from infillers.ca.ca import WEIGHTS, ca
+from infillers.ca.critics import Critic, Critics, Hole
+from infillers.ca.generator import Generator
+from train import pictures
+from train.vae import recovery
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -39,7 +41,7 @@ def tiny(seed: int = 0) -> Generator:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("ca") / "tiny.npz"
-    stored.save(path, tiny())
+    weight_files.save(path, tiny())
     return path
 
 
@@ -353,7 +355,7 @@ def test_infiller_of_grey_and_other_pictures(weights, image, mask):
 
 
 def test_new_weights_do_not_retrace(weights, image, mask, tmp_path):
-    stored.save(tmp_path / "other.npz", tiny(seed=1))
+    weight_files.save(tmp_path / "other.npz", tiny(seed=1))
     one = run(ca(weights), image, mask)
     traced = run._cache_size()
     assert float(jnp.abs(one - run(ca(tmp_path / "other.npz"), image, mask)).max()) > 1e-3

@@ -22,23 +22,28 @@ from flax import nnx
 from jax.tree_util import Partial
 
 from benchmarks.kills import compare
-from fidojax import Stop, cite, cpu, engine, presets, slots, stored
+from fidojax import Stop, cite, presets
 from fidojax.cli import job as jobs
 from fidojax.cli import main
-from fidojax.cli.amortised import LOADERS
+from fidojax.cli.explainer import LOADERS
 from fidojax.cli.interrupt import Interrupt
-from fidojax.cli.meaning import limits, meaning, signed
 from fidojax.cli.options import Explain, UsageError
-from fidojax.cli.places import Places
 from fidojax.cli.target import target_of
 from fidojax.data import Picture
 from fidojax.data.boxes import boxes_of
-from fidojax.encoders import load_encoder
-from fidojax.ledger import DONE, Ledger, look, read_maps, unpack
-from fidojax.methods import LOOPS, METHODS
-from fidojax.pretrained import Pretrained
-from fidojax.spread import Spread
-from fidojax.varsal_network import VarSalNetwork
+from fidojax.engine import programs
+from fidojax.engine.devices import Spread
+from fidojax.methods.meaning import limits, meaning, signed
+from fidojax.methods.table import LOOPS, METHODS
+from fidojax.networks import weight_files
+from fidojax.networks.explainers import load_encoder
+from fidojax.networks.shipped import Pretrained
+from fidojax.networks.varsal import VarSalNetwork
+from fidojax.runs import resume
+from fidojax.runs.ledger import DONE, Ledger, look
+from fidojax.runs.maps import read_maps, unpack
+from fidojax.runs.rows import Places
+from fidojax.transforms import cpu
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -302,14 +307,14 @@ def test_ctrl_c_keeps_what_is_finished(run, folder, monkeypatch):
             raise KeyboardInterrupt
         return original(*arguments, **options)
 
-    original = slots.one_shot
-    monkeypatch.setattr(slots, "one_shot", interrupted)
+    original = programs.one_shot
+    monkeypatch.setattr(programs, "one_shot", interrupted)
     ran = run(folder, "--batch-size", "1")
     assert ran.code == 130
     assert "1 picture explained" in ran.err  # and one was under way
     assert len(ran.records) == 1
     assert "fox.png" in (ran.results / "index.html").read_text()
-    monkeypatch.setattr(slots, "one_shot", original)
+    monkeypatch.setattr(programs, "one_shot", original)
     assert "2 pictures explained" in run(folder, "--batch-size", "1").out
 
 
@@ -325,14 +330,14 @@ def test_an_interrupt_that_python_swallows_is_not_lost():
 
 
 def test_short_memory_goes_on_with_fewer_pictures_at_a_time(run, folder, monkeypatch):
-    original = slots.one_shot
+    original = programs.one_shot
 
     def narrow(program, model, batch):
         if len(batch.targets) > 1:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
         return original(program, model, batch)
 
-    monkeypatch.setattr(slots, "one_shot", narrow)
+    monkeypatch.setattr(programs, "one_shot", narrow)
     ran = run(folder, "--batch-size", "4")
     assert ran.code == 0
     assert "3 pictures explained" in ran.out
@@ -345,7 +350,7 @@ def test_no_memory_for_one_picture_is_one_sentence(run, folder, monkeypatch):
     def full(*arguments, **options):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
-    monkeypatch.setattr(slots, "one_shot", full)
+    monkeypatch.setattr(programs, "one_shot", full)
     ran = run(folder, "--batch-size", "4")
     assert ran.code == 2
     assert "out of memory with one picture at a time; what is finished is kept" in ran.err
@@ -609,15 +614,15 @@ def test_results_that_are_not_finite_are_failures_without_a_figure(run, folder, 
         explanation = original(*arguments, **options)
         return explanation._replace(saliency=explanation.saliency.at[0, 3, 3].set(np.nan))
 
-    original = slots.one_shot
-    monkeypatch.setattr(slots, "one_shot", spoiled)
+    original = programs.one_shot
+    monkeypatch.setattr(programs, "one_shot", spoiled)
     ran = run(folder / "fox.png", folder / "jay.jpg")
     assert ran.code == 1
     assert f"{folder}/fox.png: the explanation is not finite" in ran.out
     assert ran.records["fox.png"]["status"] == "failed"
     assert ran.records["fox.png"]["files"] == {}
     assert len(ran.finished) == 1
-    monkeypatch.setattr(slots, "one_shot", original)
+    monkeypatch.setattr(programs, "one_shot", original)
     assert run(folder).records["fox.png"]["status"] == "explained"
 
 
@@ -647,7 +652,7 @@ def test_every_method_goes_through(run, folder, method, objective, word):
 def encoder(tmp_path) -> Path:
     """The weights of an encoder for VarSal, of one layer."""
     path = tmp_path / "encoder.npz"
-    stored.save(path, VarSalNetwork(3, (4,), norm=False, rngs=nnx.Rngs(0)))
+    weight_files.save(path, VarSalNetwork(3, (4,), norm=False, rngs=nnx.Rngs(0)))
     return path
 
 
@@ -676,7 +681,7 @@ def test_varsal_stores_and_draws_how_sure_it_is(run, folder, encoder):
 def test_another_encoder_is_another_run(run, folder, encoder, tmp_path):
     words = ("--method", "varsal", "--no-figures", "--explainer")
     run(folder, *words, encoder, how=())
-    stored.save(encoder, VarSalNetwork(3, (4,), norm=False, rngs=nnx.Rngs(1)))
+    weight_files.save(encoder, VarSalNetwork(3, (4,), norm=False, rngs=nnx.Rngs(1)))
     assert "3 pictures explained" in run(folder, *words, encoder, how=()).out
     assert "samples" not in run(folder, *words, encoder, how=()).records["fox.png"]["files"]
 
@@ -706,7 +711,7 @@ def test_varsal_takes_the_encoder_of_the_classifiers_name(monkeypatch, encoder):
 
 def test_an_encoder_that_does_not_fit_is_a_usage_error(run, folder, encoder, tmp_path):
     grey = tmp_path / "grey.npz"
-    stored.save(grey, VarSalNetwork(1, (4,), norm=False, rngs=nnx.Rngs(0)))
+    weight_files.save(grey, VarSalNetwork(1, (4,), norm=False, rngs=nnx.Rngs(0)))
     for words, sentence in (
         (("--explainer", grey), "images are 16 x 16 x 3, but the encoder is for any x any x 1"),
         (("--explainer", "none.npz"), "--explainer: weights none.npz: there is no such file"),
@@ -781,9 +786,9 @@ def test_digits_are_filled_in_black_and_seen_sharp(colours):
 
 
 def test_list_shows_every_name(capsys):
-    from fidojax.methods import METHODS
+    from fidojax.methods.table import METHODS
+    from fidojax.networks.shipped import SHIPPED
     from fidojax.presets import PRESETS
-    from fidojax.pretrained import SHIPPED
     from infillers import INFILLERS
 
     assert main(["list"]) == 0
@@ -794,8 +799,8 @@ def test_list_shows_every_name(capsys):
 
 
 def test_everything_listed_can_be_cited():
-    from fidojax.methods import METHODS
-    from fidojax.pretrained import SHIPPED
+    from fidojax.methods.table import METHODS
+    from fidojax.networks.shipped import SHIPPED
     from infillers import INFILLERS
 
     for name in (*METHODS, *INFILLERS, *SHIPPED):
@@ -842,9 +847,9 @@ def test_help_needs_neither_keras_nor_matplotlib():
 
 def test_early_stopping_and_a_precision_are_settings_of_the_run(run, folder, tmp_path, monkeypatch):
     given = []
-    stream = engine.explain_stream
+    stream = resume.explain_stream
     monkeypatch.setattr(
-        engine, "explain_stream",
+        resume, "explain_stream",
         lambda *a, **k: given.append((k["precision"], k["stop"])) or stream(*a, **k),
     )  # fmt: skip
     run(folder, how=FIDO)
@@ -858,9 +863,9 @@ def test_early_stopping_and_a_precision_are_settings_of_the_run(run, folder, tmp
 
 
 def test_the_form_for_cpus_can_be_switched_off(run, folder, tmp_path, monkeypatch):
-    given, stream = [], engine.explain_stream
+    given, stream = [], resume.explain_stream
     monkeypatch.setattr(
-        engine, "explain_stream",
+        resume, "explain_stream",
         lambda *a, **k: given.append((a[1], k["rewrite"])) or stream(*a, **k),
     )  # fmt: skip
     run(folder, how=FIDO)
@@ -874,9 +879,9 @@ def test_the_form_for_cpus_can_be_switched_off(run, folder, tmp_path, monkeypatc
 
 
 def test_evaluations_can_be_spread_over_the_devices(run, folder, tmp_path, monkeypatch):
-    given, stream = [], engine.explain_stream
+    given, stream = [], resume.explain_stream
     monkeypatch.setattr(
-        engine, "explain_stream", lambda *a, **k: given.append(k["devices"]) or stream(*a, **k)
+        resume, "explain_stream", lambda *a, **k: given.append(k["devices"]) or stream(*a, **k)
     )
     alone = run(folder, how=FIDO)
     together = run(folder, "--spread", how=FIDO, out=tmp_path / "other")

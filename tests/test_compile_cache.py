@@ -10,7 +10,8 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 from eval import run as protocols
-from fidojax import cli, compile_cache
+from fidojax import cli
+from fidojax.runs import compile_cache
 
 SETTINGS = ("jax_compilation_cache_dir", *compile_cache.SETTINGS)
 

@@ -5,7 +5,14 @@ import colorsys
 import numpy as np
 import pytest
 
-from eval.corruptions import BRIGHTNESS, CORRUPTIONS, MOTION, brighter, corrupted, motion_blur
+from eval.protocols.varsal.corruptions import (
+    BRIGHTNESS,
+    CORRUPTIONS,
+    MOTION,
+    brighter,
+    corrupted,
+    motion_blur,
+)
 
 
 def pictures(count=2, channels=3, size=16):

@@ -12,9 +12,10 @@ from flax import nnx
 from jax import lax
 from jax.tree_util import Partial
 
-from fidojax import cpu, cpu_ops, cpu_taps, cpu_winograd
-from fidojax.adapters import from_nnx
-from fidojax.networks import MnistAllConv, ResNet
+from fidojax.networks.adapters import from_nnx
+from fidojax.networks.classifiers import MnistAllConv, ResNet
+from fidojax.transforms import cpu
+from fidojax.transforms.cpu import convolution, taps, winograd
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -63,7 +64,7 @@ def test_convolutions(float64, n, k, s, p):
     # The other axis differs in everything, so that a swap of the two would show.
     size, window, strides, pads = (n, 7), (k, 3), (s, 2), (p, (1, 0))
     agree(
-        lambda x, w: cpu_ops.conv(x, w, strides, pads),
+        lambda x, w: convolution.conv(x, w, strides, pads),
         lambda x, w: stock_conv(x, w, strides, pads),
         normal(2, *size, 3),
         normal(*window, 3, 4),
@@ -72,24 +73,24 @@ def test_convolutions(float64, n, k, s, p):
 
 @pytest.mark.parametrize("p", [(0, 0), (1, 0), (3, 1)])
 def test_winograd_of_odd_and_even_sizes(float64, monkeypatch, p):
-    monkeypatch.setattr(cpu_winograd, "CHANNELS", 1)
-    monkeypatch.setattr(cpu_winograd, "TILES", 1)
+    monkeypatch.setattr(winograd, "CHANNELS", 1)
+    monkeypatch.setattr(winograd, "TILES", 1)
     pads = (p, (1, 1))
     stock = functools.partial(stock_conv, strides=(1, 1), pads=pads)
     x, kernel = normal(2, 6, 7, 3), normal(3, 3, 3, 4)
-    agree(lambda x, w: cpu_ops.conv(x, w, (1, 1), pads), stock, x, kernel)
+    agree(lambda x, w: convolution.conv(x, w, (1, 1), pads), stock, x, kernel)
     # 4 outputs of 3 x 3 taps take 16 products each way, and no convolution.
-    text = str(jax.make_jaxpr(lambda x: cpu_ops.conv(x, kernel, (1, 1), pads))(x))
+    text = str(jax.make_jaxpr(lambda x: convolution.conv(x, kernel, (1, 1), pads))(x))
     assert text.count("dot_general") == 17  # one transforms the kernel
     assert "conv_general_dilated" not in text
 
 
 @pytest.mark.parametrize(("n", "k", "s", "p"), [case for case in GRID if case[1] in (2, 3)][::5])
 def test_taps_of_tiny_pictures(float64, monkeypatch, n, k, s, p):
-    monkeypatch.setattr(cpu_taps, "pays", lambda *shapes: True)
+    monkeypatch.setattr(taps, "pays", lambda *shapes: True)
     strides, pads = (s, 2), (p, (1, 0))
     agree(
-        lambda x, w: cpu_ops.conv(x, w, strides, pads),
+        lambda x, w: convolution.conv(x, w, strides, pads),
         lambda x, w: stock_conv(x, w, strides, pads),
         normal(2, n, 7, 3),
         normal(k, 3, 3, 4),
@@ -102,7 +103,7 @@ def test_which_form_a_convolution_takes():
         x = jnp.zeros((n, size, size, c_in))
         kernel = jnp.zeros((window, window, c_in, channels))
         pads = ((window // 2, window // 2),) * 2
-        run = functools.partial(cpu_ops.conv, strides=(stride, stride), pads=pads)
+        run = functools.partial(convolution.conv, strides=(stride, stride), pads=pads)
         text = str(jax.make_jaxpr(run)(x, kernel))
         return text.count("dot_general"), text.count("conv_general_dilated[")
 
@@ -120,9 +121,9 @@ def test_which_form_a_convolution_takes():
 def test_float32_of_winograd_is_as_exact_as_stock():
     x, kernel = normal(4, 12, 12, 64).astype(jnp.float32), normal(3, 3, 64, 64).astype(jnp.float32)
     pads = ((1, 1), (1, 1))
-    assert cpu_winograd.pays(x.shape, kernel.shape, x.dtype)
+    assert winograd.pays(x.shape, kernel.shape, x.dtype)
     agree(
-        lambda x: cpu_ops.conv(x, kernel / 24, (1, 1), pads),  # of standard deviation 1
+        lambda x: convolution.conv(x, kernel / 24, (1, 1), pads),  # of standard deviation 1
         lambda x: stock_conv(x, kernel / 24, (1, 1), pads),
         x,
         atol=1e-5,
@@ -131,7 +132,7 @@ def test_float32_of_winograd_is_as_exact_as_stock():
 
 @pytest.mark.parametrize(("window", "c_in"), [(4, 12), (3, 3)])
 def test_strided_convolutions_of_few_channels_go_by_blocks(window, c_in):
-    run = functools.partial(cpu_ops.conv, strides=(2, 2), pads=((1, 1), (1, 1)))
+    run = functools.partial(convolution.conv, strides=(2, 2), pads=((1, 1), (1, 1)))
     x, kernel = jnp.zeros((2, 16, 16, 3)), jnp.zeros((window, window, 3, 24))
     text = jax.jit(run).lower(x, kernel).as_text()
     (line,) = (line for line in text.splitlines() if "stablehlo.convolution" in line)
@@ -142,7 +143,7 @@ def test_strided_convolutions_of_few_channels_go_by_blocks(window, c_in):
 def test_depthwise_convolutions(float64, n, k, s, p):
     size, window, strides, pads = (7, n), (3, k), (2, s), ((0, 1), p)
     agree(
-        lambda x, w: cpu_ops.depthwise(x, w, strides, pads),
+        lambda x, w: convolution.depthwise(x, w, strides, pads),
         lambda x, w: stock_conv(x, w[:, :, None], strides, pads, groups=3),
         normal(2, *size, 3),
         normal(*window, 3),
@@ -158,7 +159,7 @@ def test_max_pools_with_ties(float64, window, stride, pad):
     )
     x = jnp.asarray(DRAW.integers(0, 3, (2, 7, 6, 3)), jnp.float64)  # many equal neighbours
     agree(
-        lambda x: cpu_ops.max_pool(x, sizes[1:3], strides[1:3], pads[1:3]),
+        lambda x: convolution.max_pool(x, sizes[1:3], strides[1:3], pads[1:3]),
         lambda x: lax.reduce_window(x, -jnp.inf, lax.max, sizes, strides, pads),
         x,
     )
@@ -202,7 +203,7 @@ def test_networks_keep_their_logits_and_gradients(float64, which):
         classifier, shape = Partial(mobile, weights_of_mobile()), (16, 16, 3)
     elif which == "keras":
         keras = pytest.importorskip("keras", reason="needs the extra [keras]")
-        from fidojax.adapters import from_keras
+        from fidojax.networks.keras import from_keras
 
         layers = keras.layers
         model = keras.Sequential(
@@ -252,9 +253,9 @@ def test_transformations_go_through(float64):
 
 def test_products_for_convolutions_go_through_vmap_in_scan(float64, monkeypatch):
     jax.clear_caches()  # programs that were traced by other rules
-    monkeypatch.setattr(cpu_winograd, "CHANNELS", 1)
-    monkeypatch.setattr(cpu_winograd, "TILES", 1)
-    monkeypatch.setattr(cpu_taps, "pays", lambda out, kernel: max(out[1:3]) <= 4 and kernel[0] == 3)
+    monkeypatch.setattr(winograd, "CHANNELS", 1)
+    monkeypatch.setattr(winograd, "TILES", 1)
+    monkeypatch.setattr(taps, "pays", lambda out, kernel: max(out[1:3]) <= 4 and kernel[0] == 3)
     stock = jax.tree.map(lambda x: x.astype(jnp.float64), from_nnx(nnx.jit(resnet)()))
     images = jnp.asarray(DRAW.random((2, 2, 3, 16, 16, 3)))
 
@@ -285,8 +286,8 @@ def test_weights_have_gradients_too(float64):
 
 def test_equal_convolutions_are_traced_once(monkeypatch):
     traced = []
-    pays = cpu_taps.pays
-    monkeypatch.setattr(cpu_taps, "pays", lambda *shapes: traced.append(shapes) or pays(*shapes))
+    pays = taps.pays
+    monkeypatch.setattr(taps, "pays", lambda *shapes: traced.append(shapes) or pays(*shapes))
 
     def network(kernels, images):
         for kernel in kernels:

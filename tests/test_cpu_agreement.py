@@ -10,7 +10,9 @@ from jax import lax
 from jax.tree_util import Partial
 
 from benchmarks.cpu_agreement import error, evaluate
-from fidojax import cpu, cpu_taps, cpu_winograd, program
+from fidojax.transforms import cpu, interpreter
+from fidojax.transforms.cpu import taps as cpu_taps
+from fidojax.transforms.cpu import winograd as cpu_winograd
 
 SHAPES = {
     "stem": (7, 7, 3, 64),
@@ -99,10 +101,10 @@ def test_within_1e_5_in_float32_where_no_unit_crosses_its_kink(network, exact):
             )
 
     # The reading of the program in float64 is the program in float64.
-    logits, gradients, sides = read(program.bind, np.float64)
+    logits, gradients, sides = read(interpreter.bind, np.float64)
     assert error(logits, exact[0]).max() < 1e-13
     assert error(gradients, exact[1]).max() < 1e-12
-    for bind in (program.bind, cpu.bind):
+    for bind in (interpreter.bind, cpu.bind):
         logits, gradients, _ = read(bind, np.float32, sides)
         assert gradients.dtype == np.float32
         assert error(logits, exact[0]).max() < 1e-5

@@ -11,9 +11,9 @@ import pytest
 from jax import lax
 from jax.tree_util import Partial
 
-from fidojax import cpu, pretrained
-from fidojax.differences import RULES, contributions
-from fidojax.methods.deeplift import deeplift
+from fidojax import networks
+from fidojax.methods.deeplift.deeplift import RULES, contributions, deeplift
+from fidojax.transforms import cpu
 from infillers import INFILLERS, mean
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -476,7 +476,7 @@ def test_half_precision_stays_finite(network, image):
 @pytest.mark.parametrize("name", ["mnist", "tiny_imagenet40"])
 @pytest.mark.parametrize("rule", ["rescale", "reveal_cancel"])
 def test_contributions_add_up_on_shipped_networks(name, rule):
-    network = pretrained.load(name)
+    network = networks.load(name)
     images = jax.random.uniform(KEY, (2, *network.size))
     info = jax.vmap(lambda x: deeplift(KEY, network.classifier, x, 3, rule=rule).info)(images)
     assert bool(
@@ -492,7 +492,7 @@ def test_contributions_add_up_on_shared_networks(name, file, shared):
     path = shared / "models" / file
     if not path.is_file():
         pytest.skip(f"needs {file} in ../shared/models")
-    network = pretrained.load(name, path)
+    network = networks.load(name, path)
     image = jax.random.uniform(KEY, network.size)
     info = jax.jit(lambda f, x: deeplift(KEY, f, x, 3).info)(network.classifier, image)
     assert abs(float(info.gap)) < 1e-5 * (1 + abs(float(info.score - info.reference_score)))

@@ -11,8 +11,8 @@ import PIL.Image
 import pytest
 
 from fidojax.cli import main
-from fidojax.ledger import DONE, Ledger, look
-from fidojax.shard import join_processes
+from fidojax.runs.ledger import DONE, Ledger, look
+from fidojax.runs.shards import join_processes
 
 ROOT = Path(__file__).parents[1]
 RUN = ["--method", "center", "--classifier", "mnist", "--no-figures", "--batch-size", "2"]

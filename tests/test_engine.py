@@ -9,10 +9,12 @@ import pytest
 from jax.tree_util import Partial
 
 import fidojax
-from fidojax import engine, slots
 from fidojax.data import BadPicture, Picture
-from fidojax.engine import NOT_FINITE, Explained, Item, Request, explain_missing
-from fidojax.ledger import DONE, FAILED, MISSING, Ledger, read_maps, unpack
+from fidojax.engine import programs
+from fidojax.runs import resume
+from fidojax.runs.ledger import DONE, FAILED, MISSING, Ledger
+from fidojax.runs.maps import read_maps, unpack
+from fidojax.runs.resume import NOT_FINITE, Explained, Item, Request, explain_missing
 from fidojax.types import Explanation
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -31,7 +33,7 @@ class Spread(NamedTuple):
 
 @pytest.fixture(autouse=True)
 def every_batch_is_stored_by_itself(monkeypatch):
-    monkeypatch.setattr(engine, "QUICK", 0)
+    monkeypatch.setattr(resume, "QUICK", 0)
 
 
 def two_classes(weights, images):
@@ -129,7 +131,7 @@ def test_the_same_bits_wherever_it_was_stopped(whole, tmp_path, monkeypatch, whe
 
     with monkeypatch.context() as patch:
         if where == "explaining":
-            patch.setattr(slots, "one_shot", stopping(slots.one_shot))
+            patch.setattr(programs, "one_shot", stopping(programs.one_shot))
         elif where == "columns":
             patch.setattr(ledger, "write", stopping(ledger.write))
         else:
@@ -168,8 +170,8 @@ def test_the_same_bits_in_another_order_and_other_batches(whole, tmp_path):
 def test_quick_batches_are_stored_together_with_the_same_bits(
     most, stored, whole, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(engine, "QUICK", 100)
-    monkeypatch.setattr(engine, "PICTURES", most)
+    monkeypatch.setattr(resume, "QUICK", 100)
+    monkeypatch.setattr(resume, "PICTURES", most)
     ledger, sizes = opened(tmp_path / "maps"), []
 
     def finish(batch: Explained):
@@ -182,7 +184,7 @@ def test_quick_batches_are_stored_together_with_the_same_bits(
 
 
 def test_what_is_finished_when_a_run_is_interrupted_is_stored(whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "QUICK", 100)
+    monkeypatch.setattr(resume, "QUICK", 100)
     ledger = opened(tmp_path / "maps")
 
     def interrupt(done, stored):
@@ -197,7 +199,7 @@ def test_what_is_finished_when_a_run_is_interrupted_is_stored(whole, tmp_path, m
 
 
 def test_short_memory_is_written_down_with_each_map(tmp_path, monkeypatch):
-    original, calls = slots.one_shot, []
+    original, calls = programs.one_shot, []
 
     def narrow(program, model, batch):
         calls.append(1)
@@ -205,7 +207,7 @@ def test_short_memory_is_written_down_with_each_map(tmp_path, monkeypatch):
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
         return original(program, model, batch)
 
-    monkeypatch.setattr(slots, "one_shot", narrow)
+    monkeypatch.setattr(programs, "one_shot", narrow)
     ledger = opened(tmp_path / "maps")
     assert explain(ledger).explained == COUNT
     assert ledger.read("micro_batch").tolist() == [2] * 2 + [1] * (COUNT - 2)

@@ -12,9 +12,11 @@ from flax import nnx
 from eval.protocols.all_methods import shuffle
 from eval.report import Box, markdown_table
 from eval.run import main
-from eval.store import Store, digest
-from fidojax import pretrained, stored
-from fidojax.networks import MnistAllConv
+from eval.store import Store
+from fidojax import networks
+from fidojax.networks import weight_files
+from fidojax.networks.classifiers import MnistAllConv
+from fidojax.runs.provenance import digest
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -23,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 def weights(tmp_path_factory):
     """A file with weights of the MNIST network as they are before training."""
     path = tmp_path_factory.mktemp("network") / "weights.npz"
-    stored.save(path, MnistAllConv(nnx.Rngs(3)))
+    weight_files.save(path, MnistAllConv(nnx.Rngs(3)))
     return path
 
 
@@ -123,7 +125,7 @@ def test_vdsm_background_stores_and_goes_on(vdsm, capsys):
 
 def test_vdsm_curves_start_at_the_picture_and_end_in_black(vdsm, weights, digits):
     out, _ = vdsm
-    model = pretrained.load("mnist", weights)
+    model = networks.load("mnist", weights)
     with np.load(digits) as file:
         images = file["images"][:2, ..., None].astype(np.float32) / 255
     seen = np.concatenate([images, np.zeros_like(images[:1])])
@@ -153,7 +155,7 @@ def folder(tmp_path, weights):
     """Five pictures whose names begin with what the network takes them for, one with another."""
     folder = tmp_path / "photos"
     folder.mkdir()
-    model = pretrained.load("mnist", weights)
+    model = networks.load("mnist", weights)
     noise = np.random.default_rng(1).integers(0, 256, (6, 28, 28), np.uint8)
     seen = np.asarray(model.classifier(noise[..., None].astype(np.float32) / 255)).argmax(-1)
     for i, (picture, label) in enumerate(zip(noise, seen, strict=True)):
@@ -272,7 +274,7 @@ def test_all_methods_in_one_table_and_figure(tmp_path, weights, folder):
 
 
 def test_shuffled_weights_are_the_same_numbers_in_another_order(weights):
-    classifier = pretrained.load("mnist", weights).classifier
+    classifier = networks.load("mnist", weights).classifier
     other = shuffle(jax.random.key(0), classifier)
     pairs = list(zip(jax.tree.leaves(classifier), jax.tree.leaves(other), strict=True))
     for leaf, mixed in pairs:

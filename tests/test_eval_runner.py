@@ -11,11 +11,12 @@ from jax.tree_util import Partial
 
 import eval.subject
 from benchmarks.kills import compare
-from eval.drawn import Drawn
 from eval.run import main
-from fidojax import engine
-from fidojax.ledger import DONE, Ledger, look, read_maps
-from fidojax.pretrained import Pretrained
+from eval.subject import Drawn
+from fidojax.networks.shipped import Pretrained
+from fidojax.runs import resume
+from fidojax.runs.ledger import DONE, Ledger, look
+from fidojax.runs.maps import read_maps
 
 pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
 
@@ -37,9 +38,9 @@ def boxed_noise(monkeypatch):
     found = Drawn([f"noise {i}" for i in labels], images, labels, labels, boxes)
     weights = jnp.asarray(rng.normal(size=(144, COUNT)), jnp.float32)
     network = Pretrained("mnist", Partial(linear, weights), tuple("abcdef"), (12, 12, 1))
-    monkeypatch.setattr(engine, "QUICK", 0)  # every batch is stored by itself
+    monkeypatch.setattr(resume, "QUICK", 0)  # every batch is stored by itself
     monkeypatch.setattr(eval.subject, "draw", lambda *_, **__: found)
-    monkeypatch.setattr(eval.subject.pretrained, "load", lambda *_: network)
+    monkeypatch.setattr(eval.subject.networks, "load", lambda *_: network)
 
 
 def run(out, *words) -> int:

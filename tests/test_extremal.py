@@ -12,14 +12,14 @@ import pytest
 from conftest import PLANTED, linear
 from jax.tree_util import Partial
 
-from fidojax.methods.extremal_perturbation import (
+from fidojax.core.optimisers import sgd
+from fidojax.methods.extremal_perturbation.extremal_perturbation import (
     extremal_perturbation,
     extremal_perturbation_loop,
     reward,
 )
-from fidojax.perturbation import perturb, pyramid
-from fidojax.sgd import sgd
-from fidojax.smooth_mask import area_loss, smooth_mask
+from fidojax.methods.extremal_perturbation.perturbation import perturb, pyramid
+from fidojax.methods.extremal_perturbation.smooth_mask import area_loss, smooth_mask
 from infillers import mean
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

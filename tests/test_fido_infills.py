@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("matplotlib")
 
 import infillers
-from eval import drawn, intervals
-from fidojax import pretrained
+from eval import intervals, subject
+from fidojax import networks
 from fidojax.data import Picture
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -25,7 +25,7 @@ protocol: Any = importlib.import_module("eval.protocols.fido_infills")
 def run(tmp_path_factory):
     """Four pictures of noise, one of them with another label, under two infillers."""
     out = tmp_path_factory.mktemp("infills")
-    classifier = pretrained.load("mnist").classifier
+    classifier = networks.load("mnist").classifier
     images = np.random.default_rng(1).random((4, 28, 28, 1), np.float32)
     labels = np.asarray(classifier(images)).argmax(axis=1)
     labels[2] = (labels[2] + 1) % 10
@@ -36,7 +36,7 @@ def run(tmp_path_factory):
     ]
     grey = {"mean": partial(infillers.mean, 0.0), "local": partial(infillers.local, color=0.0)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawn, "pictures", lambda *_: found)
+        patch.setattr(subject, "pictures", lambda *_: found)
         patch.setattr(protocol, "INFILLERS", grey)
         patch.setattr(protocol, "PRESETS", {"short": {"steps": 2, "samples": 2, "size": 28}})
         patch.setattr(intervals, "RESAMPLES", 100)

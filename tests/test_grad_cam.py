@@ -10,12 +10,14 @@ import pytest
 from flax import linen, nnx
 from jax.tree_util import Partial
 
-from fidojax import adapters, cpu, pretrained, stored
+from fidojax import networks
+from fidojax.core.features import Split, Tapped
+from fidojax.engine.explain import explain_batch
 from fidojax.methods.grad_cam import grad_cam
 from fidojax.methods.gradient import gradient
 from fidojax.methods.guided_grad_cam import guided_grad_cam
-from fidojax.run import explain_batch
-from fidojax.split import Split, Tapped
+from fidojax.networks import weight_files
+from fidojax.transforms import cpu
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -199,7 +201,7 @@ def of_nnx(seed):
         return net.blocks[1](net.blocks[0](net.stem(images)))
 
     split = Split(features, lambda a: view.dense(view.norm(a).mean((1, 2))))
-    return adapters.from_nnx(net), adapters.from_nnx(net, layer="blocks.1"), split
+    return networks.from_nnx(net), networks.from_nnx(net, layer="blocks.1"), split
 
 
 def of_linen(seed):
@@ -217,8 +219,8 @@ def of_linen(seed):
             {"params": p["Dense_0"]}, linen.relu(jnp.asarray(a)).mean((1, 2))
         )
 
-    plain = adapters.from_linen(net, variables)
-    return plain, adapters.from_linen(net, variables, layer="Conv_0"), Split(features, head)
+    plain = networks.from_linen(net, variables)
+    return plain, networks.from_linen(net, variables, layer="Conv_0"), Split(features, head)
 
 
 def of_keras(seed):
@@ -240,8 +242,8 @@ def of_keras(seed):
     def head(a):
         return a.mean((1, 2)) @ kernel + bias
 
-    plain = adapters.from_keras(model)
-    return plain, adapters.from_keras(model, layer="last"), Split(until, head)
+    plain = networks.from_keras(model)
+    return plain, networks.from_keras(model, layer="last"), Split(until, head)
 
 
 FRAMEWORKS = [of_nnx, of_linen, of_keras]
@@ -286,7 +288,7 @@ def test_new_weights_neither_retrace_nor_go_stale(build):
 def test_a_layer_that_the_network_goes_around_is_replaced_alone():
     """As a hook would: the images still reach the logits through the residual sum."""
     net = NnxNet(nnx.Rngs(0))
-    classifier: Any = adapters.from_nnx(net, layer="blocks.1.conv")
+    classifier: Any = networks.from_nnx(net, layer="blocks.1.conv")
     activations, rest = classifier.tap(IMAGES)
     np.testing.assert_allclose(rest(activations), classifier(IMAGES), rtol=1e-5, atol=1e-6)
     without = nnx.clone(net)
@@ -294,27 +296,27 @@ def test_a_layer_that_the_network_goes_around_is_replaced_alone():
     conv.kernel[...] *= 0
     conv.bias[...] *= 0
     np.testing.assert_allclose(
-        rest(0 * activations), adapters.from_nnx(without)(IMAGES), rtol=1e-5, atol=1e-6
+        rest(0 * activations), networks.from_nnx(without)(IMAGES), rtol=1e-5, atol=1e-6
     )
 
 
 def test_layers_that_cannot_be_had_are_named():
     net = NnxNet(nnx.Rngs(0))
     with pytest.raises(ValueError, match=r"no 'blocks\.2'; did you mean blocks\.1"):
-        adapters.from_nnx(net, layer="blocks.2")
+        networks.from_nnx(net, layer="blocks.2")
     variables = LinenNet().init(jax.random.key(0), IMAGES, train=False)
-    classifier = adapters.from_linen(LinenNet(), variables, layer="Conv_7")
+    classifier = networks.from_linen(LinenNet(), variables, layer="Conv_7")
     with pytest.raises(ValueError, match="no layer 'Conv_7', or never calls it"):
         grad_cam(KEY, classifier, IMAGES[0], 0)
     with pytest.raises(ValueError, match="layer: there is no 'conv9'"):
-        pretrained.load("mnist", layer="conv9")
+        networks.load("mnist", layer="conv9")
 
 
 def test_keras_layers_that_cannot_be_had_are_named():
     of_keras(0)
     with pytest.raises(ValueError, match="layer: there is no 'lost'; did you mean last"):
-        adapters.from_keras(of_keras.model, layer="lost")
-    around = adapters.from_keras(of_keras.model, layer="inner")
+        networks.from_keras(of_keras.model, layer="lost")
+    around = networks.from_keras(of_keras.model, layer="inner")
     with pytest.raises(ValueError, match="cannot be cut at 'inner'"):
         grad_cam(KEY, around, IMAGES[0], 0)
 
@@ -323,9 +325,9 @@ def test_keras_layers_that_cannot_be_had_are_named():
     ("name", "shape"), [("mnist", (5, 5, 64)), ("tiny_imagenet40", (4, 4, 256))]
 )
 def test_shipped_networks_show_their_last_features(name, shape):
-    network = pretrained.load(name)
-    path = pretrained.WEIGHTS / f"{name}.npz"
-    plain = stored.restore(path, pretrained.SHIPPED[name].network)
+    network = networks.load(name)
+    path = networks.WEIGHTS / f"{name}.npz"
+    plain = weight_files.restore(path, networks.SHIPPED[name].network)
     assert isinstance(network.classifier, Tapped)
     image = jax.random.uniform(KEY, network.size)
     for rewrite in (lambda c: c, cpu.fast):
@@ -344,14 +346,14 @@ def test_shipped_networks_show_their_last_features(name, shape):
 
 
 def test_another_layer_of_a_shipped_network():
-    classifier = pretrained.load("mnist", layer="conv1").classifier
+    classifier = networks.load("mnist", layer="conv1").classifier
     image = jax.random.uniform(KEY, (28, 28, 1))
     assert grad_cam(KEY, classifier, image, 3).info.coarse.shape == (13, 13)
 
 
 def test_keras_networks_show_their_last_features():
     pytest.importorskip("keras", reason="needs the extra [keras]")
-    from fidojax.layers import last_features
+    from fidojax.networks.keras import last_features
 
     of_keras(0)
     assert last_features(of_keras.model) == "last"
@@ -359,7 +361,7 @@ def test_keras_networks_show_their_last_features():
 
 def test_the_last_features_of_mobilenet():
     pytest.importorskip("keras", reason="needs the extra [keras]")
-    classifier: Any = pretrained.load("keras:MobileNetV2", "random").classifier
+    classifier: Any = networks.load("keras:MobileNetV2", "random").classifier
     activations = jax.eval_shape(lambda c, x: c.tap(x)[0], classifier, jnp.zeros((1, 224, 224, 3)))
     assert activations.shape == (1, 7, 7, 1280)
 
@@ -372,7 +374,7 @@ def test_fast_keeps_the_parts_apart():
     np.testing.assert_allclose(
         grad_cam(KEY, fast, ramp(), 0).saliency, grad_cam(KEY, AT_CONV1, ramp(), 0).saliency
     )
-    tapped = adapters.from_nnx(NnxNet(nnx.Rngs(0)), layer="stem")
+    tapped = networks.from_nnx(NnxNet(nnx.Rngs(0)), layer="stem")
     structure = jax.tree.structure(cpu.fast(tapped))
     assert structure == jax.tree.structure(cpu.fast(cpu.fast(tapped)))
     assert structure != jax.tree.structure(tapped)

@@ -9,13 +9,13 @@ import pytest
 from conftest import PLANTED
 from jax.tree_util import Partial
 
+from fidojax.engine.explain import explain_batch
 from fidojax.methods.attribution import CHANNELS, mean_and_variance
 from fidojax.methods.expected_gradients import expected_gradients
 from fidojax.methods.gradient import gradient
 from fidojax.methods.input_x_gradient import input_x_gradient
 from fidojax.methods.integrated_gradients import RULES, integrated_gradients
 from fidojax.methods.smoothgrad import smoothgrad, smoothgrad_squared, vargrad
-from fidojax.run import explain_batch
 from infillers import mean, random
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

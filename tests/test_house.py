@@ -55,7 +55,7 @@ def imports(path: Path) -> list[tuple[str, int]]:
 
 
 def part(path: Path) -> str:
-    """The part of fidojax that a file belongs to: `run` for fidojax/run.py, `methods`, ..."""
+    """The part of fidojax that a file belongs to: `run` for fidojax/engine/explain.py, `methods`, ..."""
     inside = path.relative_to(ROOT / "fidojax")
     return inside.parts[0].removesuffix(".py")
 

@@ -14,16 +14,17 @@ import pytest
 from jax.tree_util import Partial
 
 import infillers
-from eval import drawn, intervals
-from eval.infill_report import NUMBERS, TRUTH
+from eval import intervals
+from eval import subject as drawn
 from eval.intervals import difference, interval
-from fidojax import pretrained
+from eval.protocols.infill_recovery.report import NUMBERS, TRUTH
+from fidojax import networks
 from fidojax.data import BadPicture, Picture
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 # The package exports a function of the same name.
-protocol: Any = importlib.import_module("eval.protocols.infill_recovery")
+protocol: Any = importlib.import_module("eval.protocols.infill_recovery.protocol")
 
 
 def _almost_true(error, key, image, mask):
@@ -40,7 +41,7 @@ def learned(weights="good"):
 @pytest.fixture(scope="module")
 def digits():
     """Five pictures of noise with what the network takes them for, of one another class."""
-    classifier = pretrained.load("mnist").classifier
+    classifier = networks.load("mnist").classifier
     images = np.random.default_rng(1).random((5, 28, 28, 1), np.float32)
     labels = np.asarray(classifier(images)).argmax(axis=1)
     labels[3] = (labels[3] + 1) % 10
@@ -121,7 +122,7 @@ def test_all_infillers_fill_the_same_holes_and_the_truth_is_the_picture(out, dig
     for row in table(out):
         by_picture.setdefault((row["picture"], row["holes"]), {})[row["infill"]] = row
     images = np.stack([picture.image for picture in digits[:5]])
-    p = np.asarray(jax.nn.softmax(pretrained.load("mnist").classifier(images)))
+    p = np.asarray(jax.nn.softmax(networks.load("mnist").classifier(images)))
     kept: dict = {}
     for (name, kind), found in by_picture.items():
         assert len({row["kept"] for row in found.values()}) == 1

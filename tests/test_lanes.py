@@ -12,25 +12,25 @@ from conftest import linear
 from jax.tree_util import Partial
 
 import fidojax
-from fidojax import lanes, memory, slots, stream
+from fidojax.engine import devices, memory, programs, scheduler, threads
 from infillers import random
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
-def devices(platform, count):
+def fakes(platform, count):
     return [SimpleNamespace(platform=platform)] * count
 
 
 def test_the_cores_are_shared_among_the_devices(monkeypatch):
-    monkeypatch.setattr(lanes, "cores", lambda: 9)
-    assert lanes.lanes_of(devices("cpu", 1)) == 9
-    assert lanes.lanes_of(devices("cpu", 4)) == 2
-    assert lanes.lanes_of(devices("cpu", 10)) == 1
-    assert lanes.lanes_of(devices("gpu", 4)) == 1
-    assert lanes.calls_of(devices("cpu", 4)) == 8
-    monkeypatch.setattr(lanes, "cores", lambda: 200)
-    assert lanes.lanes_of(devices("cpu", 1)) == lanes.LARGEST
+    monkeypatch.setattr(devices, "cores", lambda: 9)
+    assert devices.lanes_of(fakes("cpu", 1)) == 9
+    assert devices.lanes_of(fakes("cpu", 4)) == 2
+    assert devices.lanes_of(fakes("cpu", 10)) == 1
+    assert devices.lanes_of(fakes("gpu", 4)) == 1
+    assert devices.calls_of(fakes("cpu", 4)) == 8
+    monkeypatch.setattr(devices, "cores", lambda: 200)
+    assert devices.lanes_of(fakes("cpu", 1)) == devices.LARGEST
 
 
 def test_calls_are_under_way_at_the_same_time_each_in_its_thread():
@@ -40,7 +40,7 @@ def test_calls_are_under_way_at_the_same_time_each_in_its_thread():
         meeting.wait()
         return threading.get_ident()
 
-    with lanes.Lanes(3) as started:
+    with threads.Lanes(3) as started:
         own = started([threading.get_ident] * 3)
         assert started([meet] * 3) == own
     assert len({*own, threading.get_ident()}) == 4
@@ -54,7 +54,7 @@ def test_the_first_call_compiles_for_all():
         time.sleep(0.1)
         seen.append(("ends", at))
 
-    with lanes.Lanes(2) as started:
+    with threads.Lanes(2) as started:
         started([lambda: record(0), lambda: record(1)])
     assert seen[:2] == [("begins", 0), ("ends", 0)]
     traces = []
@@ -64,13 +64,13 @@ def test_the_first_call_compiles_for_all():
         traces.append(1)
         return x + 1
 
-    with lanes.Lanes(4) as started:
+    with threads.Lanes(4) as started:
         started([lambda: program(jnp.ones(3))] * 4)
     assert len(traces) == 1
 
 
 def test_one_lane_calls_on_the_spot():
-    with lanes.Lanes(1) as started:
+    with threads.Lanes(1) as started:
         assert started([threading.get_ident]) == [threading.get_ident()]
 
 
@@ -78,7 +78,7 @@ def test_problems_come_to_the_caller():
     def broken():
         raise ValueError("no")
 
-    with lanes.Lanes(2) as started, pytest.raises(ValueError, match="no"):
+    with threads.Lanes(2) as started, pytest.raises(ValueError, match="no"):
         started([threading.get_ident, broken])
 
 
@@ -89,7 +89,7 @@ def test_the_settings_of_the_calling_thread_hold():
 
     for exact in (False, True):
         precision = jax.default_matmul_precision("highest" if exact else None)
-        with jax.enable_x64(exact), precision, lanes.Lanes(2) as started:
+        with jax.enable_x64(exact), precision, threads.Lanes(2) as started:
             found = started([settings] * 2)
         assert found == [(jnp.dtype("float64" if exact else "float32"), exact)] * 2
 
@@ -109,7 +109,7 @@ def test_a_map_does_not_depend_on_the_number_of_lanes(method, early, monkeypatch
     options = {"infill": random(), "steps": 40, "samples": 2, "learning_rate": 0.3}
     done, found = [], []
     for cores in (1, 3):
-        monkeypatch.setattr(lanes, "cores", lambda cores=cores: cores)
+        monkeypatch.setattr(devices, "cores", lambda cores=cores: cores)
         explanation = fidojax.explain_batch(
             method, Partial(counted, weights), images, [0] * 13,
             options=options if method == "fido" else {}, micro_batch=2,
@@ -126,29 +126,29 @@ def test_a_map_does_not_depend_on_the_number_of_lanes(method, early, monkeypatch
 
 def test_few_pictures_are_spread_over_the_lanes(planted, monkeypatch):
     widths = []
-    original = slots.one_shot
+    original = programs.one_shot
 
     def watched(program, model, batch):
         widths.append(len(batch.targets))
         return original(program, model, batch)
 
     watched.lower = original.lower  # type: ignore[attr-defined]
-    monkeypatch.setattr(slots, "one_shot", watched)
-    monkeypatch.setattr(lanes, "cores", lambda: 3)
+    monkeypatch.setattr(programs, "one_shot", watched)
+    monkeypatch.setattr(devices, "cores", lambda: 3)
     fidojax.explain_batch("max", planted, np.zeros((6, 12, 12, 3)), [0] * 6)
     assert len(widths) >= 3
 
 
 def test_there_are_no_more_lanes_than_batches(planted, monkeypatch):
     counts = []
-    monkeypatch.setattr(lanes, "cores", lambda: 4)
-    original = lanes.Lanes.__init__
+    monkeypatch.setattr(devices, "cores", lambda: 4)
+    original = threads.Lanes.__init__
 
     def watched(self, count):
         counts.append(count)
         original(self, count)
 
-    monkeypatch.setattr(lanes.Lanes, "__init__", watched)
+    monkeypatch.setattr(threads.Lanes, "__init__", watched)
     for pictures in (1, 2, 3, 5, 40):
         images = np.zeros((pictures, 12, 12, 3))
         fidojax.explain_batch("gradient", planted, images, [0] * pictures, micro_batch=2)
@@ -159,17 +159,17 @@ def test_there_are_no_more_lanes_than_batches(planted, monkeypatch):
 def test_there_are_no_more_lanes_than_memory_allows(method, planted, monkeypatch):
     images = np.random.default_rng(0).uniform(size=(6, 12, 12, 3)).astype(np.float32)
     options = {"infill": random(), "steps": 2, "samples": 2} if method == "fido" else {}
-    monkeypatch.setattr(lanes, "cores", lambda: 3)
+    monkeypatch.setattr(devices, "cores", lambda: 3)
     monkeypatch.setattr(memory, "free_bytes", lambda _: 3_000_000)
     used = []
-    original = lanes.Lanes.__call__
+    original = threads.Lanes.__call__
     monkeypatch.setattr(
-        lanes.Lanes,
+        threads.Lanes,
         "__call__",
         lambda self, calls: used.append(len(calls)) or original(self, calls),
     )
     for needed, width in ((100, 3), (400_000, 2), (5_000_000, 1)):
-        monkeypatch.setattr(stream, "needed_bytes", lambda _, needed=needed: needed)
+        monkeypatch.setattr(scheduler, "needed_bytes", lambda _, needed=needed: needed)
         explanation = fidojax.explain_batch(
             method, planted, images, [0] * 6, options=options, micro_batch=1
         )
@@ -191,8 +191,8 @@ def test_short_memory_in_one_lane_makes_the_batches_of_all_smaller(name, planted
         ).saliency
 
     alone = explain(1)
-    monkeypatch.setattr(lanes, "cores", lambda: 3)
-    original, calls = getattr(slots, name), []
+    monkeypatch.setattr(devices, "cores", lambda: 3)
+    original, calls = getattr(programs, name), []
 
     def narrow(program, model, batch, **more):
         calls.append(1)
@@ -201,7 +201,7 @@ def test_short_memory_in_one_lane_makes_the_batches_of_all_smaller(name, planted
         return original(program, model, batch, **more)
 
     narrow.lower = original.lower  # type: ignore[attr-defined]
-    monkeypatch.setattr(slots, name, narrow)
+    monkeypatch.setattr(programs, name, narrow)
     with pytest.warns(UserWarning, match="out of memory: now 1 pictures at once"):
         found = explain(2)
     np.testing.assert_array_equal(found[-3:], alone[-3:])  # those that came after it

@@ -8,18 +8,9 @@ import numpy as np
 import pytest
 import zarr
 
-from fidojax.ledger import (
-    DONE,
-    FAILED,
-    MISSING,
-    Ledger,
-    look,
-    pack,
-    read_maps,
-    rows_per_file,
-    unpack,
-)
-from fidojax.shard import parse_shard
+from fidojax.runs.ledger import DONE, FAILED, MISSING, Ledger, look, rows_per_file
+from fidojax.runs.maps import pack, read_maps, unpack
+from fidojax.runs.shards import parse_shard
 
 SETTINGS = {"method": "fido", "options": {"steps": 3, "sizes": [1, 2]}}
 

@@ -16,17 +16,17 @@ import zarr
 from jax.tree_util import Partial
 
 import infillers
-from eval import drawn, explainers, judging
-from eval.boxes import outside
+from eval import explainers, judging, subject
+from eval.judging import outside
 from eval.protocols.fido_table1 import fido_table1
 from eval.subject import Run
-from fidojax import boxes as geometry
-from fidojax import metrics, pretrained
+from fidojax import metrics, networks
+from fidojax.core import boxes as geometry
 from fidojax.data import Picture
 from fidojax.data.boxes import padded
-from fidojax.ledger import Ledger
 from fidojax.metrics.localisation import choose
 from fidojax.metrics.saliency_metric import crop
+from fidojax.runs.ledger import Ledger
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -360,7 +360,7 @@ def test_an_alpha_is_used_on_the_pictures_that_did_not_find_it():
     noisy = jnp.maximum(a_map(BOXES[1]), 0.2).at[6, 8].set(0)
     boxes: list[np.ndarray | None] = [np.array([box]) for box in ([0, 0, 6, 8], BOXES[1])] * 2
     images = np.ones((4, *SHAPE, 1), np.float32)
-    pictures = drawn.Drawn(list("abcd"), images, np.zeros(4, int), np.zeros(4, int), boxes)
+    pictures = subject.Drawn(list("abcd"), images, np.zeros(4, int), np.zeros(4, int), boxes)
     maps = np.stack([faint, noisy] * 2)
     found = judging.judge(Partial(_sure, jnp.float32(0.5)), pictures, maps, "mean", empty="none")
     assert found.alphas == (0.6, 0.0)
@@ -412,7 +412,7 @@ def run(tmp_path_factory):
         Picture(f"digits/{i}", image, i, UPPER if i else None) for i, image in enumerate(images)
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawn, "pictures", lambda *_: found)
+        patch.setattr(subject, "pictures", lambda *_: found)
         patch.setattr(explainers, "INFILLERS", {"mean": partial(infillers.mean, 0.0)})
         patch.setattr(explainers, "PRESETS", {"short": {"steps": 2, "samples": 2, "size": 28}})
         patch.setattr(explainers, "load_masker", lambda _: Partial(_half))
@@ -443,8 +443,8 @@ def test_table_1_judges_every_row_on_the_same_pictures(run, capsys):
     assert np.isnan(place["max"].read("alpha")).all()
     assert np.isfinite(place["gradient"].read("alpha")).all()
     assert (place["box"].read("box") == UPPER).all()
-    model = pretrained.load("mnist").classifier
-    pictures = {p.id: p for p in drawn.pictures()}  # type: ignore
+    model = networks.load("mnist").classifier
+    pictures = {p.id: p for p in subject.pictures()}  # type: ignore
     for name, value in zip(place["max"].ids, place["max"].read("metric"), strict=True):
         logits = model(jnp.asarray(pictures[name].image)[None])[0]
         expected = -jax.nn.log_softmax(logits)[pictures[name].label]

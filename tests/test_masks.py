@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fidojax.counterfactual import mix
-from fidojax.masks import bernoulli, concrete, total_variation, upsample
-from fidojax.objective import minimised
+from fidojax.core.masks import bernoulli, concrete, total_variation, upsample
+from fidojax.core.mix import mix
+from fidojax.core.objectives import minimised
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

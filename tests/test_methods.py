@@ -11,10 +11,10 @@ from jax.tree_util import Partial
 
 import fidojax
 from fidojax import presets
-from fidojax.methods import LOOPS, METHODS
+from fidojax.core.features import Split
+from fidojax.core.scores import log_odds
 from fidojax.methods.fido import sampled_objective
-from fidojax.score import log_odds
-from fidojax.split import Split
+from fidojax.methods.table import LOOPS, METHODS
 from infillers import INFILLERS, local, mean, random
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

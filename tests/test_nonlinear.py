@@ -11,24 +11,18 @@ import pytest
 from conftest import PLANTED, linear
 from jax.tree_util import Partial
 
-from fidojax import slots
 from fidojax.cli import main
-from fidojax.methods import LOOPS, METHODS
-from fidojax.methods.nonlinear import (
+from fidojax.engine import programs
+from fidojax.methods.nonlinear.nonlinear import (
     compare_classes,
     linear_saliency,
     linear_saliency_loop,
     nonlinear_saliency,
     nonlinear_saliency_loop,
 )
-from fidojax.methods.trajectory import LEVELS, masked, masked_map
-from fidojax.viz_nonlinear import (
-    compared,
-    linear_and_nonlinear,
-    removal,
-    snapshots,
-    trajectories,
-)
+from fidojax.methods.nonlinear.trajectory import LEVELS, masked, masked_map
+from fidojax.methods.table import LOOPS, METHODS
+from fidojax.viz.nonlinear import compared, linear_and_nonlinear, removal, snapshots, trajectories
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -327,7 +321,7 @@ def listed(monkeypatch):
     for name, method in BOTH.items():
         monkeypatch.setitem(METHODS, name, method)
         monkeypatch.setitem(LOOPS, name, loops[name])
-        monkeypatch.setitem(slots.LOOP_OF, method, loops[name])
+        monkeypatch.setitem(programs.LOOP_OF, method, loops[name])
 
 
 @pytest.mark.usefixtures("listed")

@@ -7,9 +7,10 @@ import optax
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from fidojax import fido, smoothing
-from fidojax.optimiser import adam
-from fidojax.smoothing import smoothed
+from fidojax import fido
+from fidojax.core import smoothing
+from fidojax.core.optimisers import adam
+from fidojax.core.smoothing import smoothed
 from infillers import mean
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

@@ -7,8 +7,8 @@ import PIL.Image
 import pytest
 from conftest import PLANTED
 
-from benchmarks import pareto, pareto_report
-from benchmarks.pareto import Point
+from benchmarks.fido_cost import pareto, pareto_report
+from benchmarks.fido_cost.pareto import Point
 from fidojax import Stop
 from fidojax.data import Picture
 from fidojax.methods.fido import fido_loop

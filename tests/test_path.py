@@ -13,11 +13,13 @@ from conftest import PLANTED, linear
 from jax.tree_util import Partial
 
 import fidojax
-from benchmarks import lambda_paths
-from fidojax import path, slots
-from fidojax.masks import upsample
+from benchmarks.fido_cost import lambda_paths
+from fidojax.core.masks import upsample
+from fidojax.engine import programs
+from fidojax.engine.explain import lambda_path
+from fidojax.methods import fido_path
 from fidojax.methods.fido import fido_loop
-from fidojax.path import fido_path_loop, lambda_path
+from fidojax.methods.fido_path import fido_path_loop
 from infillers import mean, random
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -35,8 +37,8 @@ def paths(lams=LAMS, options=OPTIONS, **more):
     return lambda_path(CLASSIFIER, IMAGES, [0] * 3, lams, options=options, **settings)
 
 
-def programs():
-    compiled: Any = (slots.one_shot, slots.advance)
+def compiled_programs():
+    compiled: Any = (programs.one_shot, programs.advance)
     return [program._cache_size() for program in compiled]
 
 
@@ -96,15 +98,15 @@ def test_a_larger_weight_leaves_a_smaller_region(found):
 
 def test_the_next_weight_goes_on_from_the_map_before():
     """A weight that is repeated stays where it was; from logits of 0 it would be far away."""
-    before = programs()
+    before = compiled_programs()
     kept, anew = (paths((0.02,) * 3, limit=limit).saliency for limit in (50.0, 0.0))
     change, other = (np.abs(maps[1] - maps[0]).mean() for maps in (kept, anew))
     assert change < 0.5 * other
-    assert programs() == before  # not recompiled
+    assert compiled_programs() == before  # not recompiled
 
 
 def test_one_weight_is_a_path():
-    explain = partial(path.fido_path, lams=jnp.asarray(LAMS[:1]), again=8, **OPTIONS)
+    explain = partial(fido_path.fido_path, lams=jnp.asarray(LAMS[:1]), again=8, **OPTIONS)
     shapes = jax.eval_shape(explain, jax.random.key(0), CLASSIFIER, IMAGES[0], 0)
     assert shapes.saliency.shape == (1, 12, 12)
     assert shapes.info.objective.shape == (1, 24)

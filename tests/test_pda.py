@@ -8,9 +8,9 @@ from conftest import PLANTED, linear
 from jax.tree_util import Partial
 
 import infillers
-from fidojax.gaussian import fit_patch_gaussian, sample_patches
 from fidojax.methods.pda import pda
 from fidojax.methods.prediction_difference import log2_odds, prediction_difference
+from infillers.patch_gaussian import fit_patch_gaussian, sample_patches
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

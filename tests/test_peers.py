@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
-from benchmarks import paired, peers
-from benchmarks.peer_report import Row, markdown
+from benchmarks import paired
+from benchmarks.peers import __main__
+from benchmarks.peers.peer_report import Row, markdown
 from fidojax import explain_batch
-from fidojax.bench import timing
-from fidojax.methods.extremal_perturbation import extremal_perturbation_loop
+from fidojax.bench import clocks
+from fidojax.methods.extremal_perturbation.extremal_perturbation import extremal_perturbation_loop
 from fidojax.methods.fido import sampled_objective
 from infillers import mean
 
@@ -58,7 +59,7 @@ def there(torch, work):
 
 
 def test_bbmp_is_the_same_map_there(torch, work, there):
-    from benchmarks import torch_methods
+    from benchmarks.peers import torch_methods
 
     images, targets, weights = work
     options = {"steps": 12, "lam": 2e-3, "tv": 0.02, "learning_rate": 0.1}
@@ -78,7 +79,7 @@ def test_bbmp_is_the_same_map_there(torch, work, there):
 
 
 def test_extremal_perturbation_is_the_same_map_there(torch, work, there):
-    from benchmarks import torch_methods
+    from benchmarks.peers import torch_methods
 
     images, targets, weights = work
     # Values without ties: of equal ones, rounding says which the area term takes for larger.
@@ -109,7 +110,7 @@ def test_extremal_perturbation_is_the_same_map_there(torch, work, there):
 
 
 def test_fido_is_the_same_step_there(torch, work, there, monkeypatch):
-    from benchmarks.torch_fido import Fido
+    from benchmarks.peers.torch_fido import Fido
 
     images, targets, weights = work
     draw = np.random.default_rng(2)
@@ -143,7 +144,7 @@ def test_the_ratio_is_the_median_of_times_taken_together(monkeypatch):
         order.append(name)
         now[0] += next(costs[name])
 
-    monkeypatch.setitem(timing.CLOCKS, "wall", lambda: now[0])
+    monkeypatch.setitem(clocks.CLOCKS, "wall", lambda: now[0])
     found = paired.ratio(lambda: call("here"), lambda: call("there"), 3, "wall")
     assert found == (2, 3, 2, 1.5, 3)
     assert order == ["here", "there", "there", "here", "here", "there"]
@@ -157,7 +158,7 @@ def test_the_fastest_form_is_that_of_the_lowest_time(monkeypatch):
     def form(name):
         now[0] += next(costs[name])
 
-    monkeypatch.setitem(timing.CLOCKS, "wall", lambda: now[0])
+    monkeypatch.setitem(clocks.CLOCKS, "wall", lambda: now[0])
     assert paired.fastest({n: lambda n=n: form(n) for n in costs}, "wall") == "b"
 
 
@@ -186,17 +187,17 @@ def test_the_table_is_markdown():
 def test_without_a_peer_one_sentence_says_so(monkeypatch, name):
     monkeypatch.setattr(importlib.util, "find_spec", lambda asked: asked != name or None)
     with pytest.raises(SystemExit, match=f"^{name} is not installed; install fidojax.peers. "):
-        peers.main(peers.Config(smoke=True))
+        __main__.main(__main__.Config(smoke=True))
 
 
 def test_more_threads_than_cores_are_refused():
     with pytest.raises(SystemExit, match="threads is 100000, expected at most"):
-        peers.use_cores(100_000)
+        __main__.use_cores(100_000)
 
 
 def test_the_smallest_run_agrees_with_the_peers(tmp_path):
     """In a process of its own, since Quantus warns while it is imported."""
-    for name in peers.PEERS:
+    for name in __main__.PEERS:
         if importlib.util.find_spec(name) is None:
             pytest.skip(f"needs {name}, see the extra [peers]")
     file = tmp_path / "peers.json"

@@ -11,8 +11,10 @@ from flax import nnx
 from PIL import Image
 from test_networks import filled
 
-from fidojax import cpu, pretrained, stored
-from fidojax.networks import MnistAllConv, ResNet
+from fidojax import networks
+from fidojax.networks import weight_files
+from fidojax.networks.classifiers import MnistAllConv, ResNet
+from fidojax.transforms import cpu
 
 SPEC_LOG_ODDS = "19.1 19.2 25.1 27.1 25.9 20.5 14.6 22.4 23.2 9.0 19.8 11.3 14.5 18.7 11.1"
 
@@ -24,7 +26,7 @@ def mnist():
 @pytest.fixture
 def file(tmp_path):
     """Random weights of the MNIST network, as `save` writes them."""
-    stored.save(tmp_path / "mine.npz", filled(mnist, 3))
+    weight_files.save(tmp_path / "mine.npz", filled(mnist, 3))
     return tmp_path / "mine.npz"
 
 
@@ -38,15 +40,15 @@ def cropped(photo: np.ndarray, place: str, size: int = 64) -> np.ndarray:
     return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC), np.float32) / 255
 
 
-@pytest.mark.parametrize("name", pretrained.SHIPPED)
+@pytest.mark.parametrize("name", networks.SHIPPED)
 def test_shipped_weights_are_small_documented_and_fit(name):
-    path = pretrained.WEIGHTS / f"{name}.npz"
+    path = networks.WEIGHTS / f"{name}.npz"
     assert path.stat().st_size <= 4e6
     card = path.with_suffix(".md").read_text()
     assert "python -m train.classifier" in card
     with np.load(path, allow_pickle=False) as file:
         assert {file[key].dtype for key in file.files} == {np.dtype(np.float16)}
-    loaded = pretrained.load(name)
+    loaded = networks.load(name)
     logits = loaded.classifier(jnp.zeros((2, *loaded.size)))
     assert logits.shape == (2, len(loaded.labels))
     assert logits.dtype == jnp.float32
@@ -58,7 +60,7 @@ def test_shipped_weights_are_small_documented_and_fit(name):
     ("photo", "classes"), [("chelsea", {"tabby", "Persian cat"}), ("coffee", {"espresso"})]
 )
 def test_default_reads_the_sample_photos(photo, classes, place):
-    network = pretrained.load()
+    network = networks.load()
     image = cropped(getattr(skimage.data, photo)(), place)
     probability = jax.nn.softmax(network.classifier(image[None])[0])
     assert network.labels[int(probability.argmax())] in classes
@@ -70,14 +72,14 @@ def test_shipped_accuracy(shared):
     records = (
         tfds.builder_from_directory(where).as_data_source("validation").__getitems__(range(200))
     )
-    network = pretrained.load("tiny_imagenet40")
+    network = networks.load("tiny_imagenet40")
     images = np.stack([r["image"] for r in records]).astype(np.float32) / 255
     labels = np.asarray([r["label"] for r in records])
     assert np.mean(network.classifier(images).argmax(-1) == labels) > 0.7
 
 
 def test_reproduces_the_published_log_odds(shared):
-    network = pretrained.load("mnist", weights=shared / "models" / "mnist_allconv.npz")
+    network = networks.load("mnist", weights=shared / "models" / "mnist_allconv.npz")
     with np.load(shared / "data" / "mnist_eights.npz") as file:
         images = file["images"][:15, :, :, None].astype(np.float32) / 255
     logits = np.asarray(network.classifier(images), np.float64)
@@ -89,14 +91,14 @@ def test_reproduces_the_published_log_odds(shared):
 def test_save_and_load_are_inverse(file):
     network = filled(mnist, 3)
     images = jax.random.uniform(jax.random.key(0), (2, 28, 28, 1))
-    loaded = pretrained.load("mnist", file)
+    loaded = networks.load("mnist", file)
     assert loaded.labels == tuple("0123456789")
     np.testing.assert_allclose(loaded.classifier(images), network(images), atol=3e-2)
     assert {leaf.dtype for leaf in jax.tree.leaves(loaded.classifier)} == {jnp.dtype("float32")}
 
 
 def test_new_weights_do_not_retrace(file, tmp_path):
-    stored.save(tmp_path / "other.npz", filled(mnist, 4))
+    weight_files.save(tmp_path / "other.npz", filled(mnist, 4))
     traces = []
 
     @jax.jit
@@ -105,28 +107,28 @@ def test_new_weights_do_not_retrace(file, tmp_path):
         return classifier(images)
 
     images = jnp.ones((1, 28, 28, 1))
-    one = logits(pretrained.load("mnist", file).classifier, images)
-    other = logits(pretrained.load("mnist", tmp_path / "other.npz").classifier, images)
+    one = logits(networks.load("mnist", file).classifier, images)
+    other = logits(networks.load("mnist", tmp_path / "other.npz").classifier, images)
     assert len(traces) == 1
     assert not np.allclose(one, other)
 
 
 def test_unknown_name():
     with pytest.raises(ValueError, match=r"one of tiny_imagenet40, mnist; got 'cifar'"):
-        pretrained.load("cifar")
+        networks.load("cifar")
 
 
 def test_keras_names_go_to_the_adapter(monkeypatch):
     def load_keras(name, weights, layer):
-        return pretrained.Pretrained(f"{name} from {weights}", lambda images: images, (), (1, 1, 3))
+        return networks.Pretrained(f"{name} from {weights}", lambda images: images, (), (1, 1, 3))
 
-    monkeypatch.setattr("fidojax.adapters.load_keras", load_keras)
-    assert pretrained.load("keras:MobileNetV2", "w.npz").name == "MobileNetV2 from w.npz"
+    monkeypatch.setattr("fidojax.networks.keras.load_keras", load_keras)
+    assert networks.load("keras:MobileNetV2", "w.npz").name == "MobileNetV2 from w.npz"
 
 
 def test_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.npz: there is no such file"):
-        pretrained.load("mnist", tmp_path / "none.npz")
+        networks.load("mnist", tmp_path / "none.npz")
 
 
 def rewritten(file, **changes):
@@ -150,26 +152,26 @@ def rewritten(file, **changes):
 def test_wrong_arrays_are_named(file, changes, message):
     rewritten(file, **changes)
     with pytest.raises(ValueError, match=re.escape(message)):
-        pretrained.load("mnist", file)
+        networks.load("mnist", file)
 
 
 @pytest.mark.parametrize("size", [0, 100, 5000])
 def test_damaged_file(file, size):
     file.write_bytes(file.read_bytes()[:size])
     with pytest.raises(ValueError, match=r"mine\.npz: expected an \.npz of plain arrays"):
-        pretrained.load("mnist", file)
+        networks.load("mnist", file)
 
 
 def test_batch_norm_must_be_folded_before_saving(tmp_path):
     network = filled(lambda: ResNet(3, (4,), (1,), rngs=nnx.Rngs(0)))
     with pytest.raises(ValueError, match="fold"):
-        stored.save(tmp_path / "x.npz", network)
+        weight_files.save(tmp_path / "x.npz", network)
     assert not (tmp_path / "x.npz").exists()
 
 
 def test_loaded_classifiers_go_through_jax_as_functions_do():
     """As a function to jit, trace and map, not only as an argument."""
-    network = pretrained.load("mnist")
+    network = networks.load("mnist")
     images = np.random.default_rng(0).random((2, 28, 28, 1), np.float32)
     expected = network.classifier(images)
     for classifier in (network.classifier, cpu.fast(network.classifier)):

@@ -10,22 +10,22 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from benchmarks import quantus_flipping
-from benchmarks.quantus_flipping import MISSING, Config
-from eval.drawn import logits
-from fidojax import pretrained
+from benchmarks.peers import quantus_flipping
+from benchmarks.peers.quantus_flipping import MISSING, Config
+from eval.subject import logits
+from fidojax import networks
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 SMALL = Config(network="mnist", images="tfds:absent/test", pictures=3, steps=7, chunk=3)
-BENCHMARK = [sys.executable, "-m", "benchmarks.quantus_flipping", "--smoke"]
+BENCHMARK = [sys.executable, "-m", "benchmarks.peers.quantus_flipping", "--smoke"]
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
 def given():
     """Random pictures, since there is no such set, with the network that reads them."""
-    network = pretrained.load("mnist")
+    network = networks.load("mnist")
     return network, quantus_flipping.work(SMALL, network)
 
 

@@ -10,14 +10,9 @@ from conftest import PLANTED, linear
 from flax import nnx
 from jax.tree_util import Partial
 
-from fidojax import cpu, pretrained, pyramid, stored
-from fidojax.adapters import from_equinox
-from fidojax.encoders import load_masker
-from fidojax.masks import upsample
-from fidojax.methods.realtime import realtime
-from fidojax.networks import fold
-from fidojax.realtime_network import WIDTHS, RealtimeNetwork, shuffled
-from fidojax.realtime_objective import (
+from fidojax import networks
+from fidojax.core.masks import upsample
+from fidojax.methods.realtime.objective import (
     existence_loss,
     exists,
     lead,
@@ -25,6 +20,13 @@ from fidojax.realtime_objective import (
     realtime_objective,
     realtime_paper_objective,
 )
+from fidojax.methods.realtime.realtime import realtime
+from fidojax.networks import weight_files
+from fidojax.networks.adapters import from_equinox
+from fidojax.networks.classifiers import fold
+from fidojax.networks.explainers import load_masker
+from fidojax.networks.realtime import WIDTHS, RealtimeNetwork, shuffled
+from fidojax.transforms import cpu, feature_pyramid
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -78,7 +80,7 @@ def drawn(seed=0, classes=3, channels=(5, 6), widths=(4,), **options):
 @pytest.fixture(scope="module")
 def stored_weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("realtime") / "weights.npz"
-    stored.save(path, fold(drawn()))
+    weight_files.save(path, fold(drawn()))
     return path
 
 
@@ -86,8 +88,8 @@ def test_features_are_the_last_activations_of_each_resolution(weights, images):
     classifier = Partial(small_network, weights)
     expected = small_network(weights, images, levels=True)
     for found in (
-        pyramid.features(classifier, images),
-        pyramid.features(cpu.fast(classifier), images),
+        feature_pyramid.features(classifier, images),
+        feature_pyramid.features(cpu.fast(classifier), images),
     ):
         assert [level.shape[1:] for level in found] == [(3, 4, 5), (6, 8, 6)], "coarsest first"
         for one, other in zip(found, expected, strict=True):
@@ -100,7 +102,7 @@ def test_features_do_not_retrace_and_take_no_gradient(weights, images):
     @jax.jit
     def coarsest(classifier, images):
         traces.append(0)
-        return pyramid.features(classifier, images)[0]
+        return feature_pyramid.features(classifier, images)[0]
 
     one = coarsest(Partial(small_network, weights), images)
     other = coarsest(Partial(small_network, [-w for w in weights]), images)
@@ -117,7 +119,7 @@ def test_nearly_equal_resolutions_count_once(images):
             x = conv(x, kernel, padding="VALID")
         return x.mean((1, 2))
 
-    found = pyramid.features(Partial(narrowing, jnp.ones((2, 2, 3, 3))), images)
+    found = feature_pyramid.features(Partial(narrowing, jnp.ones((2, 2, 3, 3))), images)
     assert [level.shape[1:3] for level in found] == [(3, 5), (5, 7)]
 
 
@@ -131,7 +133,7 @@ def test_channels_may_come_first(images):
         def __call__(self, x):
             return jnp.tanh(self.layer(x)).mean((1, 2))
 
-    (found,) = pyramid.features(from_equinox(Net(layer)), images)
+    (found,) = feature_pyramid.features(from_equinox(Net(layer)), images)
     kernel = layer.weight.transpose(2, 3, 1, 0)
     expected = jnp.tanh(conv(images, kernel, 2, ((1, 1), (1, 1))) + layer.bias[:, 0, 0])
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -145,10 +147,10 @@ def test_channels_may_come_first(images):
     ],
 )
 def test_shipped_classifiers_have_features(name, shapes):
-    found = pretrained.load(name)
+    found = networks.load(name)
     one = jnp.zeros((1, *found.size))
     classifier: Any = found.classifier
-    levels = jax.eval_shape(pyramid.features, classifier, one)
+    levels = jax.eval_shape(feature_pyramid.features, classifier, one)
     assert [level.shape[1:] for level in levels] == shapes
     last, _ = classifier.tap(one)  # what Grad-CAM explains by, the activation applied or not
     assert last.shape == levels[0].shape
@@ -156,7 +158,7 @@ def test_shipped_classifiers_have_features(name, shapes):
 
 def test_a_classifier_without_convolutions_is_refused(planted, images):
     with pytest.raises(ValueError, match="has no convolutional features coarser than its images"):
-        pyramid.features(planted, jnp.zeros((1, 12, 12, 3)))
+        feature_pyramid.features(planted, jnp.zeros((1, 12, 12, 3)))
 
 
 def test_authors_network():
@@ -266,7 +268,7 @@ def test_stored_masker(weights, images, stored_weights, tmp_path):
         return realtime(jax.random.key(0), classifier, images[0], target, masker=masker)
 
     other = tmp_path / "other.npz"
-    stored.save(other, fold(drawn(1)))
+    weight_files.save(other, fold(drawn(1)))
     classifier = Partial(small_network, weights)
     maps = [explain(load_masker(path), classifier, 1).saliency for path in (stored_weights, other)]
     assert len(traces) == 1

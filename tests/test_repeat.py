@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fidojax import run, slots
+from fidojax.engine import explain as run
+from fidojax.engine import programs
 from fidojax.methods.gradient import gradient
+from fidojax.methods.over_keys import over_keys
 from fidojax.methods.smoothgrad import smoothgrad
-from fidojax.repeat import over_keys
 from fidojax.types import Explanation
 from infillers import mean
 
@@ -61,7 +62,7 @@ def test_in_a_batch_by_name_compiled_once(planted):
         run.explain_batch, classifier=planted, images=images, targets=[0, 0, 1], options=QUICK,
         micro_batch=2,
     )  # fmt: skip
-    compiled: Any = slots.one_shot
+    compiled: Any = programs.one_shot
     before = compiled._cache_size()
     saliency, info = explain(over_keys("fido", 3))
     again, _ = explain(over_keys("fido", 3))

@@ -15,7 +15,8 @@ import pytest
 
 from eval.intervals import difference, interval, means
 from eval.report.__main__ import main
-from fidojax.ledger import Ledger, pack
+from fidojax.runs.ledger import Ledger
+from fidojax.runs.maps import pack
 
 N = 12
 EVIL = "<script>alert('x')</script>"

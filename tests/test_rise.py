@@ -13,8 +13,8 @@ from jax.tree_util import Partial
 from skimage.transform import resize
 
 import infillers
-from fidojax import loop as loops
-from fidojax import moments
+from fidojax.core import loop as loops
+from fidojax.core import moments
 from fidojax.methods.rise import contributions, draw_mask, rise, rise_loop
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

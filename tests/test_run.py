@@ -10,7 +10,8 @@ from conftest import in_a_process, linear
 from jax.tree_util import Partial
 
 import fidojax
-from fidojax import memory, run, slots, table
+from fidojax.engine import explain as run
+from fidojax.engine import memory, programs, slots
 from infillers import mean, random
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -54,7 +55,7 @@ def test_the_batch_equals_the_pure_method(planted, images):
 def test_chunks_of_steps_equal_single_steps(planted, images, monkeypatch):
     single = explain(planted, images, range(7))
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    monkeypatch.setattr(table, "CHUNK", 5)
+    monkeypatch.setattr(slots, "CHUNK", 5)
     chunked = explain(planted, images, range(7))
     np.testing.assert_allclose(single.saliency, chunked.saliency, atol=1e-5)
     assert chunked.info.objective.shape == (7, 12)
@@ -70,14 +71,15 @@ def test_the_first_program_does_not_differentiate_the_classifier(images):
 
     classifier.defvjp(forward, forward)
     static, dynamic = run.split_options(OPTIONS)
-    program = slots.Program(fidojax.fido, static)
+    program = programs.Program(fidojax.fido, static)
     batch = memory.abstract_batch(images.shape[1:], {}, 2)
     begun = jax.eval_shape(
-        lambda batch: slots.begin(program, slots.Model(Partial(classifier), dynamic), batch), batch
+        lambda batch: programs.begin(program, programs.Model(Partial(classifier), dynamic), batch),
+        batch,
     )
     assert {leaf.shape for leaf in jax.tree.leaves(begun.history)} == {(2, 12)}
     with pytest.raises(AssertionError, match="differentiated"):
-        slots.lower(program, slots.Model(Partial(classifier), dynamic), batch)
+        programs.lower(program, programs.Model(Partial(classifier), dynamic), batch)
 
 
 def test_one_trace_for_a_thousand_images_and_three_sets_of_weights():
@@ -148,7 +150,7 @@ def test_micro_batch_is_the_largest_that_fits(monkeypatch):
     classifier, shape = Partial(linear, jnp.ones((32, 32, 3))), (32, 32, 3)
     static, dynamic = run.split_options({"infill": mean(0.0)})
     known = {"static": static, "options": dynamic}
-    program, model = slots.Program(fidojax.fido, static), slots.Model(classifier, dynamic)
+    program, model = programs.Program(fidojax.fido, static), programs.Model(classifier, dynamic)
 
     def need(images):
         return memory.program_bytes(program, model, shape, {}, images)
@@ -183,9 +185,9 @@ def test_the_classifier_sees_one_flat_batch():
         )
         return features.mean(axis=(1, 2))
 
-    program = slots.Program(fidojax.fido, (("samples", 4), ("steps", 2)))
-    model = slots.Model(Partial(convolve, kernel), {"infill": mean(0.0)})
-    text = slots.lower(program, model, memory.abstract_batch((16, 16, 3), {}, 5)).as_text()
+    program = programs.Program(fidojax.fido, (("samples", 4), ("steps", 2)))
+    model = programs.Model(Partial(convolve, kernel), {"infill": mean(0.0)})
+    text = programs.lower(program, model, memory.abstract_batch((16, 16, 3), {}, 5)).as_text()
     convolutions = [line for line in text.splitlines() if "stablehlo.convolution" in line]
     assert any("tensor<20x16x16x3xf32>" in line for line in convolutions)
     assert all("feature_group_count = 1 " in line for line in convolutions)

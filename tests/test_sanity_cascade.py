@@ -10,16 +10,16 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from eval import drawn, intervals
-from eval.cascade_report import FLOOR, MEASURES
-from eval.varsal.randomise import cascade
-from fidojax import pretrained
+from eval import intervals, subject
+from eval.protocols.sanity_cascade.report import FLOOR, MEASURES
+from eval.protocols.varsal.randomise import cascade
+from fidojax import networks
 from fidojax.data import Picture
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 # The package exports a function of the same name.
-protocol: Any = importlib.import_module("eval.protocols.sanity_cascade")
+protocol: Any = importlib.import_module("eval.protocols.sanity_cascade.protocol")
 
 METHODS = ("gradient", "fido", "center")
 LEVELS = ["none, other seed", "top 1", "all 4", FLOOR]
@@ -32,7 +32,7 @@ def run(tmp_path_factory):
     images = np.random.default_rng(1).random((4, 28, 28, 1), np.float32)
     found = [Picture(f"digits/{i}", image, i, None) for i, image in enumerate(images)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawn, "pictures", lambda *_: found)
+        patch.setattr(subject, "pictures", lambda *_: found)
         patch.setattr(intervals, "RESAMPLES", 100)
 
         def call(**options):
@@ -44,14 +44,14 @@ def run(tmp_path_factory):
 
 
 def test_a_cascade_redraws_from_the_top_and_leaves_the_rest():
-    trained = pretrained.load("mnist").classifier
+    trained = networks.load("mnist").classifier
     depth, network = cascade("mnist", None, trained, 0)
     images = np.random.default_rng(0).random((2, 28, 28, 1), np.float32)
     features_of = jax.jit(lambda classifier, images: classifier.tap(images)[0])
     assert depth == 4
     features = {n: features_of(network(n), images) for n in (0, 1, 2, 3)}
-    logits = {n: drawn.forward(network(n), images) for n in range(5)}
-    np.testing.assert_array_equal(logits[0], drawn.forward(trained, images))
+    logits = {n: subject.forward(network(n), images) for n in range(5)}
+    np.testing.assert_array_equal(logits[0], subject.forward(trained, images))
     for n in (1, 2):  # both dense layers are above the features
         np.testing.assert_array_equal(features[n], features[0])
     assert np.abs(features[3] - features[0]).max() > 0.01
@@ -60,7 +60,7 @@ def test_a_cascade_redraws_from_the_top_and_leaves_the_rest():
     # A layer keeps its draw when more are drawn: of the longer cascade the top is the same.
     one, two = (dict(jax.tree_util.tree_leaves_with_path(network(n))) for n in (1, 2))
     assert sum(not np.array_equal(one[path], two[path]) for path in one) == 2
-    other = drawn.forward(cascade("mnist", None, trained, 1)[1](1), images)
+    other = subject.forward(cascade("mnist", None, trained, 1)[1](1), images)
     assert np.abs(other - logits[1]).max() > 0.01
     assert jax.tree.structure(network(3)) == jax.tree.structure(trained)
 

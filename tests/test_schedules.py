@@ -8,8 +8,8 @@ import pytest
 from jax.tree_util import Partial
 
 import infillers
-from benchmarks import schedules
-from fidojax import pretrained
+from benchmarks.fido_cost import schedules
+from fidojax import networks
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -63,7 +63,7 @@ def test_rows_are_the_means_over_the_stored_maps(tmp_path, folder, capsys, monke
 
 
 def test_tuned_and_reported_pictures_are_disjoint(tmp_path, folder):
-    network = pretrained.load("mnist")
+    network = networks.load("mnist")
     chosen = {
         part: {p.id for p in schedules.choose(config(tmp_path, folder, part=part), network)[0]}
         for part in ("tune", "report")

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fidojax.score import SCORES, log_odds
+from fidojax.core.scores import SCORES, log_odds
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

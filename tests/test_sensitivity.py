@@ -10,10 +10,10 @@ import pytest
 from jax.tree_util import Partial
 
 import infillers
-from fidojax.methods import METHODS
-from fidojax.methods.deeplift import deeplift
+from fidojax.methods.deeplift.deeplift import deeplift
 from fidojax.methods.gradient import gradient
 from fidojax.methods.integrated_gradients import integrated_gradients
+from fidojax.methods.table import METHODS
 from fidojax.metrics import sensitivity
 from fidojax.metrics.sensitivity import BALLS
 from fidojax.types import Explanation

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fidojax.soft_topk import soft_topk
+from fidojax.methods.varsal.soft_top_k import soft_topk
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fidojax.soft_tv import inverse, soft_tv_kl, standard_normal_kl
+from fidojax.methods.varsal.soft_tv import inverse, soft_tv_kl, standard_normal_kl
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import in_a_process
 
 import fidojax
-from fidojax.spread import Divided, Spread, divided, places
+from fidojax.engine.devices import Divided, Spread, divided, places
 from infillers import mean, random
 
 
@@ -78,7 +78,7 @@ def test_maps_of_the_engine_stay_up_to_rounding_and_nothing_is_compiled_twice():
 
 
 def test_features_can_still_be_tapped(planted):
-    from fidojax.split import Split
+    from fidojax.core.features import Split
 
     split = Split(lambda images: images * 2, planted)
     whole = divided(split, Spread(jax.devices()[:1]))

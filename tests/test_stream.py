@@ -11,9 +11,11 @@ from conftest import linear
 from jax.tree_util import Partial
 
 import fidojax
-from fidojax import Stop, cpu, pretrained, slots, stop, table
-from fidojax.precision import PRECISIONS, lowered
-from fidojax.run import Sample, explain_stream
+from fidojax import Stop, networks
+from fidojax.engine import early_stopping, programs, slots
+from fidojax.engine.explain import Sample, explain_stream
+from fidojax.transforms import cpu
+from fidojax.transforms.precision import PRECISIONS, lowered
 from infillers import mean, random
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -39,8 +41,8 @@ def steps_done(explanation):
 
 def test_converged_pictures_end_early_and_the_others_take_their_slots(planted, images, monkeypatch):
     calls = []
-    advance = slots.advance
-    monkeypatch.setattr(slots, "advance", lambda *a, **k: calls.append(1) or advance(*a, **k))
+    advance = programs.advance
+    monkeypatch.setattr(programs, "advance", lambda *a, **k: calls.append(1) or advance(*a, **k))
     early = explain(planted, images, range(9), micro_batch=2, stop=EARLY)
     done = steps_done(early)
     assert (done % EARLY.every == 0).all()
@@ -88,7 +90,7 @@ def test_the_map_that_is_read_out_is_that_of_the_last_step_done(planted, images)
 def test_new_limits_do_not_compile_again(planted, images):
     for _ in range(2):
         explain(planted, images, range(5), stop=EARLY)
-    compiled: Any = slots.advance
+    compiled: Any = programs.advance
     before = compiled._cache_size()
     explain(planted, images, range(5), stop=EARLY._replace(move=0.05, gain=0.2))
     assert compiled._cache_size() == before
@@ -105,7 +107,7 @@ def test_chunks_on_accelerators_stop_at_the_same_steps(planted, images, monkeypa
 def test_chunks_that_do_not_divide_the_steps_do_none_too_many(planted, images, monkeypatch):
     single = explain(planted, images, range(5))
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    monkeypatch.setattr(table, "CHUNK", 27)  # 2 calls of 20
+    monkeypatch.setattr(slots, "CHUNK", 27)  # 2 calls of 20
     monkeypatch.setitem(OPTIONS, "steps", 39)
     chunked = explain(planted, images, range(5))
     monkeypatch.undo()
@@ -138,11 +140,13 @@ def test_the_criterion_by_hand():
     criterion = Stop(move=0.01, gain=0.1, every=2, least=4)
     masks = [0.5, 0.6, 0.6, 0.9, 0.9, 0.9, 0.9, 0.9]
     objectives = [8, 8, 4, 4, 4, 3.9, 4, 4]
-    seen = stop.watch(jnp.zeros((2, 2)))
+    seen = early_stopping.watch(jnp.zeros((2, 2)))
     found = []
     for step, (mask, value) in enumerate(zip(masks, objectives, strict=True), start=1):
         now = jnp.full((2, 2), mask)
-        seen, converged = stop.look(criterion, seen, now, jnp.float32(value), jnp.int32(step))
+        seen, converged = early_stopping.look(
+            criterion, seen, now, jnp.float32(value), jnp.int32(step)
+        )
         found.append(bool(converged))
     assert found == [False] * 5 + [True, False, True]
 
@@ -168,7 +172,7 @@ def test_samples_are_read_as_they_are_needed(planted, images):
 def test_short_memory_halves_the_micro_batch_and_goes_on(method, planted, images, monkeypatch):
     """The call fails as on a device that holds two pictures, after the first group of eight."""
     name = "advance" if method == "fido" else "one_shot"
-    original, calls = getattr(slots, name), []
+    original, calls = getattr(programs, name), []
 
     def narrow(program, model, batch, **more):
         width = len(jax.tree.leaves(batch)[-1])
@@ -177,7 +181,7 @@ def test_short_memory_halves_the_micro_batch_and_goes_on(method, planted, images
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
         return original(program, model, batch, **more)
 
-    monkeypatch.setattr(slots, name, narrow)
+    monkeypatch.setattr(programs, name, narrow)
     options = {"infill": mean(), "steps": 2, "samples": 2} if method == "fido" else {}
     told = []
     result = list(
@@ -198,7 +202,7 @@ def test_short_memory_for_one_picture_and_other_errors_are_raised(planted, image
     def fail(*arguments, **more):
         raise jax.errors.JaxRuntimeError(message)
 
-    monkeypatch.setattr(slots, "one_shot", fail)
+    monkeypatch.setattr(programs, "one_shot", fail)
     for message, warned in (("RESOURCE_EXHAUSTED: no memory", [2, 1]), ("INTERNAL: broken", [])):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -253,7 +257,7 @@ def test_new_weights_in_low_precision_do_not_trace_again():
 
 @pytest.mark.parametrize("method", ["fido", "gradient", "grad_cam", "deeplift"])
 def test_bfloat16_maps_are_near_those_of_float32(method):
-    network = pretrained.load("mnist")
+    network = networks.load("mnist")
     images = np.random.default_rng(2).uniform(size=(2, *network.size)).astype(np.float32)
     options = {"infill": mean(), "steps": 10, "samples": 4} if method == "fido" else {}
     maps = [
@@ -267,7 +271,7 @@ def test_bfloat16_maps_are_near_those_of_float32(method):
 
 
 def test_precision_reaches_a_classifier_that_was_rewritten_for_the_cpu():
-    network = pretrained.load("mnist")
+    network = networks.load("mnist")
     images = np.random.default_rng(2).uniform(size=(2, *network.size)).astype(np.float32)
     exact, plain, rewritten = (
         fidojax.explain_batch("gradient", classifier, images, [3, 5], precision=p).saliency

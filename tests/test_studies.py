@@ -7,16 +7,19 @@ import numpy as np
 import pytest
 
 import infillers
-from eval import drawn, sweep
+from eval import subject
+from eval.protocols import fido_ablations
 from eval.protocols.fido_lambda import fido_lambda
 from eval.protocols.fido_networks import fido_networks
 from eval.protocols.fido_seeds import fido_seeds
 from eval.protocols.fido_table2 import fido_table2
 from eval.report.reading import read
 from eval.subject import Run
-from fidojax import pretrained, stored
+from fidojax import networks
 from fidojax.data import Picture
-from fidojax.ledger import DONE, look, read_maps
+from fidojax.networks import weight_files
+from fidojax.runs.ledger import DONE, look
+from fidojax.runs.maps import read_maps
 
 pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
 
@@ -28,16 +31,16 @@ BLACK, WHITE = partial(infillers.mean, 0.0), partial(infillers.mean, 1.0)
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     images = np.random.default_rng(1).random((COUNT, 28, 28, 1), np.float32)
-    model = pretrained.load("mnist").classifier
+    model = networks.load("mnist").classifier
     labels = np.asarray(model(images)).argmax(axis=1)
     box = np.array([[0, 0, 14, 28]])
     found = [
         Picture(f"digits/{i}", image, int(label), box)
         for i, (image, label) in enumerate(zip(images, labels, strict=True))
     ]
-    monkeypatch.setattr(drawn, "pictures", lambda *_: found)
-    monkeypatch.setattr(sweep, "INFILLERS", {"mean": BLACK, "ca": WHITE, "blur": WHITE})
-    monkeypatch.setattr(sweep, "PRESETS", {"fast": SHORT})
+    monkeypatch.setattr(subject, "pictures", lambda *_: found)
+    monkeypatch.setattr(fido_ablations, "INFILLERS", {"mean": BLACK, "ca": WHITE, "blur": WHITE})
+    monkeypatch.setattr(fido_ablations, "PRESETS", {"fast": SHORT})
     return Run(tmp_path / "run", classifier="mnist", micro_batch=COUNT)
 
 
@@ -96,7 +99,7 @@ def test_table_2_shows_the_infiller_what_is_above_tau(run):
 
 def test_every_network_is_judged_for_itself(run, tmp_path):
     path = tmp_path / "other.npz"
-    arrays = stored.read(pretrained.WEIGHTS / "mnist.npz")
+    arrays = weight_files.read(networks.WEIGHTS / "mnist.npz")
     np.savez(path, **{name: 0.5 * array for name, array in arrays.items()})  # type: ignore
     fido_networks(run, others=(f"mnist={path}",), infill=("mean",))
     rows = list(json.loads((run.out / "study.json").read_text())["rows"])

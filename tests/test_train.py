@@ -18,15 +18,16 @@ pytest.importorskip("orbax.checkpoint")
 
 from conftest import arrays, rows
 
-from train import augment, card, classifier, export, pictures
-from train.classifier_step import Phase, at, optimiser
+from train import card, pictures
+from train.classifier import __main__, export
+from train.classifier.step import Phase, at, optimiser
 from train.loop import Stopped, fit, same_settings
 
 pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
 
 ROOT = Path(__file__).parents[1]
 PHASES = (Phase(0, 16, ema=0.9), Phase(2, 16, ema=0.9))
-SMOKE = dataclasses.replace(classifier.CONFIGS["smoke"][1], phases=PHASES)
+SMOKE = dataclasses.replace(__main__.CONFIGS["smoke"][1], phases=PHASES)
 
 
 def test_killed_run_resumes_to_the_same_bits(tmp_path):
@@ -42,8 +43,8 @@ def test_killed_run_resumes_to_the_same_bits(tmp_path):
     assert process.wait() == -signal.SIGKILL
     assert not (killed / "smoke.npz").exists()
 
-    classifier.main(dataclasses.replace(SMOKE, out=killed))
-    classifier.main(dataclasses.replace(SMOKE, out=whole))
+    __main__.main(dataclasses.replace(SMOKE, out=killed))
+    __main__.main(dataclasses.replace(SMOKE, out=whole))
     one, other = arrays(whole / "smoke.npz"), arrays(killed / "smoke.npz")
     assert one.keys() == other.keys()
     for name, array in one.items():
@@ -105,7 +106,7 @@ def test_nan_stops_and_names_the_step(tmp_path, where):
 def test_program_stops_at_nan(tmp_path):
     config = dataclasses.replace(SMOKE, out=tmp_path, learning_rate=1e30)
     with pytest.raises(FloatingPointError, match=r"step \d"):
-        classifier.main(config)
+        __main__.main(config)
     assert not (tmp_path / "smoke.npz").exists()
 
 
@@ -119,26 +120,26 @@ def test_another_setting_in_the_same_folder_is_refused(tmp_path):
 
 def test_crop_of_everything_is_the_image():
     image = jax.random.uniform(jax.random.key(0), (12, 12, 3))
-    same = augment.crop(jax.random.key(1), image, 12, (1.0, 1.0), (1.0, 1.0))
+    same = pictures.crop(jax.random.key(1), image, 12, (1.0, 1.0), (1.0, 1.0))
     np.testing.assert_allclose(same, image, atol=1e-5)
 
 
 def test_crop_is_a_window_of_the_asked_area():
     ramp = jnp.broadcast_to(jnp.linspace(0, 1, 64)[:, None, None], (64, 64, 1))
-    cut = augment.crop(jax.random.key(3), ramp, 32, (0.25, 0.25), (1.0, 1.0))
+    cut = pictures.crop(jax.random.key(3), ramp, 32, (0.25, 0.25), (1.0, 1.0))
     assert cut.shape == (32, 32, 1)
     np.testing.assert_allclose(jnp.diff(cut[4:-4, 0, 0]), 0.5 / 31.5, rtol=0.05)
-    wide = augment.crop(jax.random.key(3), jnp.ones((64, 64, 1)), 32, (2.0, 2.0), (1.0, 1.0))
+    wide = pictures.crop(jax.random.key(3), jnp.ones((64, 64, 1)), 32, (2.0, 2.0), (1.0, 1.0))
     np.testing.assert_allclose(wide.mean(), 0.5, atol=0.03)
 
 
 def test_flip_and_colours():
     image = jax.random.uniform(jax.random.key(0), (6, 6, 3))
-    flips = [augment.flip(jax.random.key(k), image) for k in range(8)]
+    flips = [pictures.flip(jax.random.key(k), image) for k in range(8)]
     assert {bool((f == image).all()) for f in flips} == {True, False}
     assert all(bool((f == image).all() | (f == image[:, ::-1]).all()) for f in flips)
-    np.testing.assert_allclose(augment.colours(jax.random.key(0), image, 0.0), image, atol=1e-6)
-    changed = augment.colours(jax.random.key(0), image, 0.5)
+    np.testing.assert_allclose(pictures.colours(jax.random.key(0), image, 0.0), image, atol=1e-6)
+    changed = pictures.colours(jax.random.key(0), image, 0.5)
     assert not np.allclose(changed, image)
     assert changed.min() >= 0
     assert changed.max() <= 1
@@ -146,15 +147,15 @@ def test_flip_and_colours():
 
 def test_grey_by_rate():
     image = jax.random.uniform(jax.random.key(0), (4, 4, 3))
-    np.testing.assert_array_equal(augment.grey(jax.random.key(0), image, 0.0), image)
-    plain = augment.grey(jax.random.key(0), image, 1.0)
+    np.testing.assert_array_equal(pictures.grey(jax.random.key(0), image, 0.0), image)
+    plain = pictures.grey(jax.random.key(0), image, 1.0)
     np.testing.assert_array_equal(plain[..., 0], plain[..., 2])
     assert plain.std() > 0.05
 
 
 def test_blur_and_sharpen():
     image = jax.random.uniform(jax.random.key(0), (8, 8, 3), minval=0.4, maxval=0.6)
-    soft, same, sharp = (augment.blur(jax.random.key(0), image, (w, w)) for w in (0.2, 0.0, -0.1))
+    soft, same, sharp = (pictures.blur(jax.random.key(0), image, (w, w)) for w in (0.2, 0.0, -0.1))
     np.testing.assert_allclose(same, image, atol=1e-6)
     assert soft.std() < image.std() < sharp.std()
     np.testing.assert_allclose(soft.mean(), image.mean(), atol=0.02)

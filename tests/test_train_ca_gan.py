@@ -17,18 +17,19 @@ pytest.importorskip("orbax.checkpoint")
 
 from conftest import arrays, rows
 
-from infillers import ca_critics
-from train import ca_gan, ca_gan_step
+from infillers.ca import critics
+from train.ca_gan import __main__
+from train.ca_gan import step as ca_gan_step
 
 pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
 
 ROOT = Path(__file__).parents[1]
-SMOKE = ca_gan.CONFIGS["smoke"][1]
-PAPER = ca_gan.CONFIGS["full-256"][1]
+SMOKE = __main__.CONFIGS["smoke"][1]
+PAPER = __main__.CONFIGS["full-256"][1]
 
 
 @pytest.fixture(scope="module")
-def drawn() -> tuple[np.ndarray, ca_critics.Hole]:
+def drawn() -> tuple[np.ndarray, critics.Hole]:
     """Pictures, black left and white right, and holes; of "pixels" nearly all is dropped."""
     config = dataclasses.replace(
         SMOKE, side=32, holes=("rectangle", "pixels", "free_form"), keep=(0.05, 0.06)
@@ -65,7 +66,7 @@ def test_rectangles_are_the_papers_box_moved_in_by_up_to_an_eighth(drawn):
             before, after = place[0] - corner[axis], corner[axis] + 15 - place[-1]
             assert before == after
             margins.add(int(before))
-        expected = ca_critics.box_weights((32, 32), jnp.asarray(corner))
+        expected = critics.box_weights((32, 32), jnp.asarray(corner))
         np.testing.assert_allclose(weights, expected, rtol=1e-5)
     assert margins == {0, 1, 2}
     assert {0, 16} < set(drawn[1].corner.ravel())
@@ -73,7 +74,7 @@ def test_rectangles_are_the_papers_box_moved_in_by_up_to_an_eighth(drawn):
 
 def test_other_holes_have_weights_by_distance(drawn):
     hole = drawn[1]
-    expected = jax.vmap(ca_critics.hole_weights)(hole.mask)
+    expected = jax.vmap(critics.hole_weights)(hole.mask)
     others = [n for n, mask in enumerate(hole.mask) if kind(mask) != "rectangle"]
     np.testing.assert_allclose(hole.weights[others], np.asarray(expected)[others], rtol=1e-5)
 
@@ -110,10 +111,10 @@ def test_weights_are_glorots():
 
 
 def test_wrong_size_of_pictures_is_named(tmp_path, monkeypatch):
-    small = ca_gan.pictures.synthetic(16, 32, 6, seed=1)
-    monkeypatch.setattr(ca_gan, "data", lambda config: (small, small))
+    small = __main__.pictures.synthetic(16, 32, 6, seed=1)
+    monkeypatch.setattr(__main__, "data", lambda config: (small, small))
     with pytest.raises(ValueError, match="pictures are 32 x 32 x 3, expected --side 64"):
-        ca_gan.main(dataclasses.replace(SMOKE, side=64, out=tmp_path))
+        __main__.main(dataclasses.replace(SMOKE, side=64, out=tmp_path))
 
 
 def test_killed_run_resumes_to_the_same_bits(tmp_path):
@@ -127,8 +128,8 @@ def test_killed_run_resumes_to_the_same_bits(tmp_path):
     assert process.wait() == -signal.SIGKILL
     assert not (killed / "ca_smoke.npz").exists()
 
-    ca_gan.main(dataclasses.replace(SMOKE, out=killed))
-    ca_gan.main(dataclasses.replace(SMOKE, out=whole))
+    __main__.main(dataclasses.replace(SMOKE, out=killed))
+    __main__.main(dataclasses.replace(SMOKE, out=whole))
     one, other = (arrays(out / "ca_smoke.npz") for out in (whole, killed))
     assert one.keys() == other.keys()
     for name, array in one.items():

@@ -20,21 +20,23 @@ pytest.importorskip("orbax.checkpoint")
 from conftest import arrays, rows
 from jax.tree_util import Partial
 
-from fidojax import pretrained, pyramid
-from fidojax.encoders import load_masker
-from fidojax.realtime_network import RealtimeNetwork
-from train import pictures, realtime, realtime_report
-from train.realtime_step import asked, objectives, optimiser, prepared, selector_optimiser, split
+from fidojax import networks
+from fidojax.networks.explainers import load_masker
+from fidojax.networks.realtime import RealtimeNetwork
+from fidojax.transforms import feature_pyramid
+from train import pictures
+from train.realtime import __main__, report
+from train.realtime.step import asked, objectives, optimiser, prepared, selector_optimiser, split
 
 pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
 
 ROOT = Path(__file__).parents[1]
-SMOKE = dataclasses.replace(realtime.CONFIGS["smoke"][1], steps=96)
+SMOKE = dataclasses.replace(__main__.CONFIGS["smoke"][1], steps=96)
 
 
 @pytest.fixture(scope="module")
 def stripes():
-    return realtime.explained(SMOKE), pictures.synthetic(64, 16, 6, seed=2)
+    return __main__.explained(SMOKE), pictures.synthetic(64, 16, 6, seed=2)
 
 
 def test_killed_run_resumes_to_the_same_bits_and_has_learned(tmp_path, stripes):
@@ -50,8 +52,8 @@ def test_killed_run_resumes_to_the_same_bits_and_has_learned(tmp_path, stripes):
     assert process.wait() == -signal.SIGKILL
     assert not (killed / "realtime_smoke.npz").exists()
 
-    realtime.main(dataclasses.replace(SMOKE, out=killed))
-    realtime.main(dataclasses.replace(SMOKE, out=whole))
+    __main__.main(dataclasses.replace(SMOKE, out=killed))
+    __main__.main(dataclasses.replace(SMOKE, out=whole))
     one, other = arrays(whole / "realtime_smoke.npz"), arrays(killed / "realtime_smoke.npz")
     assert one.keys() == other.keys()
     for name, array in one.items():
@@ -78,7 +80,7 @@ def test_killed_run_resumes_to_the_same_bits_and_has_learned(tmp_path, stripes):
     classifier, test = stripes
     images = jnp.asarray(test.images[:2], jnp.float32) / 255
     masker = load_masker(whole / "realtime_smoke.npz")
-    masks, _ = realtime_report.maps(masker, classifier, images, jnp.asarray(test.labels[:2]), 0.0)
+    masks, _ = report.maps(masker, classifier, images, jnp.asarray(test.labels[:2]), 0.0)
     assert masks.shape == (2, 16, 16)
 
 
@@ -101,7 +103,7 @@ def test_classes_that_are_asked_for():
 
 def test_selectors_rate_falls():
     config = dataclasses.replace(
-        realtime.Config(), selector_steps=7, selector_falls=3, weight_decay=0.0
+        __main__.Config(), selector_steps=7, selector_falls=3, weight_decay=0.0
     )
     tx = selector_optimiser(config)
     state, sizes = tx.init(jnp.zeros(1)), []
@@ -114,7 +116,7 @@ def test_selectors_rate_falls():
 
 def test_weight_decay_is_part_of_the_gradient():
     """As PyTorch's Adam: at the first step only the sign of gradient + decay * weight counts."""
-    config = dataclasses.replace(realtime.Config(), weight_decay=0.5)
+    config = dataclasses.replace(__main__.Config(), weight_decay=0.5)
     tx = optimiser(config)
     weights = jnp.array([1.0, 1.0, -4.0])
     updates: Any = tx.update(jnp.array([0.2, -0.7, 1.0]), tx.init(weights), weights)[0]
@@ -152,10 +154,10 @@ def test_pictures_are_cropped_and_flipped():
 
 @pytest.mark.parametrize("name", ["tiny-imagenet40", "mnist"])
 def test_what_will_be_shipped_is_small(name):
-    config = realtime.CONFIGS[name][1]
-    shipped = pretrained.load(config.classifier)
+    config = __main__.CONFIGS[name][1]
+    shipped = networks.load(config.classifier)
     one = jnp.zeros((1, *shipped.size))
-    levels = jax.eval_shape(pyramid.features, shipped.classifier, one)
+    levels = jax.eval_shape(feature_pyramid.features, shipped.classifier, one)
     channels = [level.shape[3] for level in levels[: len(config.widths) + 1]]
     given = (len(shipped.labels), channels, config.widths, config.ratio)
     network = nnx.eval_shape(lambda: RealtimeNetwork(*given, norm=False, rngs=nnx.Rngs(0)))
@@ -165,7 +167,7 @@ def test_what_will_be_shipped_is_small(name):
 def test_a_decoder_deeper_than_the_classifier_is_refused(tmp_path):
     config = dataclasses.replace(SMOKE, widths=(4, 4), out=tmp_path)
     with pytest.raises(ValueError, match="needs features at 3 resolutions, smoke has 2"):
-        realtime.main(config)
+        __main__.main(config)
 
 
 def halves(targets, confidence, *features):
@@ -178,8 +180,8 @@ def test_measured_tells_what_masks_keep(stripes):
     classifier, test = stripes
     rows = test.labels < 3
     low = pictures.Pictures(test.images[rows], test.labels[rows], test.names)
-    own = realtime_report.measured(Partial(halves), classifier, low, 0.0, 2.0)
-    other = realtime_report.measured(Partial(halves), classifier, low, 0.0, 2.0, own=False)
+    own = report.measured(Partial(halves), classifier, low, 0.0, 2.0)
+    other = report.measured(Partial(halves), classifier, low, 0.0, 2.0, own=False)
     assert own["covered"] == 1
     assert other["covered"] == 0
     assert own["kept"] > 0.9

@@ -20,10 +20,11 @@ pytest.importorskip("orbax.checkpoint")
 from conftest import arrays, rows
 
 import infillers
-from infillers.vae import vae
-from train import card, grid, recovery
-from train import vae as program
-from train.vae_step import drawn_holes, optimiser
+from infillers.vae.vae import vae
+from train import card, grid
+from train.vae import __main__ as program
+from train.vae import recovery
+from train.vae.step import drawn_holes, optimiser
 
 pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
 

@@ -19,16 +19,17 @@ pytest.importorskip("orbax.checkpoint")
 from conftest import PLANTED, arrays, rows
 from jax.tree_util import Partial
 
-from fidojax import pretrained
-from fidojax.encoders import load_encoder
-from fidojax.varsal_network import VarSalNetwork
-from train import pictures, varsal, varsal_report
-from train.varsal_step import keep_best, kept, one_draw, optimiser, start
+from fidojax import networks
+from fidojax.networks.explainers import load_encoder
+from fidojax.networks.varsal import VarSalNetwork
+from train import pictures
+from train.varsal import __main__, report
+from train.varsal.step import keep_best, kept, one_draw, optimiser, start
 
 pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
 
 ROOT = Path(__file__).parents[1]
-SMOKE = varsal.CONFIGS["smoke"][1]
+SMOKE = __main__.CONFIGS["smoke"][1]
 
 
 def test_killed_run_resumes_to_the_same_bits_and_has_learned(tmp_path):
@@ -42,8 +43,8 @@ def test_killed_run_resumes_to_the_same_bits_and_has_learned(tmp_path):
     assert process.wait() == -signal.SIGKILL
     assert not (killed / "varsal_smoke.npz").exists()
 
-    varsal.main(dataclasses.replace(SMOKE, out=killed))
-    varsal.main(dataclasses.replace(SMOKE, out=whole))
+    __main__.main(dataclasses.replace(SMOKE, out=killed))
+    __main__.main(dataclasses.replace(SMOKE, out=whole))
     one, other = arrays(whole / "varsal_smoke.npz"), arrays(killed / "varsal_smoke.npz")
     assert one.keys() == other.keys()
     for name, array in one.items():
@@ -79,7 +80,7 @@ def test_keeps_the_weights_of_the_lowest_loss():
 
 def test_weight_decay_is_part_of_the_gradient():
     """As PyTorch's Adam: at the first step only the sign of gradient + decay * weight counts."""
-    config = dataclasses.replace(varsal.Config(), weight_decay=0.5)
+    config = dataclasses.replace(__main__.Config(), weight_decay=0.5)
     tx = optimiser(config, 10)
     weights = jnp.array([1.0, 1.0, -4.0])
     updates: Any = tx.update(jnp.array([0.2, -0.7, 1.0]), tx.init(weights), weights)[0]
@@ -89,7 +90,7 @@ def test_weight_decay_is_part_of_the_gradient():
 
 
 def test_second_moment_has_the_papers_decay():
-    config = dataclasses.replace(varsal.Config(), weight_decay=0.0)
+    config = dataclasses.replace(__main__.Config(), weight_decay=0.0)
     tx = optimiser(config, 10)
     weights = jnp.zeros(1)
     updates: Any = None
@@ -110,8 +111,8 @@ def test_draws_of_a_step():
 
 @pytest.mark.parametrize("name", ["tiny-imagenet40", "mnist"])
 def test_what_will_be_shipped_is_small(name):
-    config = varsal.CONFIGS[name][1]
-    channels = pretrained.SHIPPED[config.classifier].size[2]
+    config = __main__.CONFIGS[name][1]
+    channels = networks.SHIPPED[config.classifier].size[2]
     network = nnx.eval_shape(
         lambda: VarSalNetwork(channels, config.widths, norm=False, rngs=nnx.Rngs(0))
     )
@@ -132,8 +133,8 @@ def test_erased_tells_a_good_order_from_a_random_one(planted):
         ("a", "b"),
     )
     perfect = Partial(by_hand, jnp.zeros((12, 12)).at[PLANTED].set(1.0))
-    good = varsal_report.erased(perfect, planted, test, (0.8,))
-    bad = varsal_report.erased(Partial(by_hand, -perfect.args[0]), planted, test, (1 - 124 / 144,))
+    good = report.erased(perfect, planted, test, (0.8,))
+    bad = report.erased(Partial(by_hand, -perfect.args[0]), planted, test, (1 - 124 / 144,))
     assert good["mean"] < 1e-6
     assert good["sampled"] < 1e-6
     assert good["random"] > 0.1
@@ -141,6 +142,6 @@ def test_erased_tells_a_good_order_from_a_random_one(planted):
     p = 1 / (1 + np.exp(-2 * evidence))
     expected = p * np.log(2 * p) + (1 - p) * np.log(2 * (1 - p))
     np.testing.assert_allclose(bad["mean"], expected.mean(), rtol=1e-4)
-    lines = varsal_report.table(perfect, planted, test)
+    lines = report.table(perfect, planted, test)
     assert lines[0] == "| order | 10% | 30% | 50% | 70% | 90% |"
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| mean", "| sampled", "| random"]

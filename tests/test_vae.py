@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from fidojax import data, stored
-from infillers import holes, mnist_vae, natural_vae, vae_authors
+from fidojax import data
+from fidojax.networks import weight_files
+from infillers import holes
 from infillers.local import local
-from infillers.mnist_vae import MnistVAE
-from infillers.natural_vae import NaturalVAE
 from infillers.resized import resized
-from infillers.vae import WEIGHTS, vae
-from infillers.vae_parts import Latent, Up, fold
+from infillers.vae import authors, mnist, natural
+from infillers.vae.mnist import MnistVAE
+from infillers.vae.natural import NaturalVAE
+from infillers.vae.parts import Latent, Up, fold
+from infillers.vae.vae import WEIGHTS, vae
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -49,7 +51,7 @@ def files(tmp_path_factory):
     """Weights of each small network as a user would have them on disk."""
     paths = {name: tmp_path_factory.mktemp("vae") / f"{name}.npz" for name in BUILD}
     for name, path in paths.items():
-        stored.save(path, fold(made(name)))
+        weight_files.save(path, fold(made(name)))
     return paths
 
 
@@ -236,7 +238,7 @@ def test_bad_options_are_named(files, tmp_path):
     with pytest.raises(ValueError, match="image is 30 x 32, expected multiples of 4"):
         vae(files["natural"], size=None)(KEY, image, mask)
     with pytest.raises(ValueError, match="which: there is no 'both'"):
-        mnist_vae.loss(ink, ink, mask[None], "both")
+        mnist.loss(ink, ink, mask[None], "both")
     with pytest.raises(ValueError, match="size is 0"):
         resized(local(), 0)
 
@@ -248,8 +250,8 @@ def test_losses_equal_their_formulas():
     p = 1 / (1 + np.exp(-logits))
     entropy = -(x * np.log(p) + (1 - x) * np.log(1 - p))[..., 0]
     args: Any = tuple(jnp.asarray(a, jnp.float32) for a in (logits, x, m))
-    np.testing.assert_allclose(mnist_vae.loss(*args), entropy.sum((1, 2)), rtol=1e-5)
-    paper = mnist_vae.loss(*args, which="paper")
+    np.testing.assert_allclose(mnist.loss(*args), entropy.sum((1, 2)), rtol=1e-5)
+    paper = mnist.loss(*args, which="paper")
     np.testing.assert_allclose(paper, ((1 - m) * entropy).sum((1, 2)), rtol=1e-5)
 
     x, decoded = rng.random((2, 4, 8, 3)), rng.normal(size=(2, 4, 8, 6))
@@ -258,10 +260,10 @@ def test_losses_equal_their_formulas():
     each = 0.5 * (log_variance + (scaled - mean) ** 2 * np.exp(-log_variance))
     args = tuple(jnp.asarray(a, jnp.float32) for a in (decoded, x, m))
     expected = ((1 - m)[..., None] * each).sum((1, 2, 3))
-    np.testing.assert_allclose(natural_vae.loss(*args), expected, rtol=1e-4)
+    np.testing.assert_allclose(natural.loss(*args), expected, rtol=1e-4)
     p = (1 / (1 + np.exp(-mean)) - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     expected = ((1 - m)[..., None] * (scaled - p) ** 2).sum((1, 2, 3))
-    got = natural_vae.loss(args[0][..., :3], *args[1:])
+    got = natural.loss(args[0][..., :3], *args[1:])
     np.testing.assert_allclose(got, expected, rtol=1e-4)
 
 
@@ -407,7 +409,7 @@ def test_the_authors_weights_agree_with_pytorch(shared):
     decode = [*normed(nn.Conv2d(8, 8, 3, 1, 1)), *normed(nn.ConvTranspose2d(8, 8, 4, 2, 1))]
     decode += [nn.ConvTranspose2d(8, 1, 4, 2, 1), nn.Sigmoid()]
     network = nn.ModuleDict({"encode": nn.Sequential(*encode), "decode": nn.Sequential(*decode)})
-    arrays = stored.read(shared / "models" / "mnist_vae_vdsm.npz")
+    arrays = weight_files.read(shared / "models" / "mnist_vae_vdsm.npz")
     network.load_state_dict({k: torch.tensor(v) for k, v in arrays.items()}, strict=False)
     x, z = (torch.tensor(a.reshape(3, 1, 28, 28)) for a in authors_input())
     with torch.no_grad():
@@ -418,4 +420,4 @@ def test_the_authors_weights_agree_with_pytorch(shared):
 
 def test_a_missing_array_of_the_authors_is_named():
     with pytest.raises(ValueError, match=r"an array 'encode.0.bias'"):
-        vae_authors.convert({"encode.0.weight": np.zeros((8, 2, 3, 3))})
+        authors.convert({"encode.0.weight": np.zeros((8, 2, 3, 3))})

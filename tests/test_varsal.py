@@ -12,17 +12,14 @@ from conftest import PLANTED, linear
 from flax import nnx
 from jax.tree_util import Partial
 
-from fidojax import stored
-from fidojax.encoders import load_encoder
-from fidojax.methods.varsal import (
-    baseline_picture,
-    varsal,
-    varsal_objective,
-)
-from fidojax.networks import fold
-from fidojax.score import class_divergence
-from fidojax.soft_tv import soft_tv_kl, standard_normal_kl
-from fidojax.varsal_network import VarSalNetwork
+from fidojax.core.scores import class_divergence
+from fidojax.methods.varsal.objective import baseline_picture, varsal_objective
+from fidojax.methods.varsal.soft_tv import soft_tv_kl, standard_normal_kl
+from fidojax.methods.varsal.varsal import varsal
+from fidojax.networks import weight_files
+from fidojax.networks.classifiers import fold
+from fidojax.networks.explainers import load_encoder
+from fidojax.networks.varsal import VarSalNetwork
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -72,7 +69,7 @@ def trained():
 @pytest.fixture(scope="module")
 def weights(trained, tmp_path_factory):
     path = tmp_path_factory.mktemp("varsal") / "weights.npz"
-    stored.save(path, fold(trained))
+    weight_files.save(path, fold(trained))
     return path
 
 
@@ -168,7 +165,7 @@ def test_stored_encoder(trained, weights, tmp_path):
         return varsal(jax.random.key(0), Partial(jnp.sum), images[0], 0, encoder=encoder)
 
     other = tmp_path / "other.npz"
-    stored.save(other, drawn(1, norm=False))
+    weight_files.save(other, drawn(1, norm=False))
     maps = [explain(load_encoder(path)).saliency for path in (weights, other)]
     assert len(traces) == 1
     assert bool(jnp.any(maps[0] != maps[1]))

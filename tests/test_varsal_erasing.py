@@ -15,20 +15,21 @@ from conftest import PLANTED
 from flax import nnx
 from jax.tree_util import Partial
 
-from eval import drawn, intervals
+from eval import intervals, subject
+from eval.protocols.varsal import rankings
+from eval.protocols.varsal.erasing_report import ORDERINGS, Results, write_report
 from eval.store import Store
-from eval.varsal import rankings
-from eval.varsal.erasing_report import ORDERINGS, Results, write_report
-from fidojax import gradient, pretrained, stored
+from fidojax import gradient, networks
 from fidojax.data import BadPicture, Picture
 from fidojax.metrics import erasing
 from fidojax.metrics.erasing import ERASED, ORDERS, SHARES
-from fidojax.varsal_network import VarSalNetwork
+from fidojax.networks import weight_files
+from fidojax.networks.varsal import VarSalNetwork
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 # The package exports a function of the same name.
-protocol: Any = importlib.import_module("eval.protocols.varsal_erasing")
+protocol: Any = importlib.import_module("eval.protocols.varsal.erasing")
 
 
 def curved(weights, images):
@@ -150,13 +151,13 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     for seed, name in enumerate(("one", "two")):
         network = VarSalNetwork(1, (2,), norm=False, rngs=nnx.Rngs(seed))
-        stored.save(folder / f"{name}.npz", network)
+        weight_files.save(folder / f"{name}.npz", network)
     found = [
         *(Picture(f"digits/{i}", image, 0, source=f"{i}") for i, image in enumerate(NOISE)),
         BadPicture("digit 3", "the record is damaged"),
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawn, "pictures", lambda *_: found)
+        patch.setattr(subject, "pictures", lambda *_: found)
         patch.setattr(rankings, "PDA", {"window": 4, "stride": 12, "samples": 1})
         patch.setattr(rankings, "PRESETS", {"fast": {"steps": 2, "samples": 1, "size": 7}})
         patch.setattr(intervals, "RESAMPLES", 100)
@@ -197,7 +198,7 @@ def test_it_measures_every_ranking_at_every_share(out):
     assert counts == dict.fromkeys(ROWS, 3) | {"fido": 2, "pda": 1}
     assert len(rows) == len(ROWS) * len(SHARES)
     found = {(row["ranking"], float(row["share"])): float(row["mean"]) for row in rows}
-    classifier = pretrained.load("mnist").classifier
+    classifier = networks.load("mnist").classifier
     images = list(map(jnp.asarray, NOISE))
     # Compiled as in the protocol: pixels as far from the middle as others may differ by rounding.
     middle = jax.jit(lambda image: rankings.center(None, None, image, 0).saliency)(images[0])

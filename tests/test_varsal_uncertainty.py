@@ -13,22 +13,23 @@ import pytest
 from flax import nnx
 from scipy.stats import pearsonr, spearmanr
 
-from eval import agreement, drawn, intervals
-from eval.varsal import sanity_report, uncertainty_report, uncertainty_worth
-from eval.varsal.encoder_training import encoder_trainer
-from eval.varsal.randomise import layer_order, redrawn
-from fidojax import pretrained, stored
+from eval import agreement, intervals, subject
+from eval.protocols.varsal import sanity_report, uncertainty_report, uncertainty_worth
+from eval.protocols.varsal.encoder_training import encoder_trainer
+from eval.protocols.varsal.randomise import layer_order, redrawn
+from fidojax import networks
 from fidojax.data import Picture
-from fidojax.encoders import load_encoder
-from fidojax.varsal_network import VarSalNetwork
+from fidojax.networks import weight_files
+from fidojax.networks.explainers import load_encoder
+from fidojax.networks.varsal import VarSalNetwork
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 # The package exports functions of the same names.
-sanity: Any = importlib.import_module("eval.protocols.varsal_sanity")
-uncertainty: Any = importlib.import_module("eval.protocols.varsal_uncertainty")
-MNIST = pretrained.SHIPPED["mnist"]
-ARRAYS = stored.read(pretrained.WEIGHTS / "mnist.npz")
+sanity: Any = importlib.import_module("eval.protocols.varsal.sanity")
+uncertainty: Any = importlib.import_module("eval.protocols.varsal.uncertainty")
+MNIST = networks.SHIPPED["mnist"]
+ARRAYS = weight_files.read(networks.WEIGHTS / "mnist.npz")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,7 +38,7 @@ def digits():
     images = np.random.default_rng(1).random((6, 28, 28, 1), np.float32)
     found = [Picture(f"digits/{i}", image, i) for i, image in enumerate(images)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawn, "pictures", lambda *_: found)
+        patch.setattr(subject, "pictures", lambda *_: found)
         patch.setattr(sanity, "pictures", lambda *_: found)
         patch.setattr(intervals, "RESAMPLES", 50)
         patch.setattr(uncertainty, "PRESETS", {"paper": {"steps": 2, "samples": 2, "size": 14}})
@@ -165,9 +166,9 @@ def test_an_uncertainty_that_knows_the_error_is_told_from_one_that_does_not():
 
 def test_layers_stand_in_the_order_they_are_called():
     assert layer_order(MNIST.network, MNIST.size) == ["conv1", "conv2", "dense1", "logits"]
-    natural = pretrained.SHIPPED["tiny_imagenet40"]
+    natural = networks.SHIPPED["tiny_imagenet40"]
     order = layer_order(natural.network, natural.size)
-    arrays = stored.read(pretrained.WEIGHTS / "tiny_imagenet40.npz")
+    arrays = weight_files.read(networks.WEIGHTS / "tiny_imagenet40.npz")
     assert (order[0], order[-2:]) == ("stem/conv", ["blocks/5/conv2/conv", "logits"])
     assert order.index("blocks/1/conv1/conv") < order.index("blocks/1/conv2/conv")
     assert {f"{name}/kernel" for name in order} == {n for n in arrays if n.endswith("kernel")}
@@ -187,7 +188,7 @@ def test_the_top_layers_are_drawn_anew_and_the_others_keep_their_bits(digits):
     assert (
         abs(np.corrcoef(other["logits/kernel"].ravel(), four["logits/kernel"].ravel())[0, 1]) < 0.1
     )
-    logits = np.asarray(stored.assemble(MNIST.network, four, "")(digits))
+    logits = np.asarray(weight_files.assemble(MNIST.network, four, "")(digits))
     assert np.isfinite(logits).all()
     assert 0.1 < logits.std() < 30
 
@@ -195,8 +196,10 @@ def test_the_top_layers_are_drawn_anew_and_the_others_keep_their_bits(digits):
 def test_an_encoder_follows_its_seed_and_its_classifier(digits):
     train = encoder_trainer(1, (2,), 2, 2e-3, 3.0)
     pool = np.rint(255 * digits[:4]).astype(np.uint8)
-    trained = stored.assemble(MNIST.network, ARRAYS, "")
-    changed = stored.assemble(MNIST.network, redrawn(jax.random.key(0), ARRAYS, ["logits"]), "")
+    trained = weight_files.assemble(MNIST.network, ARRAYS, "")
+    changed = weight_files.assemble(
+        MNIST.network, redrawn(jax.random.key(0), ARRAYS, ["logits"]), ""
+    )
     told = []
 
     def maps(seed, classifier):
@@ -239,7 +242,7 @@ def test_sanity_compares_every_level_with_the_reference(checked, digits):
     }
     own = agreement.spearman(maps["reference"], maps["level-001"])
     assert changed[0]["spearman"]["value"] == pytest.approx(own.mean())
-    top = stored.assemble(MNIST.network, redrawn(jax.random.key(0), ARRAYS, ["logits"]), "")
+    top = weight_files.assemble(MNIST.network, redrawn(jax.random.key(0), ARRAYS, ["logits"]), "")
     seen = np.asarray(top(digits))[np.random.default_rng(0).permutation(6)[:4]]
     stored_logits = np.load(checked / "parts" / "level-001.npz")["logits"]
     np.testing.assert_allclose(stored_logits, seen, rtol=1e-4, atol=1e-5)
@@ -279,7 +282,7 @@ def encoders(tmp_path_factory):
     folder = tmp_path_factory.mktemp("encoders")
     for seed in range(2):
         network = VarSalNetwork(1, (2,), norm=False, rngs=nnx.Rngs(seed))
-        stored.save(folder / f"{seed}.npz", network)
+        weight_files.save(folder / f"{seed}.npz", network)
     return [str(folder / f"{seed}.npz") for seed in range(2)]
 
 

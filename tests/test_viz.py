@@ -8,7 +8,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from fidojax.viz import Exhibit, figure, gallery, normalise, overlay, samples
+from fidojax.viz.figures import Exhibit, figure, gallery, normalise, overlay, samples
 
 RAMP = np.linspace(-1, 3, 64, dtype=np.float32).reshape(8, 8)
 

@@ -9,8 +9,8 @@ from scipy.special import logit
 from scipy.stats import norm
 
 import fidojax
-from fidojax import objective as objectives
 from fidojax import start_from
+from fidojax.core import objectives
 from infillers import mean
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

@@ -7,10 +7,10 @@ import PIL.Image
 import pytest
 from flax import nnx
 
-from benchmarks import warm_start
-from benchmarks.warm_start_report import needed, tables
-from fidojax import stored
-from fidojax.varsal_network import VarSalNetwork
+from benchmarks.fido_cost import warm_start
+from benchmarks.fido_cost.warm_start_report import needed, tables
+from fidojax.networks import weight_files
+from fidojax.networks.varsal import VarSalNetwork
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -65,7 +65,7 @@ def test_it_runs_and_goes_on_from_what_is_stored(tmp_path, capsys):
     folder.mkdir()
     for i, picture in enumerate(np.random.default_rng(3).integers(0, 256, (4, 28, 28), np.uint8)):
         PIL.Image.fromarray(picture).save(folder / f"{i}.png")
-    stored.save(encoder, VarSalNetwork(1, (4,), norm=False, rngs=nnx.Rngs(0)))
+    weight_files.save(encoder, VarSalNetwork(1, (4,), norm=False, rngs=nnx.Rngs(0)))
     config = warm_start.Config(
         out=tmp_path / "out", network="mnist", pictures=(str(folder),), encoder=str(encoder),
         starts=("cold", "varsal"), evaluations=(8,), micro_batch=2, samples=8, paper=False,
@@ -87,6 +87,6 @@ def test_it_runs_and_goes_on_from_what_is_stored(tmp_path, capsys):
     assert files == {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "maps").iterdir()}
     np.testing.assert_array_equal(again[3].values["objective"], cases[3].values["objective"])
     # Another encoder is another start.
-    stored.save(encoder, VarSalNetwork(1, (4,), norm=False, rngs=nnx.Rngs(1)))
+    weight_files.save(encoder, VarSalNetwork(1, (4,), norm=False, rngs=nnx.Rngs(1)))
     warm_start.main(config)
     assert len(list((tmp_path / "out" / "maps").iterdir())) == 6

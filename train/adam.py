@@ -2,7 +2,7 @@
 
 import optax
 
-from fidojax.names import check_name
+from fidojax.core import check_name
 
 SCHEDULES = ("constant", "cosine")
 

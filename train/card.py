@@ -1,7 +1,6 @@
 """The model card, NAME.md beside NAME.npz: what all of them say of how the weights were made."""
 
 import csv
-import os
 import shlex
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -11,7 +10,8 @@ from typing import Any
 import jax
 from flax import nnx
 
-from fidojax.lanes import cores
+from fidojax.engine import cores
+from fidojax.runs import write_text
 
 DATA = {
     "mnist": (
@@ -29,9 +29,7 @@ DATA = {
 
 def write(path: Path, title: str, lines: Sequence[str]) -> None:
     """Writes a Markdown file of a title and lines; it appears at once or not at all."""
-    part = path.with_suffix(".part")
-    part.write_text("\n".join([f"# {title}", "", *lines]) + "\n")
-    os.replace(part, path)
+    write_text(path, "\n".join([f"# {title}", "", *lines]) + "\n")
 
 
 def made(config: Any, command: str, data: str) -> list[str]:

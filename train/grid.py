@@ -1,11 +1,12 @@
 """A PNG of pictures in rows: what a generative network makes, to be looked at."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from fidojax.runs import write_atomically
 
 
 def write(path: str | Path, rows: Sequence[np.ndarray], zoom: int = 1, gap: int = 2) -> None:
@@ -35,9 +36,7 @@ def write(path: str | Path, rows: Sequence[np.ndarray], zoom: int = 1, gap: int 
     page = pictures.transpose(0, 2, 1, 3, 4).reshape(r * h, n * w, c)[gap:, gap:]
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    Image.fromarray(page).save(part, "png")
-    os.replace(part, path)
+    write_atomically(path, lambda file: Image.fromarray(page).save(file, "png"))
 
 
 def _bytes(row: np.ndarray) -> np.ndarray:

@@ -163,3 +163,20 @@ def fit(
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return state
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Which data, where to, on what."""
+
+    name: str
+    """Data set; the files written are called after it."""
+    out: Path
+    """Folder for checkpoints, metrics.csv, grids and the result."""
+    data_dir: Path | None = None
+    """Folder of TFDS data sets; TFDS's own default if not given."""
+    split: str = "validation"
+    """The split that is measured and never trained on."""
+    seed: int = 0
+    devices: int = 0
+    """Devices to split the CPU into; 0 takes the local devices as they are."""

@@ -14,15 +14,15 @@ from eval.protocols.fido_table1 import fido_table1
 from eval.protocols.fido_table2 import fido_table2
 from eval.protocols.fido_tv import fido_tv
 from eval.protocols.fido_upsampling import fido_upsampling
-from eval.protocols.infill_recovery import infill_recovery
+from eval.protocols.infill_recovery.protocol import infill_recovery
 from eval.protocols.nonlinear_figures import nonlinear_figures
 from eval.protocols.own_maps import own_maps
-from eval.protocols.sanity_cascade import sanity_cascade
-from eval.protocols.varsal_erasing import varsal_erasing
-from eval.protocols.varsal_sanity import varsal_sanity
-from eval.protocols.varsal_uncertainty import varsal_uncertainty
-from eval.protocols.vdsm_background import vdsm_background
-from eval.protocols.vdsm_vae import vdsm_vae
+from eval.protocols.sanity_cascade.protocol import sanity_cascade
+from eval.protocols.varsal.erasing import varsal_erasing
+from eval.protocols.varsal.sanity import varsal_sanity
+from eval.protocols.varsal.uncertainty import varsal_uncertainty
+from eval.protocols.vdsm.background import vdsm_background
+from eval.protocols.vdsm.vae import vdsm_vae
 
 PROTOCOLS: dict[str, Callable[..., None]] = {
     "vdsm-background": vdsm_background,

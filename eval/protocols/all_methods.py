@@ -20,14 +20,16 @@ import numpy as np
 import rich
 from scipy.stats import spearmanr
 
-from eval.methods import Setting, settings
-from eval.photos import classified_right, labelled_photos, needed_share
+from eval.explainers import Setting, settings
+from eval.protocols.photos import classified_right, labelled_photos, needed_share
 from eval.report import Panel, markdown_table, panels, progress_bars, terminal_table
-from eval.store import Store, digest, write_csv, write_text
-from fidojax import explain_batch, image_keys, pretrained
-from fidojax.bench.passes import count_passes
-from fidojax.cpu import fast
+from eval.store import Store
+from fidojax import explain_batch, image_keys
+from fidojax import networks as pretrained
+from fidojax.bench import count_passes
 from fidojax.data import IMAGENET_CROP
+from fidojax.runs import digest, write_csv, write_text
+from fidojax.transforms.cpu import fast
 from fidojax.types import Classifier
 from infillers import mean
 
@@ -49,9 +51,9 @@ def all_methods(
     Args:
         folder: pictures whose file names begin with the index of their class.
         out: folder of the results; a stopped run goes on from there.
-        classifier: a name for `fidojax.pretrained.load`.
+        classifier: a name for `fidojax.networks.load`.
         weights: a file with weights for it.
-        methods: rows of `eval.methods.settings`; all of them if not given.
+        methods: rows of `eval.explainers.settings`; all of them if not given.
         limit: so many pictures that are classified right.
         shuffled: so many of them are also explained for the network with shuffled weights.
         crop: share of the shorter side that the centre crop keeps.

@@ -17,16 +17,17 @@ import jax
 import numpy as np
 import rich
 
-from eval.boxes import outside
-from eval.drawn import draw
 from eval.intervals import interval
+from eval.judging import outside
 from eval.report import Panel, markdown_table, panels, progress_bars, terminal_table
-from eval.store import Store, digest, write_csv, write_text
-from fidojax import explain_batch, image_keys, pretrained
-from fidojax.cpu import fast
+from eval.store import Store
+from eval.subject import draw
+from fidojax import explain_batch, image_keys, networks
+from fidojax.core import check_name
 from fidojax.metrics import mixture
-from fidojax.names import check_name
 from fidojax.presets import PRESETS
+from fidojax.runs import digest, write_csv, write_text
+from fidojax.transforms.cpu import fast
 from infillers import INFILLERS
 
 NUMBERS = {
@@ -59,7 +60,7 @@ def fido_infills(
         out: folder of the results; a stopped run goes on from there.
         images: a labelled set, as `fidojax.data.pictures` takes it.
         data_dir: where TFDS sets lie prepared.
-        classifier: a name for `fidojax.pretrained.load`.
+        classifier: a name for `fidojax.networks.load`.
         weights: a file with other weights for it.
         infill: names of infillers.
         objective: ssr or sdr.
@@ -72,7 +73,7 @@ def fido_infills(
     check_name("preset", preset, PRESETS)
     for name in infill:
         check_name("infill", name, INFILLERS)
-    model = pretrained.load(classifier, weights)
+    model = networks.load(classifier, weights)
     model = model._replace(classifier=fast(model.classifier))
     drawn = draw(images, model, data_dir, limit, seed, console, right=True)
     ids, shown, labels = drawn.ids, drawn.images, drawn.labels

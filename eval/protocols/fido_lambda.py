@@ -3,9 +3,9 @@
 python -m eval.run fido-lambda --data-dir DATA --out runs/lambda --limit 24
 """
 
+from eval.protocols.fido_ablations import bbmp_row, fido_row, sweep
 from eval.study import Claim
 from eval.subject import Run
-from eval.sweep import bbmp_row, fido_row, sweep
 
 
 def fido_lambda(

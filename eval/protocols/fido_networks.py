@@ -9,11 +9,11 @@ and have its classes.
 
 from pathlib import Path
 
+from eval.protocols.fido_ablations import fido_row, sweep
 from eval.study import Row
 from eval.subject import Run
-from eval.sweep import fido_row, sweep
-from fidojax import pretrained
-from fidojax.cpu import fast
+from fidojax import networks
+from fidojax.transforms.cpu import fast
 
 
 def fido_networks(
@@ -26,18 +26,18 @@ def fido_networks(
 
     Args:
         run: where and on what; its classifier is the first network.
-        others: further ones, as `fidojax.pretrained.load` takes them: NAME, or NAME=FILE with other
+        others: further ones, as `fidojax.networks.load` takes them: NAME, or NAME=FILE with other
             weights.
         infill: of FIDO.
         preset: a name in `fidojax.presets.PRESETS`.
     """
-    first = pretrained.load(run.classifier, run.weights)
+    first = networks.load(run.classifier, run.weights)
     title = run.classifier.removeprefix("keras:")
     own = {fill: f"{title} {fill}" for fill in infill}
     rows: dict[str, Row] = {own[fill]: fido_row(fill, preset, like=own[fill]) for fill in infill}
     for text in others:
         name, _, weights = text.partition("=")
-        other = pretrained.load(name, weights or None)
+        other = networks.load(name, weights or None)
         if (other.size, len(other.labels)) != (first.size, len(first.labels)):
             raise ValueError(
                 f"others: {text} takes pictures of {other.size} and has {len(other.labels)} "

@@ -3,9 +3,9 @@
 python -m eval.run fido-objectives --data-dir DATA --out runs/objectives --limit 24
 """
 
+from eval.protocols.fido_ablations import fido_row, sweep
 from eval.study import Claim
 from eval.subject import Run
-from eval.sweep import fido_row, sweep
 
 
 def fido_objectives(

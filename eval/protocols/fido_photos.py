@@ -24,16 +24,16 @@ import jax
 import numpy as np
 import rich
 
-from eval.photos import classified_right, labelled_photos, needed_share
+from eval.protocols.photos import classified_right, labelled_photos, needed_share
 from eval.report import Box, Triptych, markdown_table, progress_bars, terminal_table, triptychs
-from eval.store import Store, digest, environment, write_csv, write_text
-from fidojax import explain_batch, image_keys, pretrained
-from fidojax.cpu import fast
+from eval.store import Store
+from fidojax import explain_batch, image_keys, networks
 from fidojax.data import IMAGENET_CROP
-from fidojax.metrics import mixture
-from fidojax.metrics.mixture import controls
+from fidojax.engine import Progress
+from fidojax.metrics import controls, mixture
 from fidojax.presets import PRESETS
-from fidojax.run import Progress
+from fidojax.runs import digest, environment, write_csv, write_text
+from fidojax.transforms.cpu import fast
 from fidojax.types import Classifier, Infiller
 from infillers import INFILLERS
 
@@ -70,7 +70,7 @@ def fido_photos(
     Args:
         folder: pictures whose file names begin with the index of their class.
         out: folder of the results; a stopped run goes on from there.
-        classifier: a name for `fidojax.pretrained.load`.
+        classifier: a name for `fidojax.networks.load`.
         weights: a file with weights for it.
         infill: names of infillers.
         objective: ssr or sdr.
@@ -82,7 +82,7 @@ def fido_photos(
         seed: seeds the order of the pictures and the masks.
     """
     console = rich.get_console()
-    model = pretrained.load(classifier, weights)
+    model = networks.load(classifier, weights)
     model = model._replace(classifier=fast(model.classifier))
     given = {"steps": steps, "samples": samples}
     if preset not in PRESETS:

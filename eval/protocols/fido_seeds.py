@@ -3,9 +3,9 @@
 python -m eval.run fido-seeds --data-dir DATA --out runs/seeds --limit 24
 """
 
+from eval.protocols.fido_ablations import fido_row, sweep
 from eval.subject import Run
-from eval.sweep import fido_row, sweep
-from fidojax.names import check_count
+from fidojax.core import check_count
 
 
 def fido_seeds(

@@ -12,14 +12,13 @@ from typing import Any
 
 from eval import scores
 from eval.explainers import explainers
-from eval.fido_published import TABLE1, table1_claims
+from eval.protocols.fido_published import TABLE1, table1_claims
 from eval.runner import conduct
-from eval.store import digest
 from eval.study import Row, Study
 from eval.subject import Run, subject
-from fidojax.boxes import COMPONENTS, EMPTY
-from fidojax.metrics.saliency_metric import KERNELS
-from fidojax.names import check_name
+from fidojax.core import COMPONENTS, EMPTY, check_name
+from fidojax.metrics import KERNELS
+from fidojax.runs import digest
 from infillers import INFILLERS
 
 METHODS = (
@@ -71,7 +70,7 @@ def fido_table1(
         infill: names of infillers for FIDO, a row each.
         bbmp_infill: the same for BBMP.
         preset: of FIDO, a name in `fidojax.presets.PRESETS`.
-        encoder: of VarSal, as `fidojax.encoders.load_encoder` takes it; the classifier's when None.
+        encoder: of VarSal, as `fidojax.networks.load_encoder` takes it; the classifier's when None.
         masker: of Realtime, as `load_masker` takes it; the classifier's when None.
         deletion: infiller of the deletion curves.
         insertion: measure insertion curves, too.

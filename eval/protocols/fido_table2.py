@@ -6,11 +6,11 @@ BBMP optimises one soft mask; a generative infiller must be told which pixels ar
 mask is at least tau.
 """
 
-from eval.fido_published import TABLE2, table2_claims
+from eval.protocols.fido_ablations import bbmp_row, fido_row, sweep
+from eval.protocols.fido_published import TABLE2, table2_claims
 from eval.study import Row
 from eval.subject import Run
-from eval.sweep import bbmp_row, fido_row, sweep
-from fidojax.data.boxes import boxes_of
+from fidojax.data import boxes_of
 
 
 def fido_table2(

@@ -3,8 +3,8 @@
 python -m eval.run fido-tv --data-dir DATA --out runs/tv --limit 24
 """
 
+from eval.protocols.fido_ablations import fido_row, sweep
 from eval.subject import Run
-from eval.sweep import fido_row, sweep
 
 
 def fido_tv(

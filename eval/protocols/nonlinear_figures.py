@@ -16,15 +16,17 @@ from pathlib import Path
 import numpy as np
 import rich
 
-from eval.drawn import forward
 from eval.intervals import difference, interval
 from eval.report import markdown_table, progress_bars, terminal_table
-from eval.store import Store, digest, write_text
-from fidojax import pretrained, viz_nonlinear
-from fidojax.cpu import fast
+from eval.store import Store
+from eval.subject import forward
+from fidojax import networks
+from fidojax.core import check_count
 from fidojax.data import IMAGENET_CROP, BadPicture, pictures
-from fidojax.methods.nonlinear import Comparison
-from fidojax.names import check_count
+from fidojax.methods import Comparison
+from fidojax.runs import digest, write_text
+from fidojax.transforms.cpu import fast
+from fidojax.viz import nonlinear
 
 NUMBERS = {
     "original": "p on the picture",
@@ -55,7 +57,7 @@ def nonlinear_figures(
         source: pictures, as `fidojax.data.pictures` takes them.
         out: folder of the results; a stopped run goes on from there.
         data_dir: where TFDS sets lie prepared.
-        classifier: a name for `fidojax.pretrained.load`.
+        classifier: a name for `fidojax.networks.load`.
         weights: a file with other weights for it.
         limit: the first so many pictures.
         classes: so many most probable ones of each picture.
@@ -67,7 +69,7 @@ def nonlinear_figures(
     """
     check_count(limit=limit, classes=classes, steps=steps)
     console = rich.get_console()
-    model = pretrained.load(classifier, weights)
+    model = networks.load(classifier, weights)
     network = fast(model.classifier)
     options = {"steps": steps, "step_size": step_size, "sigma": sigma}
     store = Store(
@@ -92,7 +94,7 @@ def nonlinear_figures(
             if not store.has(part):
                 top = np.argsort(-np.asarray(forward(network, picture.image[None])[0]))[:classes]
                 names = [model.labels[i] for i in top]
-                both = viz_nonlinear.compared(
+                both = nonlinear.compared(
                     network, picture.image, top, options=options, seed=seed, name=picture.id
                 )
                 if len(found) < drawn:
@@ -130,10 +132,10 @@ def _numbers(both: Comparison) -> dict[str, dict[str, list[float]]]:
 def _draw(folder: Path, name: str, image: np.ndarray, both: Comparison, names: list[str]) -> None:
     folder.mkdir(exist_ok=True)
     figures = {
-        "figure1": viz_nonlinear.snapshots(image, both.nonlinear, names),
-        "figure2": viz_nonlinear.trajectories(both, names),
-        "figure3": viz_nonlinear.linear_and_nonlinear(image, both, names),
-        "figure4": viz_nonlinear.removal(both, names),
+        "figure1": nonlinear.snapshots(image, both.nonlinear, names),
+        "figure2": nonlinear.trajectories(both, names),
+        "figure3": nonlinear.linear_and_nonlinear(image, both, names),
+        "figure4": nonlinear.removal(both, names),
     }
     for key, figure in figures.items():
         figure.savefig(folder / f"{name}.{key}.png", dpi=110)

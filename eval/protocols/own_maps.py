@@ -17,12 +17,11 @@ import numpy as np
 from eval import scores
 from eval.explainers import CONTROLS, explainers
 from eval.runner import conduct
-from eval.store import digest
 from eval.study import Row, Study
 from eval.subject import Run, subject
+from fidojax.core import check_name
 from fidojax.data import BadPicture, Picture, pictures
-from fidojax.measure import load_maps
-from fidojax.names import check_name
+from fidojax.runs import digest, load_maps
 from fidojax.types import Explanation
 from infillers import INFILLERS
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from eval.report.reading import Run
 from eval.report.tables import Box
-from fidojax.ledger import DONE, Ledger
+from fidojax.runs import DONE, Ledger
 
 
 def progress(run: Run) -> dict[str, Any]:

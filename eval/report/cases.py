@@ -7,7 +7,7 @@ import numpy as np
 
 from eval.report.comparison import Samples
 from eval.report.reading import Run
-from fidojax.ledger import DONE, read_maps
+from fidojax.runs import DONE, read_maps
 
 NAMES = {
     "low": ("best", "median", "worst"),

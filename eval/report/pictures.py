@@ -32,7 +32,7 @@ def picture(image: np.ndarray, frames: Mapping[str, np.ndarray], alt: str) -> st
 
 
 def coloured(saliency: np.ndarray) -> np.ndarray:
-    """A map "h w" as a picture "h w 3" (uint8), in the colours of `fidojax.viz`."""
+    """A map "h w" as a picture "h w 3" (uint8), in the colours of `fidojax.viz.figures`."""
     signed = bool(saliency.min() < 0)
     values, _ = normalise(saliency, symmetric=signed)
     colours = matplotlib.colormaps[DIVERGING if signed else SEQUENTIAL]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fidojax.ledger import DONE, Ledger, look
+from fidojax.runs import DONE, Ledger, look
 
 BETTER = ("low", "high", "none")
 

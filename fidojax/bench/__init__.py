@@ -4,3 +4,30 @@
 `fidojax.bench.measure.measure`; the times of a row are taken in turn in one run, so its ratios
 stand on a busy machine too.
 """
+
+from fidojax.bench.clocks import CLOCKS, interleaved
+from fidojax.bench.floors import bare_forward, bare_gradient, matrix_product, operations
+from fidojax.bench.measure import measure
+from fidojax.bench.passes import Passes, count_passes, passes_per_map
+from fidojax.bench.row import Case, How, Row, markdown_table, terminal_table
+from fidojax.bench.step import Work, paired
+
+__all__ = [
+    "CLOCKS",
+    "Case",
+    "How",
+    "Passes",
+    "Row",
+    "Work",
+    "bare_forward",
+    "bare_gradient",
+    "count_passes",
+    "interleaved",
+    "markdown_table",
+    "matrix_product",
+    "measure",
+    "operations",
+    "paired",
+    "passes_per_map",
+    "terminal_table",
+]

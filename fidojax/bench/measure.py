@@ -10,18 +10,12 @@ import numpy as np
 from jax.sharding import Sharding
 
 from fidojax.bench import step
-from fidojax.bench.bare import bare_forward, counted
-from fidojax.bench.ceiling import Product, matrix_product
-from fidojax.bench.compiling import compile_timed, fresh_cache
+from fidojax.bench.clocks import PeakMemory, compile_timed, fresh_cache, interleaved
+from fidojax.bench.floors import Product, bare_forward, counted, matrix_product
 from fidojax.bench.passes import Passes
-from fidojax.bench.peak_memory import PeakMemory
 from fidojax.bench.row import Case, How, Row
-from fidojax.bench.timing import interleaved
-from fidojax.memory import free_bytes, needed_bytes
+from fidojax.engine import Spread, free_bytes, is_out_of_memory, needed_bytes, prepared
 from fidojax.methods import LOOPS, METHODS
-from fidojax.run import prepared
-from fidojax.spread import Spread
-from fidojax.stream import is_out_of_memory
 from fidojax.types import Device
 
 EXPECTED = (ValueError, OSError, ImportError, RuntimeError, MemoryError)

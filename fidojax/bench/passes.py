@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import jax
 from jax.tree_util import Partial
 
+from fidojax.core import Split
 from fidojax.methods import LOOPS, METHODS
-from fidojax.split import Split
 
 
 class Passes(NamedTuple):

@@ -12,13 +12,20 @@ import jax
 import numpy as np
 from jax.sharding import Sharding
 
-from fidojax import run, slots
-from fidojax.bench.bare import bare_gradient
-from fidojax.keys import image_keys
-from fidojax.lanes import Lanes, lanes_of
+from fidojax.bench.floors import bare_gradient
+from fidojax.engine import (
+    CHUNK,
+    Lanes,
+    divided,
+    image_keys,
+    lanes_of,
+    longest_chunk,
+    pace,
+    places,
+    programs,
+)
+from fidojax.engine import explain as run
 from fidojax.methods import LOOPS, METHODS
-from fidojax.spread import divided, places
-from fidojax.table import CHUNK, longest_chunk, pace
 from fidojax.types import Classifier, Device
 
 
@@ -27,7 +34,7 @@ class Work(NamedTuple):
 
     Attributes:
         method: a name in `METHODS`.
-        classifier: as `fidojax.run.prepared` returns it.
+        classifier: as `fidojax.engine.options.prepared` returns it.
         images: "n h w c".
         options: of the method.
         each: options that differ per image.
@@ -84,7 +91,7 @@ def lower(work: Work) -> jax.stages.Lowered:
     One call of it does `chunk(work)` steps of a method that iterates, or else all of it.
     """
     length = chunk(work) if work.method in LOOPS else 1
-    return slots.lower(*_dealt(work)[0], length=length)
+    return programs.lower(*_dealt(work)[0], length=length)
 
 
 def chunk(work: Work) -> int:
@@ -95,11 +102,11 @@ def chunk(work: Work) -> int:
 def stepper(work: Work) -> Callable[[], Any]:
     """A function that does the next `chunk(work)` steps, for methods that iterate."""
     parts = _dealt(work)
-    started, states = Lanes(len(parts)), [slots.begin(*part) for part in parts]
+    started, states = Lanes(len(parts)), [programs.begin(*part) for part in parts]
 
     def advance(at: int) -> Any:
         program, model, _ = parts[at]
-        states[at], ended = slots.advance(program, model, states[at], length=chunk(work))
+        states[at], ended = programs.advance(program, model, states[at], length=chunk(work))
         return ended
 
     return lambda: started([partial(advance, at) for at in range(len(parts))])
@@ -136,11 +143,11 @@ def whole(work: Work) -> Callable[[], Any]:
     return explain
 
 
-def _dealt(work: Work) -> list[tuple[slots.Program, slots.Model, slots.Batch]]:
+def _dealt(work: Work) -> list[tuple[programs.Program, programs.Model, programs.Batch]]:
     """What each of the calls is given."""
     static, dynamic = run.split_options(work.options)
-    program = slots.Program(METHODS[work.method], static)
-    model = slots.Model(work.shown, dynamic)
+    program = programs.Program(METHODS[work.method], static)
+    model = programs.Model(work.shown, dynamic)
     where, count = work.places, len(work.images)
     size = count // len(where)
     found = []
@@ -148,13 +155,13 @@ def _dealt(work: Work) -> list[tuple[slots.Program, slots.Model, slots.Batch]]:
         rows = slice(first, first + size)
         keys = image_keys(0, range(count))[rows]
         each = jax.tree.map(lambda leaf: leaf[rows], dict(work.each))  # noqa: B023
-        batch = slots.Batch(keys, work.images[rows], work.targets[rows], each)
+        batch = programs.Batch(keys, work.images[rows], work.targets[rows], each)
         found.append((program, *jax.device_put((model, batch), place)))
     return found
 
 
 class Paired(NamedTuple):
-    """A step and its floor, to be handed to `fidojax.bench.timing.interleaved` together.
+    """A step and its floor, to be handed to `fidojax.bench.clocks.interleaved` together.
 
     Attributes:
         step: does `steps` steps of all images.

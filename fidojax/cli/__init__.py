@@ -49,14 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(command: Explain | Bench | List | Cite) -> int:
     match command:
         case Explain():
-            from fidojax import compile_cache
             from fidojax.cli.explain import explain
+            from fidojax.runs import compile_cache
 
             compile_cache.enable()
             return explain(command)
         case Bench():
-            from fidojax import compile_cache
             from fidojax.cli.bench import bench
+            from fidojax.runs import compile_cache
 
             compile_cache.enable()
             return bench(command)

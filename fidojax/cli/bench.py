@@ -7,16 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fidojax.bench.about import about
-from fidojax.bench.measure import measure
-from fidojax.bench.report import markdown_table, terminal_table
-from fidojax.bench.row import Case, How, Row
+from fidojax.bench import Case, How, Row, markdown_table, measure, terminal_table
 from fidojax.cli.bench_plan import expected, plan
 from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.options import Bench, UsageError
-from fidojax.lanes import cores
-from fidojax.meter import span
-from fidojax.spread import split_cpu
+from fidojax.engine import cores, split_cpu
+from fidojax.runs import about, span
 
 
 def bench(asked: Bench) -> int:

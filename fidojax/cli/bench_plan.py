@@ -9,19 +9,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from fidojax import cpu
-from fidojax.bench.bare import operations
-from fidojax.bench.ceiling import matrix_product
-from fidojax.bench.passes import passes_per_map
-from fidojax.bench.row import Case, Row
-from fidojax.bench.settings import SHORTER
-from fidojax.bench.timing import CLOCKS, interleaved
+from fidojax.bench import CLOCKS, Case, Row, interleaved, matrix_product, operations, passes_per_map
 from fidojax.cli.job import Job, prepare
 from fidojax.cli.options import Bench, Explain, UsageError
-from fidojax.methods import LOOPS, METHODS
-from fidojax.names import check_count, check_name
-from fidojax.precision import PRECISIONS
+from fidojax.core import check_count, check_name
+from fidojax.methods import LOOPS, METHODS, SHORTER
 from fidojax.presets import PRESETS
+from fidojax.transforms import PRECISIONS, cpu
 from infillers import INFILLERS
 
 COMPILING = 25.0

@@ -8,14 +8,10 @@ import numpy as np
 
 from fidojax.cli.job import Job
 from fidojax.cli.run import Run
-from fidojax.data import Picture
-from fidojax.data.boxes import boxes_of
-from fidojax.lanes import calls_of
-from fidojax.ledger import DONE, Ledger
-from fidojax.meter import span
+from fidojax.data import Picture, boxes_of
+from fidojax.engine import calls_of, explain_batch, longest_chunk
 from fidojax.methods import LOOPS
-from fidojax.run import explain_batch
-from fidojax.table import longest_chunk
+from fidojax.runs import DONE, Ledger, span
 
 PATIENCE = 30.0
 """Seconds; what took longer with its compilation is not timed again without."""

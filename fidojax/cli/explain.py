@@ -8,10 +8,8 @@ import jax
 from fidojax.cli.cost import forecast
 from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.run import Run
-from fidojax.lanes import calls_of
-from fidojax.meter import span
-from fidojax.spread import Spread
-from fidojax.stream import is_out_of_memory
+from fidojax.engine import Spread, calls_of, is_out_of_memory
+from fidojax.runs import span
 
 
 def explain(asked: Explain) -> int:

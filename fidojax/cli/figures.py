@@ -5,11 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.figure import Figure
 
-from fidojax import viz_nonlinear
 from fidojax.cli.job import Job
 from fidojax.data import Picture
 from fidojax.types import Explanation
-from fidojax.viz import samples
+from fidojax.viz import nonlinear, samples
 
 
 def more_figures(
@@ -32,16 +31,16 @@ def _nonlinear(
     """Figures 1 to 4 of the paper, for the explained class and the best other one."""
     other = next(int(row) for row in np.argsort(-probabilities) if row != target)
     names = [job.pretrained.labels[row] for row in (target, other)]
-    both = viz_nonlinear.compared(
+    both = nonlinear.compared(
         job.pretrained.classifier, picture.image, [target, other],
         options=job.call_options, seed=job.seed, name=picture.id,
     )  # fmt: skip
     shown = both.linear if job.method == "linear" else both.nonlinear
     return {
-        "snapshots": viz_nonlinear.snapshots(picture.image, shown, names),
-        "trajectory": viz_nonlinear.trajectories(both, names),
-        "linear": viz_nonlinear.linear_and_nonlinear(picture.image, both, names),
-        "removal": viz_nonlinear.removal(both, names),
+        "snapshots": nonlinear.snapshots(picture.image, shown, names),
+        "trajectory": nonlinear.trajectories(both, names),
+        "linear": nonlinear.linear_and_nonlinear(picture.image, both, names),
+        "removal": nonlinear.removal(both, names),
     }
 
 

@@ -13,20 +13,18 @@ import jax
 import numpy as np
 
 from fidojax import __version__
-from fidojax.cli.amortised import LOADERS, Explainer, load_explainer
-from fidojax.cli.infill import make_infill
-from fidojax.cli.meaning import explains_all_classes
+from fidojax.cli.explainer import LOADERS, Explainer, load_explainer
 from fidojax.cli.options import Explain, UsageError
-from fidojax.cli.target import class_index
-from fidojax.cpu import fast
+from fidojax.core import check_name, suggest
 from fidojax.data import IMAGENET_CROP
-from fidojax.methods import LOOPS, METHODS
-from fidojax.names import check_name, suggest
-from fidojax.precision import PRECISIONS
+from fidojax.engine import Stop, check_divisible
+from fidojax.methods import LOOPS, METHODS, explains_all_classes
+from fidojax.networks import SHIPPED, Pretrained, class_index, load
 from fidojax.presets import PRESETS
-from fidojax.pretrained import SHIPPED, Pretrained, load
-from fidojax.spread import check_divisible
-from fidojax.stop import Stop
+from fidojax.runs import digest
+from fidojax.transforms import PRECISIONS
+from fidojax.transforms.cpu import fast
+from infillers.named import make_infill
 
 # Options of the command line that go to the method under the same name.
 _METHOD_OPTIONS = (
@@ -132,7 +130,7 @@ def prepare(asked: Explain) -> Job:
         "infill": infill,
         "options": options,
         "classifier": asked.classifier,
-        "weights_sha256": _fingerprint(pretrained.classifier),
+        "weights_sha256": digest(pretrained.classifier),
         **({"layer": asked.layer} if asked.layer else {}),
         **(_described(explainer) if explainer else {}),
         "target": target,
@@ -280,12 +278,4 @@ def _target(asked: Explain, labels: tuple[str, ...]) -> int | str:
 
 def _described(explainer: Explainer) -> dict[str, str]:
     option, source, network = explainer
-    return {option: source, f"{option}_sha256": _fingerprint(network)}
-
-
-def _fingerprint(network: Any) -> str:
-    """Hash of the weights, so that results are never taken for those of other weights."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(network):
-        digest.update(np.asarray(leaf).tobytes())
-    return digest.hexdigest()[:16]
+    return {option: source, f"{option}_sha256": digest(network)}

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from fidojax.cite import BIBTEX, USES
 from fidojax.methods import METHODS
+from fidojax.networks import SHIPPED
 from fidojax.presets import PRESETS
-from fidojax.pretrained import SHIPPED
 from infillers import INFILLERS
 
 

@@ -1,20 +1,17 @@
 """What one explained picture is written down as: its record, its captions, its line."""
 
-import functools
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from fidojax import __version__
 from fidojax.cli.job import Job
-from fidojax.cli.meaning import deletes, explains_all_classes, limits, meaning, signed
 from fidojax.cli.records import EXPLAINED, FAILED, as_number
 from fidojax.data import Picture
+from fidojax.methods import deletes, explains_all_classes, limits, meaning, signed
+from fidojax.runs.provenance import versions
 from fidojax.types import Explanation
 from fidojax.viz import Exhibit
 
@@ -142,14 +139,6 @@ def maps_of(explanation: Explanation) -> dict[str, np.ndarray]:
     spread = getattr(explanation.info, SPREAD, None)
     maps |= {} if spread is None else {SPREAD: spread}
     return {name: np.asarray(values, np.float32) for name, values in maps.items()}
-
-
-@functools.cache
-def versions() -> dict[str, str]:
-    """Of everything that the numbers depend on; reading them takes longer than many a map."""
-    names = ("jax", "jaxlib", "numpy", "flax", "optax")
-    found = {name: version(name) for name in names}
-    return {"fidojax": __version__, "python": platform.python_version(), **found}
 
 
 def percent(share: Any) -> str:

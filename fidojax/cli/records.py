@@ -4,8 +4,8 @@
     OUT/figures/NAME.png         and NAME.KIND.png, where a method has figures of its own
     OUT/records/NAME.json        what is known of a picture, and where its map is
     OUT/results.zarr/METHOD-SETTINGS
-                                 the maps, a ledger with a row per picture (`fidojax.ledger`), whose
-                                 columns `fidojax.engine` tells; its id is NAME
+                                 the maps, a ledger with a row per picture (`fidojax.runs.ledger`), whose
+                                 columns `fidojax.runs.resume` tells; its id is NAME
     OUT/runs/SETTINGS.json       one per different settings, with the pictures that failed; of a
                                  shard SETTINGS.I-of-N.json
 
@@ -18,15 +18,16 @@ its place and renamed, so a killed process leaves whole files only.
 import functools
 import hashlib
 import json
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
+
+from fidojax.runs import write_atomically, write_json, write_text
 
 EXPLAINED, FAILED = "explained", "failed"
 
@@ -70,12 +71,12 @@ class Results:
                 f"figures/{name}.png" if kind == "figure" else f"figures/{name}.{kind}.png"
             )
             save = functools.partial(figure.savefig, dpi=120, format="png")
-            _write(self.folder / files[kind], save)
-        _write_json(self.folder / "records" / f"{name}.json", {**record, "files": files})
+            write_atomically(self.folder / files[kind], save)
+        write_json(self.folder / "records" / f"{name}.json", {**record, "files": files})
 
     def store_run(self, digest: str, shard: tuple[int, int], run: Mapping[str, Any]) -> None:
         """Write what a shard of a run with these settings was, and what failed in it."""
-        _write_json(self._run(digest, shard), run)
+        write_json(self._run(digest, shard), run)
 
     def failures(self, digest: str, shard: tuple[int, int]) -> list[dict[str, str]]:
         """What failed in that shard of the run so far."""
@@ -83,7 +84,7 @@ class Results:
 
     def write_page(self, html: str) -> None:
         """Write index.html."""
-        _write(self.folder / "index.html", lambda file: file.write(html.encode()))
+        write_text(self.folder / "index.html", html)
 
     def runs(self) -> dict[str, dict[str, Any]]:
         """What `store_run` stored, by digest: the last with the failures of all."""
@@ -134,18 +135,3 @@ def _read(path: Path) -> dict[str, Any] | None:
         return json.loads(path.read_text())
     except (OSError, ValueError):
         return None
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    _write(path, lambda file: file.write(text.encode()))
-
-
-def _write(path: Path, write: Callable[[Any], Any]) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(beside, "wb") as file:
-            write(file)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

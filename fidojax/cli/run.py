@@ -10,25 +10,28 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from fidojax.cli.batch import softmax
 from fidojax.cli.figures import more_figures
-from fidojax.cli.index import write_index
 from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.job import Job, prepare
-from fidojax.cli.opening import made_before, micro_batch_of, open_ledger
+from fidojax.cli.opening import made_before, micro_batch_of, open_ledger, softmax
 from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.outcome import exhibit, outcome
-from fidojax.cli.places import Places
+from fidojax.cli.page import write_index
 from fidojax.cli.records import Results, result_name
 from fidojax.cli.target import target_of
-from fidojax.data import BadPicture, Picture, Pictures, pictures
-from fidojax.data.boxes import boxes_of
-from fidojax.engine import Explained, Item, Request, explain_missing
-from fidojax.lanes import calls_of, cores
-from fidojax.ledger import look
-from fidojax.meter import Meter
-from fidojax.shard import join_processes, parse_shard
-from fidojax.spread import Spread, split_cpu
+from fidojax.data import BadPicture, Picture, Pictures, boxes_of, pictures
+from fidojax.engine import Spread, calls_of, cores, split_cpu
+from fidojax.runs import (
+    Explained,
+    Item,
+    Meter,
+    Places,
+    Request,
+    explain_missing,
+    join_processes,
+    look,
+    parse_shard,
+)
 from fidojax.viz import figure
 
 DEFAULT_PICTURES = ("skimage:chelsea", "skimage:coffee")

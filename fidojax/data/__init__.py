@@ -9,13 +9,22 @@ for item in pictures(["photos/", "cat.jpg", "tfds:mnist/test[:100]"], size=(224,
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from fidojax.data.boxes import boxes_of, padded
 from fidojax.data.decode import UnreadableError
 from fidojax.data.files import Files, Sample
 from fidojax.data.fit import IMAGENET_CROP
 from fidojax.data.picture import BadPicture, Picture
 from fidojax.data.tfds import TfdsSet
 
-__all__ = ["IMAGENET_CROP", "BadPicture", "Picture", "Pictures", "pictures"]
+__all__ = [
+    "IMAGENET_CROP",
+    "BadPicture",
+    "Picture",
+    "Pictures",
+    "boxes_of",
+    "padded",
+    "pictures",
+]
 
 
 class Pictures:

@@ -1,12 +1,9 @@
 """The methods by name. One file holds one method; all have the one signature.
 
 `METHODS[name](key, classifier, image, target, **options) -> Explanation`, for one image.
-`LOOPS[name](**options)` is the same method as a `fidojax.loop.Loop`, for those that optimise.
+`LOOPS[name](**options)` is the same method as a `fidojax.core.loop.Loop`, for those that optimise.
 """
 
-from collections.abc import Callable
-
-from fidojax.loop import Loop
 from fidojax.methods.baselines import center_box, max_box, object_box
 from fidojax.methods.bbmp import bbmp, bbmp_loop
 from fidojax.methods.deconvnet import deconvnet
@@ -20,73 +17,56 @@ from fidojax.methods.guided_backprop import guided_backprop
 from fidojax.methods.guided_grad_cam import guided_grad_cam
 from fidojax.methods.input_x_gradient import input_x_gradient
 from fidojax.methods.integrated_gradients import integrated_gradients
+from fidojax.methods.meaning import deletes, explains_all_classes, limits, meaning, signed
 from fidojax.methods.meaningful_perturbation import (
     meaningful_perturbation,
     meaningful_perturbation_loop,
 )
 from fidojax.methods.nonlinear import (
+    Comparison,
+    compare_classes,
     linear_saliency,
     linear_saliency_loop,
     nonlinear_saliency,
     nonlinear_saliency_loop,
 )
 from fidojax.methods.occlusion import occlusion
+from fidojax.methods.over_keys import over_keys
 from fidojax.methods.pda import pda
 from fidojax.methods.prediction_difference import prediction_difference
-from fidojax.methods.realtime import realtime
+from fidojax.methods.quick import SHORTER
+from fidojax.methods.realtime import (
+    existence_loss,
+    exists,
+    perturbed,
+    realtime,
+    realtime_objective,
+    realtime_paper_objective,
+)
 from fidojax.methods.rise import rise
 from fidojax.methods.smoothgrad import smoothgrad, smoothgrad_squared, vargrad
-from fidojax.methods.varsal import varsal
-from fidojax.types import Method
-
-METHODS: dict[str, Method] = {
-    "fido": fido,
-    "bbmp": bbmp,
-    "meaningful_perturbation": meaningful_perturbation,
-    "extremal_perturbation": extremal_perturbation,
-    "nonlinear": nonlinear_saliency,
-    "linear": linear_saliency,
-    "occlusion": occlusion,
-    "pda": pda,
-    "prediction_difference": prediction_difference,
-    "rise": rise,
-    "deeplift": deeplift,
-    "integrated_gradients": integrated_gradients,
-    "expected_gradients": expected_gradients,
-    "gradient": gradient,
-    "input_x_gradient": input_x_gradient,
-    "smoothgrad": smoothgrad,
-    "smoothgrad_squared": smoothgrad_squared,
-    "vargrad": vargrad,
-    "deconvnet": deconvnet,
-    "guided_backprop": guided_backprop,
-    "grad_cam": grad_cam,
-    "guided_grad_cam": guided_grad_cam,
-    "varsal": varsal,
-    "realtime": realtime,
-    "max": max_box,
-    "center": center_box,
-    "box": object_box,
-}
-
-LOOPS: dict[str, Callable[..., Loop]] = {
-    "fido": fido_loop,
-    "bbmp": bbmp_loop,
-    "meaningful_perturbation": meaningful_perturbation_loop,
-    "extremal_perturbation": extremal_perturbation_loop,
-    "nonlinear": nonlinear_saliency_loop,
-    "linear": linear_saliency_loop,
-}
+from fidojax.methods.table import LOOPS, METHODS
+from fidojax.methods.varsal import BASELINES, KEPT, varsal, varsal_objective
+from fidojax.methods.warm_start import start_from
 
 __all__ = [
+    "BASELINES",
+    "KEPT",
     "LOOPS",
     "METHODS",
+    "SHORTER",
+    "Comparison",
     "bbmp",
     "bbmp_loop",
     "center_box",
+    "compare_classes",
     "deconvnet",
     "deeplift",
+    "deletes",
+    "existence_loss",
+    "exists",
     "expected_gradients",
+    "explains_all_classes",
     "extremal_perturbation",
     "extremal_perturbation_loop",
     "fido",
@@ -97,21 +77,30 @@ __all__ = [
     "guided_grad_cam",
     "input_x_gradient",
     "integrated_gradients",
+    "limits",
     "linear_saliency",
     "linear_saliency_loop",
     "max_box",
+    "meaning",
     "meaningful_perturbation",
     "meaningful_perturbation_loop",
     "nonlinear_saliency",
     "nonlinear_saliency_loop",
     "object_box",
     "occlusion",
+    "over_keys",
     "pda",
+    "perturbed",
     "prediction_difference",
     "realtime",
+    "realtime_objective",
+    "realtime_paper_objective",
     "rise",
+    "signed",
     "smoothgrad",
     "smoothgrad_squared",
+    "start_from",
     "vargrad",
     "varsal",
+    "varsal_objective",
 ]

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fidojax.score import SCORES
+from fidojax.core import SCORES
 from fidojax.types import Classifier, Images, Scalar, Target
 
 Attribution = Float[Array, "h w c"]

@@ -10,19 +10,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fidojax import loop as loops
-from fidojax.counterfactual import mix
-from fidojax.masks import upsample
+from fidojax.core import OBJECTIVES, SCORES, check_name, minimised, mix, saliency, upsample
+from fidojax.core import loop as loops
 from fidojax.methods import readout
-from fidojax.names import check_name
-from fidojax.objective import OBJECTIVES, minimised, saliency
-from fidojax.score import SCORES
-from fidojax.types import (
-    Explanation,
-    Infiller,
-    Mask,
-    Scalar,
-)
+from fidojax.types import Explanation, Infiller, Mask, Scalar
 
 
 def bbmp_loop(
@@ -55,7 +46,7 @@ def bbmp_loop(
         warmup: steps over which the regularisers reach their full weight.
         start: the mask before the first step, a number or a map of the optimised size.
         threshold: FIDO's tau in [0, 1].
-        score: a name in `fidojax.score.SCORES`.
+        score: a name in `fidojax.core.scores.SCORES`.
 
     Raises:
         ValueError: an unknown name, or a count below 1.

@@ -4,10 +4,9 @@ Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 20
 1311.2901), in the form of Springenberg et al. 2015, Figure 1c.
 """
 
-from fidojax import rectifier
+from fidojax.core import SCORES, check_name
 from fidojax.methods.attribution import CHANNELS
-from fidojax.names import check_name
-from fidojax.score import SCORES
+from fidojax.transforms import relu
 from fidojax.types import Classifier, Explanation, Image, PRNGKey, Target
 
 
@@ -23,11 +22,11 @@ def deconvnet(
 
     The map is the largest absolute value over the channels, at least 0, in score per unit of
     brightness; `info.gradient` is signed. ReLUs are found in the classifier's program
-    (`fidojax.rectifier`); all other operations, maximum pooling among them, keep their gradient. A
+    (`fidojax.transforms.relu`); all other operations, maximum pooling among them, keep their gradient. A
     classifier without ReLUs has its plain gradient.
 
     Args:
-        score: a name in `fidojax.score.SCORES`; the paper starts from one unit's activation.
+        score: a name in `fidojax.core.scores.SCORES`; the paper starts from one unit's activation.
 
     Raises:
         ValueError: an unknown score.
@@ -36,5 +35,5 @@ def deconvnet(
     """
     del key
     check_name("score", score, SCORES)
-    info = rectifier.score_gradient(rectifier.deconvnet, classifier, image, target, score)
+    info = relu.score_gradient(relu.deconvnet, classifier, image, target, score)
     return Explanation(CHANNELS["max"](info.gradient), info)

@@ -10,9 +10,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fidojax.core import SCORES, check_count, check_name
 from fidojax.methods.attribution import CHANNELS, Attribution, gradients, mean_and_variance
-from fidojax.names import check_count, check_name
-from fidojax.score import SCORES
 from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Scalar, Target
 
 
@@ -55,7 +54,7 @@ def expected_gradients(
         samples: draws, each one gradient of the classifier; 200 as in the authors' code.
         channels: how the map is made of the channels, a name in
             `fidojax.methods.attribution.CHANNELS`.
-        score: what is differentiated, a name in `fidojax.score.SCORES`.
+        score: what is differentiated, a name in `fidojax.core.scores.SCORES`.
         chunk: pictures that the classifier sees at once; bounds the memory, changes no value.
 
     Raises:

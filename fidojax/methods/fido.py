@@ -21,23 +21,21 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from fidojax import loop as loops
-from fidojax import optimiser, smoothing
-from fidojax.counterfactual import mix
-from fidojax.masks import concrete, upsample
-from fidojax.methods import readout
-from fidojax.names import check_name
-from fidojax.objective import OBJECTIVES, minimised, saliency
-from fidojax.score import SCORES
-from fidojax.types import (
-    Classifier,
-    Explanation,
-    Image,
-    Infiller,
-    Mask,
-    Scalar,
-    Target,
+from fidojax.core import (
+    OBJECTIVES,
+    SCORES,
+    check_name,
+    concrete,
+    minimised,
+    mix,
+    optimisers,
+    saliency,
+    smoothing,
+    upsample,
 )
+from fidojax.core import loop as loops
+from fidojax.methods import readout
+from fidojax.types import Classifier, Explanation, Image, Infiller, Mask, Scalar, Target
 
 SCHEDULES = ("linear", "cosine", "constant")
 
@@ -94,7 +92,7 @@ def fido_loop(
         antithetic: draw the masks in pairs of mirrored noise; needs an even `samples`.
         average: share of the last steps over which the keep probability is averaged; 0 reads out
             the last step, as the authors do.
-        score: a name in `fidojax.score.SCORES`.
+        score: a name in `fidojax.core.scores.SCORES`.
 
     Raises:
         ValueError: an unknown name, or a count below 1 (odd, where `antithetic`).
@@ -103,7 +101,7 @@ def fido_loop(
     """
     check_name("objective", objective, OBJECTIVES)
     check_name("schedule", schedule, SCHEDULES)
-    check_name("scale", scale, optimiser.SCALES)
+    check_name("scale", scale, optimisers.SCALES)
     check_name("score", score, SCORES)
     readout.check_count(steps=steps, samples=samples)
     if antithetic and samples % 2:
@@ -116,7 +114,7 @@ def fido_loop(
     end = temperature if final_temperature is None else final_temperature
     coarse = 0.0 if smooth is None else smooth
     fine = coarse if final_smooth is None else final_smooth
-    adam = optimiser.adam(rate, b2, scale)
+    adam = optimisers.adam(rate, b2, scale)
 
     def init(key, classifier, image, target):
         del classifier, target

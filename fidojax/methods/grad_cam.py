@@ -16,9 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.names import check_name
-from fidojax.score import SCORES
-from fidojax.split import Split, Tapped
+from fidojax.core import SCORES, Split, Tapped, check_name
 from fidojax.types import Classifier, Explanation, Image, PRNGKey, Saliency, Scalar, Target
 
 INTERPOLATIONS = ("bilinear", "nearest", "cubic")
@@ -56,10 +54,10 @@ def grad_cam(
     where the features speak against the class.
 
     Args:
-        classifier: one that shows its features: a `fidojax.split.Split`, or from an adapter with
-            its `layer`, or as `fidojax.pretrained.load` returns it.
+        classifier: one that shows its features: a `fidojax.core.features.Split`, or from an adapter with
+            its `layer`, or as `fidojax.networks.load` returns it.
         interpolation: "bilinear", "nearest" or "cubic".
-        score: what is differentiated, a name in `fidojax.score.SCORES`.
+        score: what is differentiated, a name in `fidojax.core.scores.SCORES`.
 
     Raises:
         TypeError: the classifier shows no features.
@@ -94,7 +92,7 @@ def tapped(classifier: Any) -> Split | Tapped:
         return classifier
     raise TypeError(
         f"classifier shows no features (a {type(classifier).__name__}): pass"
-        " fidojax.split.Split(features, head), or name the layer in its adapter,"
+        " fidojax.core.features.Split(features, head), or name the layer in its adapter,"
         " from_nnx(module, layer=NAME)"
     )
 

@@ -1,8 +1,7 @@
 """The gradient of a class's score: which values, changed a little, change it most?"""
 
+from fidojax.core import SCORES, check_name
 from fidojax.methods.attribution import CHANNELS, AttributionInfo, gradients
-from fidojax.names import check_name
-from fidojax.score import SCORES
 from fidojax.types import Classifier, Explanation, Image, PRNGKey, Target
 
 
@@ -24,7 +23,7 @@ def gradient(
     Args:
         channels: how the map is made of the channels, a name in
             `fidojax.methods.attribution.CHANNELS`.
-        score: what is differentiated, a name in `fidojax.score.SCORES`.
+        score: what is differentiated, a name in `fidojax.core.scores.SCORES`.
 
     Raises:
         ValueError: an unknown name.

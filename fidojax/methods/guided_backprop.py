@@ -6,10 +6,9 @@ ICLR workshop 2015 (arXiv 1412.6806).
 
 from jaxtyping import Array, Float
 
-from fidojax import rectifier
+from fidojax.core import SCORES, check_name
 from fidojax.methods.attribution import CHANNELS
-from fidojax.names import check_name
-from fidojax.score import SCORES
+from fidojax.transforms import relu
 from fidojax.types import Classifier, Explanation, Image, PRNGKey, Target
 
 
@@ -25,11 +24,11 @@ def guided_backprop(
 
     The map is the largest absolute value over the channels, at least 0, in score per unit of
     brightness; `info.gradient` is signed. ReLUs are found in the classifier's program
-    (`fidojax.rectifier`); all other operations keep their gradient. A classifier without ReLUs has
+    (`fidojax.transforms.relu`); all other operations keep their gradient. A classifier without ReLUs has
     its plain gradient.
 
     Args:
-        score: a name in `fidojax.score.SCORES`; the paper starts from one unit's activation.
+        score: a name in `fidojax.core.scores.SCORES`; the paper starts from one unit's activation.
 
     Raises:
         ValueError: an unknown score.
@@ -38,7 +37,7 @@ def guided_backprop(
     """
     del key
     check_name("score", score, SCORES)
-    info = rectifier.score_gradient(rectifier.guided, classifier, image, target, score)
+    info = relu.score_gradient(relu.guided, classifier, image, target, score)
     return Explanation(CHANNELS["max"](info.gradient), info)
 
 
@@ -46,4 +45,4 @@ def guided_gradient(
     classifier: Classifier, image: Image, target: Target, score: str = "logit"
 ) -> Float[Array, "h w c"]:
     """The signed guided gradient of the target's score: what guided GradCAM multiplies."""
-    return rectifier.score_gradient(rectifier.guided, classifier, image, target, score).gradient
+    return relu.score_gradient(relu.guided, classifier, image, target, score).gradient

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from jaxtyping import Array, Float
 
+from fidojax.core import check_name
 from fidojax.methods.attribution import CHANNELS, Attribution
 from fidojax.methods.grad_cam import grad_cam
 from fidojax.methods.guided_backprop import guided_gradient
-from fidojax.names import check_name
 from fidojax.types import Classifier, Explanation, Image, PRNGKey, Saliency, Scalar, Target
 
 
@@ -51,7 +51,7 @@ def guided_grad_cam(
         interpolation: of Grad-CAM's map, "bilinear" (the paper's), "nearest" or "cubic".
         channels: how the map is made of the channels, a name in
             `fidojax.methods.attribution.CHANNELS`.
-        score: what is differentiated, a name in `fidojax.score.SCORES`.
+        score: what is differentiated, a name in `fidojax.core.scores.SCORES`.
 
     Raises:
         TypeError: the classifier shows no features.

@@ -1,8 +1,7 @@
 """Input times gradient: each value's share of the score, were the classifier linear."""
 
+from fidojax.core import SCORES, check_name
 from fidojax.methods.attribution import CHANNELS, AttributionInfo, gradients
-from fidojax.names import check_name
-from fidojax.score import SCORES
 from fidojax.types import Classifier, Explanation, Image, PRNGKey, Target
 
 
@@ -23,7 +22,7 @@ def input_x_gradient(
     Args:
         channels: how the map is made of the channels, a name in
             `fidojax.methods.attribution.CHANNELS`.
-        score: what is differentiated, a name in `fidojax.score.SCORES`.
+        score: what is differentiated, a name in `fidojax.core.scores.SCORES`.
 
     Raises:
         ValueError: an unknown name.

@@ -18,18 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from fidojax.core import SCORES, check_count, check_name
 from fidojax.methods.attribution import CHANNELS, Attribution, gradients, mean_and_variance
-from fidojax.names import check_count, check_name
-from fidojax.score import SCORES
-from fidojax.types import (
-    Classifier,
-    Explanation,
-    Image,
-    Infiller,
-    PRNGKey,
-    Scalar,
-    Target,
-)
+from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Scalar, Target
 
 Nodes = tuple[np.ndarray, np.ndarray]
 
@@ -80,7 +71,7 @@ def integrated_gradients(
         rule: a name in `RULES`. At the same cost "middle" and "gauss-legendre" are more exact.
         channels: how the map is made of the channels, a name in
             `fidojax.methods.attribution.CHANNELS`.
-        score: what is differentiated, a name in `fidojax.score.SCORES`.
+        score: what is differentiated, a name in `fidojax.core.scores.SCORES`.
         chunk: pictures that the classifier sees at once; bounds the memory, changes no value.
 
     Raises:

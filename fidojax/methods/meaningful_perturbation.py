@@ -13,20 +13,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from fidojax import loop as loops
-from fidojax.counterfactual import mix
+from fidojax.core import check_name, gaussian_blur, mix
+from fidojax.core import loop as loops
 from fidojax.methods import readout
-from fidojax.names import check_name
-from fidojax.smoothing import gaussian_blur
-from fidojax.types import (
-    Classifier,
-    Explanation,
-    Image,
-    Infiller,
-    Mask,
-    PRNGKey,
-    Scalar,
-)
+from fidojax.types import Classifier, Explanation, Image, Infiller, Mask, PRNGKey, Scalar
 
 
 class _Constant(NamedTuple):

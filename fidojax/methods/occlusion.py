@@ -9,16 +9,16 @@ where some average over the windows that cover a pixel and others add them up. B
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
-from fidojax.names import check_count, check_name
-from fidojax.probe import masked_scores
+from fidojax.core import check_name, masked_scores
+from fidojax.core.mix import black
+from fidojax.core.windows import lay_windows, spread
 from fidojax.types import (
     Classifier,
     Explanation,
     Image,
     Infiller,
-    Mask,
     PRNGKey,
     Saliency,
     Scalar,
@@ -26,7 +26,6 @@ from fidojax.types import (
 )
 
 AGGREGATIONS = ("mean", "sum")
-BORDERS = ("clip", "drop")
 
 
 class OcclusionInfo(NamedTuple):
@@ -70,7 +69,7 @@ def occlusion(
         aggregation: "mean" or "sum" over the windows that cover a pixel.
         border: "clip" lays windows until the picture is covered and cuts those that reach over the
             edge; "drop" leaves those out.
-        score: a name in `fidojax.score.SCORES`.
+        score: a name in `fidojax.core.scores.SCORES`.
         chunk: pictures that the classifier sees at once; bounds the memory, changes no value.
 
     Raises:
@@ -97,44 +96,3 @@ def occlusion(
     windows = spread(jnp.ones_like(covered), rows, columns)
     saliency = total / jnp.maximum(windows, 1) if aggregation == "mean" else total
     return Explanation(saliency, OcclusionInfo(original, covered, windows))
-
-
-def black(key: PRNGKey, image: Image, mask: Mask) -> Image:
-    """The infiller of methods that need none: 0 everywhere."""
-    del key, mask
-    return jnp.zeros_like(image)
-
-
-def lay_windows(
-    image: Image, window: int | tuple[int, int], stride: int | tuple[int, int], border: str = "clip"
-) -> tuple[Bool[Array, "rows h"], Bool[Array, "columns w"]]:
-    """Which rows the windows of each row of windows cover, and which columns, top left first.
-
-    Raises:
-        ValueError: an unknown border, a count below 1, or a window larger than the image.
-    """
-    check_name("border", border, BORDERS)
-    windows = (window, window) if isinstance(window, int) else window
-    strides = (stride, stride) if isinstance(stride, int) else stride
-    check_count(window=min(windows), stride=min(strides))
-    if windows[0] > image.shape[0] or windows[1] > image.shape[1]:
-        raise ValueError(f"window is {window}, expected at most the image's {image.shape[:2]}")
-
-    def along(size, window, stride):
-        rest = size - window
-        count = 1 + (rest // stride if border == "drop" else -(-rest // stride))
-        first = stride * jnp.arange(count)[:, None]
-        return (jnp.arange(size) >= first) & (jnp.arange(size) < first + window)
-
-    rows, columns = map(along, image.shape[:2], windows, strides)
-    return rows, columns
-
-
-def spread(
-    values: Float[Array, "rows columns"],
-    rows: Bool[Array, "rows h"],
-    columns: Bool[Array, "columns w"],
-) -> Saliency:
-    """The sum, at each pixel, of the values of all windows that cover it."""
-    down, across = rows.astype(values.dtype), columns.astype(values.dtype)
-    return jnp.einsum("ih,ij,jw->hw", down, values, across, precision="highest")

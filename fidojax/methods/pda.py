@@ -30,7 +30,7 @@ def pda(
         infill: imputes the window; black, MNIST's background, when None.
         window: side of the imputed square; larger ones overlap and are averaged per pixel.
         stride: pixels from one window to the next; the authors take every one.
-        score: a name in `fidojax.score.SCORES`.
+        score: a name in `fidojax.core.scores.SCORES`.
         chunk: pictures that the classifier sees at once; bounds the memory, changes no value.
 
     Raises:

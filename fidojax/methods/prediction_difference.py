@@ -2,7 +2,7 @@
 
 Zintgraf, Cohen, Adel & Welling, "Visualizing Deep Neural Network Decisions: Prediction Difference
 Analysis", ICLR 2017 (arXiv 1702.04595). The published infiller is the conditional Gaussian of
-`fidojax.gaussian`; any other is another model of what the patch might have been.
+`infillers.patch_gaussian`; any other is another model of what the patch might have been.
 
 | paper          | here                                            |
 |----------------|-------------------------------------------------|
@@ -19,10 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.gaussian import PatchGaussian
-from fidojax.methods.occlusion import lay_windows, spread
-from fidojax.names import check_count
-from fidojax.probe import masked_scores
+from fidojax.core import check_count, lay_windows, masked_scores, spread
 from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Scalar, Target
 
 
@@ -60,7 +57,7 @@ def prediction_difference(
 
     Args:
         infill: what the window might have been, drawn anew for each sample; the paper's is
-            `fidojax.gaussian.fit_patch_gaussian`, of the same `window`.
+            `infillers.patch_gaussian.fit_patch_gaussian`, of the same `window`.
         window: side of the square that is marginalised out, k.
         stride: pixels from one window to the next; the paper takes every window.
         samples: draws per window, S, whose probabilities are averaged.
@@ -69,13 +66,15 @@ def prediction_difference(
         chunk: pictures that the classifier sees at once; bounds the memory, changes no value.
 
     Raises:
-        ValueError: a count below 1, a window larger than the image, or not the Gaussian's.
+        ValueError: a count below 1, a window larger than the image, or not that of an infiller
+            with an attribute `window`.
 
     Reference: Zintgraf et al. 2017, sections 2 and 3, Algorithm 1.
     """
     check_count(samples=samples)
-    if isinstance(infill, PatchGaussian) and infill.window != window:
-        raise ValueError(f"window is {window}, expected the Gaussian's {infill.window}")
+    fitted = getattr(infill, "window", window)
+    if fitted != window:
+        raise ValueError(f"window is {window}, expected the infiller's {fitted}")
     rows, columns = lay_windows(image, window, stride)
     shape = (len(rows), len(columns))
 

@@ -6,10 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.counterfactual import mix
-from fidojax.loop import Record
-from fidojax.names import check_count
-from fidojax.score import probability
+from fidojax.core import Record, check_count, mix, probability
 from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Scalar, Target
 
 

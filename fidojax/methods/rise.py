@@ -18,13 +18,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from fidojax import loop as loops
-from fidojax.counterfactual import mix
-from fidojax.methods.occlusion import black
+from fidojax.core import (
+    SCORES,
+    Moments,
+    add,
+    black,
+    check_count,
+    check_name,
+    mix,
+    none_of,
+    standard_error,
+)
+from fidojax.core import loop as loops
 from fidojax.methods.readout import harden
-from fidojax.moments import Moments, add, none_of, standard_error
-from fidojax.names import check_count, check_name
-from fidojax.score import SCORES
 from fidojax.types import (
     Classifier,
     Explanation,
@@ -105,7 +111,7 @@ def rise(
         centred: weigh by m - p and do not divide by p, so that a pixel of no effect has 0.
         tolerance: stop when no pixel's standard error is above it, in units of the map; looked at
             after every chunk. None uses all masks, and then reverse-mode gradients go through.
-        score: a name in `fidojax.score.SCORES`.
+        score: a name in `fidojax.core.scores.SCORES`.
         chunk: pictures that the classifier sees at once. It bounds the memory, and the masks do not
             depend on it.
 

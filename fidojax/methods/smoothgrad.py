@@ -7,12 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from fidojax.core import SCORES, check_count, check_name
 from fidojax.methods.attribution import CHANNELS, Attribution, AttributionInfo, mean_and_variance
 from fidojax.methods.gradient import gradient
 from fidojax.methods.input_x_gradient import input_x_gradient
 from fidojax.methods.integrated_gradients import integrated_gradients
-from fidojax.names import check_count, check_name
-from fidojax.score import SCORES
 from fidojax.types import Classifier, Explanation, Image, Method, PRNGKey, Scalar, Target
 
 INNER: dict[str, tuple[Method, int]] = {
@@ -52,7 +51,7 @@ def smoothgrad(
         samples: copies, each one evaluation of the inner method.
         channels: how the map is made of the channels, a name in
             `fidojax.methods.attribution.CHANNELS`.
-        score: what the named methods differentiate, a name in `fidojax.score.SCORES`; a function
+        score: what the named methods differentiate, a name in `fidojax.core.scores.SCORES`; a function
             has its own.
         chunk: pictures that the classifier sees at once, or copies that a function is given at
             once; bounds the memory, changes no value.

@@ -62,9 +62,18 @@ MEASURES: dict[str, Callable[..., Any]] = METRICS | {
 }
 """All that judge one map of one image; they take fewer things where they need fewer."""
 
+from fidojax.metrics.deletion import LEVELS
+from fidojax.metrics.erasing import ERASED, SHARES
+from fidojax.metrics.mixture import controls
+from fidojax.metrics.saliency_metric import KERNELS
+
 __all__ = [
+    "ERASED",
+    "KERNELS",
+    "LEVELS",
     "MEASURES",
     "METRICS",
+    "SHARES",
     "Agreement",
     "AlphaSearch",
     "Complexity",
@@ -87,6 +96,7 @@ __all__ = [
     "alpha_search",
     "box_metric",
     "complexity",
+    "controls",
     "copied",
     "deletion",
     "erasing",

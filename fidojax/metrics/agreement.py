@@ -15,9 +15,9 @@ import numpy as np
 from jax.scipy.stats import rankdata
 from jaxtyping import Array, Float
 
+from fidojax.core import check_name
 from fidojax.metrics.faithfulness import Numbers, pearson, spearman
 from fidojax.metrics.localisation import SIGNS
-from fidojax.names import check_name
 from fidojax.types import Saliency, Scalar
 
 Maps = Float[Array, "k h w"]

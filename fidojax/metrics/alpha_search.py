@@ -41,7 +41,7 @@ def alpha_search(
 
     Args:
         saliencies: maps of the pictures that are held out.
-        boxes: their true ones, filled up with zeros, see `fidojax.boxes`.
+        boxes: their true ones, filled up with zeros, see `fidojax.core.boxes`.
         alphas: what is tried.
         empty, component: as `localisation` takes them.
 

@@ -14,8 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fidojax.names import check_count, check_name
-from fidojax.probe import masked_scores, rank
+from fidojax.core import check_count, check_name, masked_scores, rank
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar, Target
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -85,7 +84,7 @@ def deletion(
         step0: the area counts the untouched start. RISE counts it, Quantus does not.
         ties: tied pixels go in "row"-major order, or in a "random" one, from the key.
         empty: a constant map is "nan", or is taken in the "order" of its ties.
-        score: a name in `fidojax.score.SCORES`.
+        score: a name in `fidojax.core.scores.SCORES`.
         chunk: pictures that the classifier sees at once; bounds the memory, changes no value.
 
     Raises:

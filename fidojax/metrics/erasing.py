@@ -11,9 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fidojax.names import check_name
-from fidojax.probe import masked_scores, rank
-from fidojax.score import class_divergence
+from fidojax.core import check_name, class_divergence, masked_scores, rank
 from fidojax.types import Classifier, Image, Images, Logits, Saliency
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

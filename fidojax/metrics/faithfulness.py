@@ -17,9 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fidojax.names import check_count, check_name
-from fidojax.probe import in_chunks, masked_scores, rank
-from fidojax.score import SCORES
+from fidojax.core import SCORES, check_count, check_name, in_chunks, masked_scores, rank
 from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Saliency, Scalar, Target
 
 DROPS = ("pixels", "square", "ranked")
@@ -66,7 +64,7 @@ def faithfulness(
         infill: fills what is dropped, and sees what remains.
         drop, share, samples: the groups, see `groups`.
         chunk: pictures that the classifier sees at once; bounds the memory, changes no value.
-        score: a name in `fidojax.score.SCORES`.
+        score: a name in `fidojax.core.scores.SCORES`.
 
     Raises:
         ValueError: the map's shape is not the image's, an unknown name, a count below 1, or a share

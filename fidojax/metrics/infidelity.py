@@ -16,10 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fidojax.core import SCORES, check_count, check_name, in_chunks
 from fidojax.metrics.faithfulness import DROPS, Numbers, attributed_and_fall
-from fidojax.names import check_count, check_name
-from fidojax.probe import in_chunks
-from fidojax.score import SCORES
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar, Target
 
 SCALES = ("best", "none")
@@ -75,7 +73,7 @@ def infidelity(
             error smallest, so that maps of different units compare. Yeh et al. let it be negative,
             too, by which a map and its negation would be as good.
         chunk: pictures that the classifier sees at once; bounds the memory, changes no value.
-        score: a name in `fidojax.score.SCORES`.
+        score: a name in `fidojax.core.scores.SCORES`.
 
     Raises:
         ValueError: the map's shape is not the image's, an unknown name, a count below 1, or a share

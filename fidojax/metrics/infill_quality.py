@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from fidojax.counterfactual import mix
-from fidojax.score import probability
+from fidojax.core import mix, probability
 from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Scalar, Target
 
 TOLERANCE = 2.5 / 255

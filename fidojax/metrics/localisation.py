@@ -1,7 +1,7 @@
 """Does a map lie on the object? Its tightest box and its pixels against the object's true boxes.
 
 FIDO, "Explaining Image Classifiers by Counterfactual Generation", section 4.4 (Table 1, Figure 8),
-and the common measures beside it. A picture may have several true boxes, see `fidojax.boxes`. Where
+and the common measures beside it. A picture may have several true boxes, see `fidojax.core.boxes`. Where
 it has none, and where the map is not finite, the numbers are NaN.
 """
 
@@ -11,9 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from fidojax import boxes as geometry
-from fidojax.boxes import Boxes
-from fidojax.names import check_name
+from fidojax.core import Boxes, check_name
+from fidojax.core import boxes as geometry
 from fidojax.types import Saliency, Scalar
 
 RULES = ("absolute", "mean")
@@ -57,7 +56,7 @@ def localisation(
         saliency: any map for the rule "mean", one in [0, 1] for "absolute".
         boxes: the true ones, half-open, in pixels.
         threshold, rule: see `choose`.
-        empty, component: see `fidojax.boxes.tightest`.
+        empty, component: see `fidojax.core.boxes.tightest`.
         overlap: a hit is an intersection over union above it.
 
     Raises:

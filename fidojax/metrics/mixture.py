@@ -9,12 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fidojax.counterfactual import mix
-from fidojax.masks import bernoulli, upsample
-from fidojax.names import check_name
-from fidojax.objective import OBJECTIVES
-from fidojax.probe import rank
-from fidojax.score import probability
+from fidojax.core import OBJECTIVES, bernoulli, check_name, mix, probability, rank, upsample
 from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Saliency, Scalar, Target
 
 

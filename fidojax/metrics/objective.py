@@ -5,10 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fidojax.masks import bernoulli
-from fidojax.names import check_name
-from fidojax.objective import OBJECTIVES, minimised
-from fidojax.probe import masked_scores
+from fidojax.core import OBJECTIVES, bernoulli, check_name, masked_scores, minimised
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar, Target
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fidojax.probe import masked_scores, rank
+from fidojax.core import masked_scores, rank
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar, Target
 
 
@@ -55,7 +55,7 @@ def removal(
     Args:
         stride: pixels per step; the last step removes what is left.
         chunk: pictures that the classifier sees at once; bounds the memory, changes no value.
-        score: a name in `fidojax.score.SCORES`.
+        score: a name in `fidojax.core.scores.SCORES`.
 
     Raises:
         ValueError: the map's shape is not the image's, an unknown score, or a count below 1.

@@ -10,10 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from fidojax.boxes import Box, area, tightest
+from fidojax.core import Box, area, check_name, log_probability, tightest
 from fidojax.metrics.localisation import choose
-from fidojax.names import check_name
-from fidojax.score import log_probability
 from fidojax.types import Classifier, Image, PRNGKey, Saliency, Scalar, Target
 
 
@@ -51,7 +49,7 @@ def saliency_metric(
 
     Args:
         threshold, rule: see `fidojax.metrics.localisation.choose`.
-        empty, component: see `fidojax.boxes.tightest`. With "none" an empty map shows a black
+        empty, component: see `fidojax.core.boxes.tightest`. With "none" an empty map shows a black
             picture at the floor's area.
         interpolation, floor: see `box_metric`.
 

@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.names import check_count, check_name
-from fidojax.probe import in_chunks
+from fidojax.core import check_count, check_name, in_chunks
 from fidojax.types import Classifier, Image, Method, PRNGKey, Scalar, Target
 
 
@@ -53,7 +52,7 @@ def sensitivity(
     with the same key, so that what a method draws is not counted as sensitivity.
 
     Args:
-        method: of the one signature, as in `fidojax.methods.METHODS`.
+        method: of the one signature, as in `fidojax.methods.table.METHODS`.
         radius: of the moves, in brightness; the moved picture is not clipped.
         draws: moved pictures, each explained once.
         ball: where moves are drawn, a name in `BALLS`.

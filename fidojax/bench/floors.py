@@ -1,0 +1,87 @@
+"""Bare passes of a classifier: the floor under every explanation."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import Partial
+
+from fidojax.core import log_odds
+from fidojax.transforms import lowered
+from fidojax.types import Classifier
+
+
+@jax.jit
+def bare_forward(classifier: Classifier, images: Any) -> Any:
+    """Nothing but the logits."""
+    return classifier(images)
+
+
+@functools.partial(jax.jit, static_argnames="times")
+def bare_gradient(classifier: Classifier, images: Any, targets: Any, times: int = 1) -> Any:
+    """The scores' sum and its gradient to the images: what no explanation step can undercut.
+
+    Args:
+        times: so often in one call, which is what as many steps in one call cannot undercut.
+    """
+
+    def total(images):
+        return jnp.sum(jax.vmap(log_odds)(classifier(images), targets))
+
+    def again(images, _):
+        score, slope = jax.value_and_grad(total)(images)
+        return images + 1e-20 * slope, score  # no pass can be left out
+
+    if times == 1:
+        return jax.value_and_grad(total)(images)
+    return jax.lax.scan(again, images, length=times)
+
+
+def operations(classifier: Classifier, size: tuple[int, int, int]) -> tuple[float, float]:
+    """Floating point operations of a picture's forward pass, and of one with its gradient.
+
+    Read off the programs as they are before XLA compiles them.
+    """
+    images = jax.ShapeDtypeStruct((1, *size), jnp.float32)
+    targets = jax.ShapeDtypeStruct((1,), jnp.int32)
+    return (
+        counted(bare_forward.lower(classifier, images)),
+        counted(bare_gradient.lower(classifier, images, targets)),
+    )
+
+
+def counted(lowered: jax.stages.Lowered) -> float:
+    """Floating point operations of a program; 0 where the backend does not tell.
+
+    What is in a loop counts once.
+    """
+    analysis: Any = lowered.cost_analysis()
+    return float((analysis or {}).get("flops", 0.0))
+
+
+SIDE = {"cpu": 1024}
+
+OTHER_SIDE = 8192
+"""Sides of the matrices: large enough that reading them costs nothing beside multiplying them."""
+
+
+class Product(NamedTuple):
+    """A product of two square matrices, to be timed beside what it is the ceiling of.
+
+    Attributes:
+        call: does it.
+        operations: floating point operations.
+    """
+
+    call: Callable[[], Any]
+    operations: float
+
+
+def matrix_product(precision: str) -> Product:
+    """On the first device, in a precision of `fidojax.transforms.precision`."""
+    side = SIDE.get(jax.default_backend(), OTHER_SIDE)
+    matrix = jax.random.normal(jax.random.key(0), (side, side))
+    product = jax.jit(lowered(Partial(jnp.matmul, matrix), precision))
+    return Product(lambda: product(matrix), 2.0 * side**3)

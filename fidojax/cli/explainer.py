@@ -1,0 +1,58 @@
+"""Methods that explain by a network trained for one classifier: which network, from where."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from fidojax.cli.options import Explain
+from fidojax.methods import METHODS
+from fidojax.networks import load_encoder, load_masker
+
+LOADERS: dict[str, Callable[[str], Any]] = {"encoder": load_encoder, "masker": load_masker}
+"""Options of methods that are such networks, and what reads them: of the name of a shipped
+classifier its own, else a file."""
+
+
+class Explainer(NamedTuple):
+    """A network that explains.
+
+    Attributes:
+        option: of the method, a key of `LOADERS`.
+        source: the name of the shipped classifier that it explains, or a file.
+        network: a callable pytree.
+    """
+
+    option: str
+    source: str
+    network: Any
+
+
+def load_explainer(asked: Explain) -> Explainer | None:
+    """The network that the method explains by; None for methods that ask the classifier itself.
+
+    Raises:
+        ValueError: it takes none but one was given, none is shipped for the classifier, or the
+            file holds none.
+    """
+    parameters = inspect.signature(METHODS[asked.method]).parameters
+    option = next((name for name in LOADERS if name in parameters), None)
+    if option is None:
+        if asked.explainer is not None:
+            raise ValueError(f"--explainer: the method {asked.method} needs no trained network")
+        return None
+    if asked.explainer is not None:
+        try:
+            return Explainer(option, asked.explainer, LOADERS[option](asked.explainer))
+        except (ValueError, OSError) as error:
+            raise ValueError(f"--explainer: {error}") from None
+    # A shipped one is for the shipped weights: of others it would say nothing.
+    try:
+        if asked.weights is None:
+            return Explainer(option, asked.classifier, LOADERS[option](asked.classifier))
+    except FileNotFoundError:
+        pass
+    whose = f"{asked.classifier} with other weights" if asked.weights else asked.classifier
+    raise ValueError(
+        f"--method {asked.method}: no {option} is shipped for {whose}; give the file of one that "
+        f"was trained for it by --explainer FILE (python -m train.{asked.method} trains one)"
+    )

@@ -1,0 +1,67 @@
+"""The pure pieces that every method is built of: scores, masks, mixtures, objectives, loops."""
+
+from fidojax.core.boxes import COMPONENTS, EMPTY, Box, Boxes, area, inside, tightest
+from fidojax.core.checks import check_count, check_name, suggest
+from fidojax.core.features import Split, Tapped
+from fidojax.core.loop import Loop, Record, State
+from fidojax.core.masked_scores import in_chunks, masked_scores, rank
+from fidojax.core.masks import bernoulli, concrete, total_variation, upsample
+from fidojax.core.mix import black, mix
+from fidojax.core.moments import Moments, add, none_of, standard_error
+from fidojax.core.objectives import OBJECTIVES, minimised, saliency
+from fidojax.core.optimisers import sgd
+from fidojax.core.scores import (
+    SCORES,
+    class_divergence,
+    log_odds,
+    log_probability,
+    logit,
+    probability,
+)
+from fidojax.core.smoothing import gaussian_blur, smoothed
+from fidojax.core.windows import lay_windows, spread
+
+__all__ = [
+    "COMPONENTS",
+    "EMPTY",
+    "OBJECTIVES",
+    "SCORES",
+    "Box",
+    "Boxes",
+    "Loop",
+    "Moments",
+    "Record",
+    "Split",
+    "State",
+    "Tapped",
+    "add",
+    "area",
+    "bernoulli",
+    "black",
+    "check_count",
+    "check_name",
+    "class_divergence",
+    "concrete",
+    "gaussian_blur",
+    "in_chunks",
+    "inside",
+    "lay_windows",
+    "log_odds",
+    "log_probability",
+    "logit",
+    "masked_scores",
+    "minimised",
+    "mix",
+    "none_of",
+    "probability",
+    "rank",
+    "saliency",
+    "sgd",
+    "smoothed",
+    "spread",
+    "standard_error",
+    "suggest",
+    "tightest",
+    "total_variation",
+    "upsample",
+]

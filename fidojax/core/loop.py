@@ -1,0 +1,135 @@
+"""The optimisation loop that every iterative method shares.
+
+A method's file builds a `Loop` from its options. The pure method is `run(loop, ...)`, one
+`jax.lax.scan`; `fidojax.engine` drives the same `init` and `step` over batches from the host, where
+progress, early stopping and cancelling live. All functions are for ONE image.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int
+
+from fidojax.types import Classifier, Explanation, Image, Method, PRNGKey, Scalar, Target
+
+
+class Loop(NamedTuple):
+    """An iterative method with its options filled in.
+
+    Attributes:
+        steps: how many times `step` is called.
+        init: `init(key, classifier, image, target) -> state`.
+        step: `step(classifier, image, target, state) -> (state, record)`; the record is a
+            NamedTuple of scalars, among them `objective`.
+        readout: `readout(classifier, image, target, state, history) -> Explanation`; the history is
+            the record with a leading axis of steps.
+        evaluations: forward and backward passes of the classifier in one step.
+        mask: `mask(state) -> mask`, values in [0, 1], what would be read out now; None where the
+            steps left are part of the method, so that it cannot end before.
+    """
+
+    steps: int
+    init: Callable[..., Any]
+    step: Callable[..., tuple[Any, Any]]
+    readout: Callable[..., Explanation]
+    evaluations: int
+    mask: Callable[[Any], Array] | None = None
+
+
+class State(NamedTuple):
+    """What goes from one step to the next; an array pytree, so it can be stored and resumed.
+
+    Attributes:
+        step: number of steps done.
+        params: what is optimised.
+        optimiser: the Optax state.
+        average: what is read out: its running mean over the last steps, before them itself.
+        constant: what `init` computed once for all steps.
+        key: the picture's key; step `i` uses `fold_in(key, i)`.
+    """
+
+    step: Int[Array, ""]
+    params: Any
+    optimiser: Any
+    average: Any
+    constant: Any
+    key: PRNGKey
+
+
+class Record(NamedTuple):
+    """One step's entry in the history.
+
+    Attributes:
+        objective: the minimised value, with its regularisers.
+        score: the classifier's mean score of the target on the sampled counterfactuals.
+    """
+
+    objective: Scalar
+    score: Scalar
+
+
+def start(
+    key: PRNGKey, params: Any, optimiser: optax.GradientTransformation, constant: Any = ()
+) -> State:
+    """The state before the first step."""
+    return State(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        optimiser=optimiser.init(params),
+        average=jax.tree.map(jnp.zeros_like, params),
+        constant=constant,
+        key=key,
+    )
+
+
+def update(state: State, grads: Any, optimiser: optax.GradientTransformation) -> State:
+    """One step of the optimiser down the gradient."""
+    updates, opt_state = optimiser.update(grads, state.optimiser, state.params)
+    params = optax.apply_updates(state.params, updates)
+    return state._replace(step=state.step + 1, params=params, optimiser=opt_state)
+
+
+def average_tail(state: State, value: Any, steps: int, share: float | Scalar) -> State:
+    """Keep the mean of `value` over the last `share` of all steps (at least the last one)."""
+    first = steps - jnp.maximum(1.0, jnp.floor(share * steps))
+    count = state.step - first  # 1 at the first averaged step, since state.step counts steps done
+    weight = 1.0 / jnp.maximum(count, 1.0)
+    average = jax.tree.map(
+        lambda a, v: jnp.where(count > 1, a + weight * (v - a), v), state.average, value
+    )
+    return state._replace(average=average)
+
+
+def method(loop: Callable[..., Loop]) -> Method:
+    """The pure method of a loop's factory: its options and documentation, the one signature."""
+
+    def explain(
+        key: PRNGKey, classifier: Classifier, image: Image, target: Target, **options: Any
+    ) -> Explanation:
+        return run(loop(**options), key, classifier, image, target)
+
+    data = [p for p in inspect.signature(explain).parameters.values() if p.name != "options"]
+    options = inspect.signature(loop).parameters.values()
+    explain.__signature__ = inspect.Signature([*data, *options])  # type: ignore[attr-defined]
+    explain.__name__ = explain.__qualname__ = loop.__name__.removesuffix("_loop")
+    explain.__module__, explain.__doc__ = loop.__module__, loop.__doc__
+    return explain
+
+
+def run(
+    loop: Loop, key: PRNGKey, classifier: Classifier, image: Image, target: Target
+) -> Explanation:
+    """All steps in one scan, then the readout. Pure: jit, vmap and grad go through.
+
+    On XLA:CPU convolution gradients are several times slower inside a scan; `fidojax.engine` and
+    `fidojax.transforms.cpu.fast` both avoid that.
+    """
+    state = loop.init(key, classifier, image, target)
+    state, history = jax.lax.scan(
+        lambda state, _: loop.step(classifier, image, target, state), state, length=loop.steps
+    )
+    return loop.readout(classifier, image, target, state, history)

@@ -1,0 +1,67 @@
+"""Scores of many masked versions of one image, in fixed memory."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from fidojax.core.checks import check_count, check_name
+from fidojax.core.mix import mix
+from fidojax.core.scores import SCORES
+from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Target
+
+
+def masked_scores(
+    key: PRNGKey,
+    classifier: Classifier,
+    image: Image,
+    target: Target,
+    make_mask: Callable[[Int[Array, ""]], Mask],
+    count: int,
+    *,
+    infill: Infiller,
+    score: str,
+    chunk: int,
+) -> Float[Array, " count"]:
+    """The score of the image seen through each of the hard masks make_mask(0), make_mask(1), ...
+
+    The classifier sees `chunk` mixtures at a time, so memory does not grow with `count`. Infill and
+    mask of an index do not depend on `chunk`.
+
+    Raises:
+        ValueError: the score is unknown, or a count is below 1.
+    """
+    check_name("score", score, SCORES)
+
+    def mixture(index: Int[Array, ""]) -> Image:
+        mask = make_mask(index)
+        return mix(image, mask, infill(jax.random.fold_in(key, index), image, mask))
+
+    def scores(indices: Int[Array, " chunk"]) -> Float[Array, " chunk"]:
+        return SCORES[score](classifier(jax.vmap(mixture)(indices)), target)
+
+    return in_chunks(scores, count, chunk)
+
+
+def in_chunks(
+    values: Callable[[Int[Array, " chunk"]], Float[Array, " chunk"]], count: int, chunk: int
+) -> Float[Array, " count"]:
+    """The values of the indices 0 ... count - 1, `chunk` at a time.
+
+    Raises:
+        ValueError: a count is below 1.
+    """
+    check_count(count=count, chunk=chunk)
+    chunk = min(chunk, count)
+    # The last chunk is filled up with its final index, so that one program serves all chunks.
+    chunks = -(-count // chunk)
+    indices = jnp.minimum(jnp.arange(chunks * chunk), count - 1).reshape(chunks, chunk)
+    return jax.lax.map(values, indices).reshape(-1)[:count]
+
+
+def rank(values: Mask) -> Int[Array, "h w"]:
+    """The place of every pixel, 0 for the largest value; tied pixels stand in row-major order."""
+    order = jnp.argsort(values.ravel(), stable=True, descending=True)
+    place = jnp.zeros_like(order).at[order].set(jnp.arange(order.size, dtype=order.dtype))
+    return place.reshape(values.shape)

@@ -1,0 +1,47 @@
+"""sliding windows: which pixels each covers."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from fidojax.core import check_count, check_name
+from fidojax.types import (
+    Image,
+    Saliency,
+)
+
+BORDERS = ("clip", "drop")
+
+
+def lay_windows(
+    image: Image, window: int | tuple[int, int], stride: int | tuple[int, int], border: str = "clip"
+) -> tuple[Bool[Array, "rows h"], Bool[Array, "columns w"]]:
+    """Which rows the windows of each row of windows cover, and which columns, top left first.
+
+    Raises:
+        ValueError: an unknown border, a count below 1, or a window larger than the image.
+    """
+    check_name("border", border, BORDERS)
+    windows = (window, window) if isinstance(window, int) else window
+    strides = (stride, stride) if isinstance(stride, int) else stride
+    check_count(window=min(windows), stride=min(strides))
+    if windows[0] > image.shape[0] or windows[1] > image.shape[1]:
+        raise ValueError(f"window is {window}, expected at most the image's {image.shape[:2]}")
+
+    def along(size, window, stride):
+        rest = size - window
+        count = 1 + (rest // stride if border == "drop" else -(-rest // stride))
+        first = stride * jnp.arange(count)[:, None]
+        return (jnp.arange(size) >= first) & (jnp.arange(size) < first + window)
+
+    rows, columns = map(along, image.shape[:2], windows, strides)
+    return rows, columns
+
+
+def spread(
+    values: Float[Array, "rows columns"],
+    rows: Bool[Array, "rows h"],
+    columns: Bool[Array, "columns w"],
+) -> Saliency:
+    """The sum, at each pixel, of the values of all windows that cover it."""
+    down, across = rows.astype(values.dtype), columns.astype(values.dtype)
+    return jnp.einsum("ih,ij,jw->hw", down, values, across, precision="highest")

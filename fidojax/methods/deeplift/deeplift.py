@@ -1,0 +1,100 @@
+"""DeepLIFT: who is to thank for the difference between this picture's logit and a reference's.
+
+Shrikumar, Greenside, Kundaje, "Learning Important Features Through Propagating Activation
+Differences", ICML 2017 (arXiv 1704.02685). `propagation.py` has the rules.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fidojax.core import SCORES, check_name
+from fidojax.methods.deeplift.propagation import RULES, contributions
+from fidojax.transforms import cpu, interpreter
+from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Scalar, Target
+
+
+class DeepLIFTInfo(NamedTuple):
+    """What DeepLIFT leaves besides the map.
+
+    Attributes:
+        attribution: "h w c", signed contributions to the difference of the scores.
+        multiplier: "h w c", contribution per unit of difference from the reference.
+        reference: "h w c", the picture with nothing to be seen.
+        score: of the target on the image.
+        reference_score: of the target on the reference.
+        gap: the sum of the contributions minus the difference of the scores; 0 but for rounding.
+    """
+
+    attribution: Float[Array, "h w c"]
+    multiplier: Float[Array, "h w c"]
+    reference: Image
+    score: Scalar
+    reference_score: Scalar
+    gap: Scalar
+
+
+def deeplift(
+    key: PRNGKey,
+    classifier: Classifier,
+    image: Image,
+    target: Target,
+    *,
+    infill: Infiller | None = None,
+    rule: str = "reveal_cancel",
+    score: str = "logit",
+) -> Explanation:
+    """Saliency by contributions to the score's difference from a reference picture.
+
+    The map is the signed contribution in units of the score, summed over the channels; its sum is
+    the difference of the scores. The defaults are those of VDSM's comparison: a black reference,
+    RevealCancel everywhere, the class's logit as it is.
+
+    The rules are applied to the classifier's program, so an activation may be reused, functional,
+    or composed of several operations. Elementwise operations on one value are one nonlinearity; a
+    maximum's difference belongs to one element of its window.
+
+    Args:
+        infill: makes the reference, from the image with every pixel dropped; black when None.
+        rule: "reveal_cancel" or "rescale" in all nonlinearities, or "genomics_default": Rescale
+            after convolutions and RevealCancel after dense layers.
+        score: a name in `fidojax.core.scores.SCORES`, by the Rescale rule whatever the other; but a
+            probability is a quotient of values that depend on the image, which has no rule.
+
+    Raises:
+        ValueError: an unknown name, or an operation of the classifier without a rule, such as the
+            product of two values that depend on the image.
+
+    Reference: Shrikumar et al. 2017, sections 3.5.1 to 3.5.3.
+    """
+    check_name("rule", rule, RULES)
+    check_name("score", score, SCORES)
+    if infill is None:
+        reference = jnp.zeros_like(image)
+    else:
+        reference = infill(key, image, jnp.zeros(image.shape[:2], image.dtype))
+    stock = interpreter.as_argument(cpu.stock(classifier))
+    info = _explain(stock, image, target, reference, rule, score)
+    return Explanation(jnp.sum(info.attribution, axis=-1), info)
+
+
+@partial(jax.jit, static_argnames=("rule", "score"))
+def _explain(classifier, image, target, reference, rule, score):
+    found = contributions(
+        rule,
+        lambda image: classifier(image[None])[0],
+        image,
+        reference,
+        lambda logits: SCORES[score](logits, target),
+    )
+    return DeepLIFTInfo(
+        attribution=found.attribution,
+        multiplier=found.multiplier,
+        reference=reference,
+        score=found.image,
+        reference_score=found.reference,
+        gap=jnp.sum(found.attribution) - (found.image - found.reference),  # DeepLIFT eq. 1
+    )

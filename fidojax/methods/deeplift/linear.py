@@ -1,0 +1,82 @@
+"""The linear rule: how the parts of a difference pass convolutions, dense layers, and the rest.
+
+Where the weights have signs, a part of the difference changes sides with them. What only moves or
+adds elements keeps the parts apart: a bias, a folded or unfolded batch norm, a reshape or a
+residual sum between a layer and its nonlinearity makes no difference.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fidojax.methods.deeplift.value import Parts, Rule, Value, change
+from fidojax.transforms import cpu, interpreter
+
+WEIGHTED = {"conv_general_dilated": "conv", "dot_general": "dense"}
+"""Operations with weights -> the kind of layer they are."""
+
+MOVING = {
+    "add", "add_any", "broadcast_in_dim", "concatenate", "cumsum", "dynamic_slice",
+    "dynamic_update_slice", "expand_dims", "gather", "pad", "reduce_sum", "reduce_window_sum",
+    "reshape", "rev", "scatter", "scatter-add", "select_n", "slice", "split", "squeeze", "stack",
+    "sub", "tile", "transpose", "unstack",
+}  # fmt: skip
+"""Operations that are sums of elements of their floating operands (`sub`: and negated ones)."""
+
+
+def weighted(rule: Rule, eqn, *operands: Any) -> list:
+    """A layer whose operands are one value and the weights, in either order."""
+    at = next(i for i, operand in enumerate(operands) if isinstance(operand, Value))
+    value, weights = operands[at], jnp.asarray(operands[1 - at])
+
+    def layer(x, weights):
+        return cpu.bind(eqn, *((x, weights) if at == 0 else (weights, x)))[0]
+
+    def split(parts: Parts) -> Parts:
+        if len(parts) == 1:
+            return (layer(parts[0], weights),)
+        positive, negative = jnp.maximum(weights, 0), jnp.minimum(weights, 0)
+        # Sides are chosen by the sign of the whole difference, as the authors' code does.
+        side = (1 + jnp.sign(change(value.image, value.reference))) / 2
+        up, down = side * sum(parts), (1 - side) * sum(parts)
+        return (
+            layer(up, positive) + layer(down, negative),
+            layer(up, negative) + layer(down, positive),
+        )
+
+    return [
+        Value(
+            layer(value.image, weights),
+            layer(value.reference, weights),
+            split(value.parts),
+            getattr(rule, WEIGHTED[eqn.primitive.name]),
+        )
+    ]
+
+
+def moved(eqn, *operands: Any) -> list:
+    """An operation of `MOVING`; its constant operands have no difference."""
+    at = [i for i, operand in enumerate(operands) if isinstance(operand, Value)]
+    values = [operands[i] for i in at]
+
+    def layer(*xs):
+        full = list(operands)
+        for i, x in zip(at, xs, strict=True):
+            full[i] = x
+        return interpreter.bind(eqn, *full)
+
+    def leaving(value: Value, i: int) -> Parts:
+        # The operation itself subtracts.
+        return value.parts[::-1] if eqn.primitive.name == "sub" and i == 1 else value.parts
+
+    references = [value.reference for value in values]
+    entering = zip(*(leaving(value, i) for value, i in zip(values, at, strict=True)), strict=True)
+    parts = [jax.jvp(layer, references, list(tangents))[1] for tangents in entering]
+    reveal = any(value.root.reveal for value in values)
+    return [
+        Value(image, reference, tuple(split), reveal)
+        for image, reference, *split in zip(
+            layer(*[value.image for value in values]), layer(*references), *parts, strict=True
+        )
+    ]

@@ -1,0 +1,157 @@
+"""Which rule applies to an operation; one that none applies to is refused by its name."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fidojax.methods.deeplift import control, linear, pooling
+from fidojax.methods.deeplift.value import Rule, Value, change
+from fidojax.transforms import interpreter
+from fidojax.types import Image, Scalar
+
+RULES = {
+    "reveal_cancel": Rule(conv=True, dense=True),
+    "rescale": Rule(conv=False, dense=False),
+    "genomics_default": Rule(conv=False, dense=True),
+}
+"""By the authors' names."""
+
+
+class Contributions(NamedTuple):
+    """Who is to thank for the difference of a function's results.
+
+    Attributes:
+        attribution: "h w c", what each input contributes; sums to image - reference.
+        multiplier: "h w c", per unit of the input's difference.
+        image: the function's result at the image.
+        reference: the function's result at the reference.
+    """
+
+    attribution: Float[Array, "h w c"]
+    multiplier: Float[Array, "h w c"]
+    image: Scalar
+    reference: Scalar
+
+
+def contributions(
+    rule: str,
+    function: Callable[[Image], Any],
+    image: Image,
+    reference: Image,
+    score: Callable[[Any], Scalar] = lambda result: result,
+) -> Contributions:
+    """DeepLIFT's contributions to the difference of `score(function(image))`.
+
+    The score, which is no layer of the network, takes the Rescale rule: a softmax's exponentials
+    of one part alone would overflow.
+
+    Raises:
+        ValueError: the program has an operation without a rule.
+    """
+    whole = change(image, reference)
+    entering = (whole,)
+    if any(RULES[rule]):
+        entering = (jnp.maximum(whole, 0), jnp.minimum(whole, 0))
+
+    def leaving(parts):
+        start = Value(image, reference, parts, RULES[rule].conv)
+        result = _through(function, RULES[rule], start)
+        if isinstance(result, Value):
+            result = Value(result.image, result.reference, result.parts)
+            result = _through(score, RULES["rescale"], result)
+        if not isinstance(result, Value):
+            return 0 * sum(map(jnp.sum, parts)), (score(result), score(result))
+        return sum(result.parts), (result.image, result.reference)
+
+    multipliers, results = jax.grad(leaving, has_aux=True)(entering)  # DeepLIFT eq. 3
+    side = (1 + jnp.sign(whole)) / 2
+    multiplier = side * multipliers[0] + (1 - side) * multipliers[-1]
+    return Contributions(multiplier * whole, multiplier, *results)  # DeepLIFT eq. 2
+
+
+def _through(function: Callable, rule: Rule, value: Value) -> Any:
+    traced = jax.make_jaxpr(function)(value.image)
+    return interpreter.run(_propagation(rule, len(value.parts)), traced, [value])[0]
+
+
+def _propagation(rule: Rule, parts: int) -> interpreter.Rule:
+    def propagate(eqn, *operands):
+        name = eqn.primitive.name
+        values = [operand for operand in operands if isinstance(operand, Value)]
+        if not values:
+            return interpreter.bind(eqn, *operands)
+        inner = interpreter.body(eqn)
+        if inner is not None:
+            return interpreter.run(propagate, inner, list(operands))
+        if name in interpreter.ELEMENTWISE and _one_root(eqn, values):
+            return [_elementwise(eqn, operands)]
+        if name in linear.WEIGHTED and len(values) == 1:
+            return linear.weighted(rule, eqn, *operands)
+        if name in linear.MOVING and all(map(_floating, values)):
+            return linear.moved(eqn, *operands)
+        if name in pooling.EXTREMES:
+            return pooling.extreme(eqn, values[0])
+        if name == "scan":
+            return control.scan(propagate, eqn, list(operands), parts)
+        if name == "cond" and operands[0] is not values[0]:
+            return control.cond(propagate, eqn, list(operands), parts)
+        several = " of several values" if len(values) > 1 else ""
+        how = "that depend" if several else "of a value that depends"
+        raise ValueError(f"DeepLIFT has no rule for {name!r}{several} {how} on the image")
+
+    return propagate
+
+
+def _floating(value: Value) -> bool:
+    return jnp.issubdtype(value.image.dtype, jnp.floating)
+
+
+def _one_root(eqn, values: list[Value]) -> bool:
+    root = values[0].root
+    shape = eqn.outvars[0].aval.shape
+    return all(v.root is root and v.image.shape == shape for v in values)
+
+
+def _elementwise(eqn, operands: tuple) -> Value:
+    """One more step of an elementwise function of a value."""
+    name = eqn.primitive.name
+
+    def operation(*xs: Any) -> Any:
+        if name == "stop_gradient":
+            return xs[0]  # its value passes, and so does its difference
+        zeros = [interpreter.is_zero(x) for x in xs]
+        if name == "max" and any(zeros):
+            return jax.nn.relu(xs[zeros[0]])  # slope 0 at 0, however the ReLU is spelt
+        return interpreter.bind(eqn, *xs)[0]
+
+    values = [operand for operand in operands if isinstance(operand, Value)]
+    image, reference = (
+        operation(*[getattr(o, side) if isinstance(o, Value) else o for o in operands])
+        for side in ("image", "reference")
+    )
+    return Value(
+        image,
+        reference,
+        of=values[0].root,
+        operation=operation,
+        operands=operands,
+        affine=_affine(name, operands) and all(v.affine and _floating(v) for v in values),
+    )
+
+
+def _affine(name: str, operands: tuple) -> bool:
+    """Whether an operation is affine in those of its operands that are values."""
+    depends = [isinstance(operand, Value) for operand in operands]
+    if name == "mul":
+        return not all(depends)
+    if name == "div":
+        return not depends[1]
+    if name == "select_n":
+        return not depends[0]
+    return name in {
+        "add", "add_any", "convert_element_type", "copy", "copy_p", "neg", "reduce_precision",
+        "stop_gradient", "sub",
+    }  # fmt: skip

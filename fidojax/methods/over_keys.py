@@ -1,0 +1,67 @@
+"""How much of a map is chance? The mean and standard error of a random method over its keys.
+
+explanation = over_keys("fido", 8)(key, classifier, image, target, infill=infill)
+explanation.saliency, explanation.info.error
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fidojax.core import check_name
+from fidojax.methods.table import METHODS
+from fidojax.types import Classifier, Explanation, Image, Method, PRNGKey, Saliency, Target
+
+
+class Repeated(NamedTuple):
+    """What a repeated method leaves besides the mean map.
+
+    Attributes:
+        error: "h w", standard error of the mean map; times sqrt(repeats), the standard deviation
+            of one map.
+    """
+
+    error: Saliency
+
+
+def over_keys(method: str | Method, repeats: int) -> Method:
+    """The method that runs `method` with `repeats` keys at once, and returns the mean map.
+
+    It has the one signature and the options of `method`; the key given to it is split. One `vmap`,
+    so it takes the memory of `repeats` runs. Asking again gives an equal function, which is not
+    compiled again.
+
+    Args:
+        method: a name in `fidojax.methods.table.METHODS`, or any function of the method signature.
+        repeats: keys, at least 2. The standard error itself is uncertain by about 1 part in
+            sqrt(2 repeats).
+
+    Raises:
+        ValueError: an unknown name, or fewer than 2 repeats.
+    """
+    if isinstance(method, str):
+        check_name("method", method, METHODS)
+        method = METHODS[method]
+    if repeats < 2:
+        raise ValueError(f"repeats is {repeats}, expected at least 2 for a standard error")
+    return _OverKeys(method, repeats)
+
+
+@dataclasses.dataclass(frozen=True)
+class _OverKeys:
+    """Compared by value, as a static argument of compiled functions."""
+
+    method: Method
+    repeats: int
+
+    def __call__(
+        self, key: PRNGKey, classifier: Classifier, image: Image, target: Target, **options: Any
+    ) -> Explanation:
+        def once(key):
+            return self.method(key, classifier, image, target, **options).saliency
+
+        maps = jax.vmap(once)(jax.random.split(key, self.repeats))
+        error = jnp.std(maps, axis=0, ddof=1) / self.repeats**0.5
+        return Explanation(jnp.mean(maps, axis=0), Repeated(error))

@@ -1,0 +1,73 @@
+"""Realtime: a network that has learned to mask the evidence for any class, in one pass.
+
+Dabkowski, Gal, "Real Time Image Saliency for Black Box Classifiers", NeurIPS 2017
+(arXiv 1705.07857), and the authors' code.
+
+| paper                 | here                                                            |
+|-----------------------|-----------------------------------------------------------------|
+| M                     | the saliency map, 1 = keep                                      |
+| feature filter        | `masker`'s selector                                             |
+| objective             | `fidojax.methods.realtime.objective`                                    |
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fidojax.core import upsample
+from fidojax.methods.realtime.objective import exists
+from fidojax.transforms import feature_pyramid
+from fidojax.types import Classifier, Explanation, Image, Masker, PRNGKey, Scalar, Target
+
+
+class RealtimeInfo(NamedTuple):
+    """What the masker says besides the map.
+
+    Attributes:
+        coarse: "rows columns", in [0, 1], the map at the masker's resolution.
+        activation: "rows columns", how much each place of the coarsest features speaks for the
+            class; of any sign.
+        exists: probability that the class is in the picture, by the selector.
+    """
+
+    coarse: Float[Array, "rows columns"]
+    activation: Float[Array, "rows2 columns2"]
+    exists: Scalar
+
+
+def realtime(
+    key: PRNGKey,
+    classifier: Classifier,
+    image: Image,
+    target: Target,
+    *,
+    masker: Masker,
+    confidence: float | Scalar = 6.0,
+    features: feature_pyramid.Source | None = None,
+) -> Explanation:
+    """The mask of the evidence for a class, by one pass of the classifier and of a small decoder.
+
+    The map lies in [0, 1], 1 = keep. For a class that is not in the picture it is low everywhere.
+    It is interpolated from `info.coarse` with corners on corners.
+
+    Args:
+        classifier: the one that the masker was trained for. Only its features are used.
+        masker: see `Masker`; it is called with the one picture as a batch.
+        confidence: how strongly the selector must be convinced by a place of the picture; the
+            authors' 6. Training has 0.
+        features: images "n h w c" -> the classifier's features at several resolutions, the coarsest
+            first; `fidojax.transforms.feature_pyramid.features` of the classifier when None.
+
+    Raises:
+        ValueError: the classifier has no convolutional features, or other ones than the masker's.
+
+    Reference: Dabkowski & Gal 2017, section 4.
+    """
+    del key
+    images = image[None]
+    levels = feature_pyramid.features(classifier, images) if features is None else features(images)
+    masks, activations = masker(jnp.asarray(target)[None], confidence, *levels)
+    coarse, activation = masks[0].astype(jnp.float32), activations[0]
+    saliency = upsample(coarse, image.shape[:2])
+    return Explanation(saliency, RealtimeInfo(coarse, activation, exists(activation)))

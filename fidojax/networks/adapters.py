@@ -1,0 +1,211 @@
+"""Classifiers from Flax NNX, Flax Linen, Keras 3 and Equinox, one line each.
+
+    classifier = from_nnx(module)
+    classifier = from_linen(module, variables)
+    classifier = from_keras(model)
+    classifier = from_equinox(module)
+
+Each returns a `jax.tree_util.Partial` of a function of this module: its leaves are the weights,
+its structure is the network. So the compiled explainer takes the weights as arguments, new weights
+of the same network neither retrace nor go stale, and `jax.vmap` runs over stacked weights. The
+network is evaluated as at test time: batch norm with its running averages, dropout off.
+
+Images come in [0, 1], channels last. `preprocess(images) -> images` turns them into what the
+network was trained on; it becomes part of the classifier. Pass a named function (or a `Partial`):
+a fresh lambda per call is a new structure and retraces.
+
+`layer="blocks.5"` names the layer whose output is the features that GradCAM explains by; all other
+methods are as without it.
+
+Any other callable pytree `images "n h w c" -> logits "n k"` is a classifier already:
+`jax.tree_util.Partial(apply, params)` with `apply` defined at module level.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import Partial
+
+from fidojax.core import check_name
+from fidojax.networks import interception
+from fidojax.networks.interception import Static
+from fidojax.networks.preprocessing import Preprocess, pack, prepare
+from fidojax.types import Classifier
+
+if TYPE_CHECKING:
+    pass
+
+
+# What networks call the argument that tells training from testing, and its value at test time.
+_TEST_TIME = {
+    "train": False,
+    "training": False,
+    "is_training": False,
+    "deterministic": True,
+    "use_running_average": True,
+    "inference": True,
+}
+
+
+def from_nnx(
+    module: Any,
+    *,
+    preprocess: Preprocess | None = None,
+    options: Mapping[str, Any] | None = None,
+    layer: str | None = None,
+) -> Classifier:
+    """The classifier of a Flax NNX module.
+
+    Args:
+      module: an `nnx.Module` called as `module(images)`; it is left as it is, in train mode or not.
+      preprocess: from images in [0, 1] to what the module expects.
+      options: keyword arguments for the call; arguments with a customary name (`train`,
+        `deterministic`, ...) are set to test time without it.
+      layer: the submodule whose output (of its first call) is the features, "blocks.5.conv2".
+
+    Raises:
+      TypeError: if it is no `nnx.Module`.
+      ValueError: if it has no such layer.
+    """
+    from flax import nnx
+
+    if not isinstance(module, nnx.Module):
+        raise TypeError(f"from_nnx expects a flax.nnx.Module, got {type(module).__name__}")
+    # A view shares the weights but carries its own flags. It refuses flags that no part knows, so
+    # each is set only where some part has it.
+    known = {
+        name
+        for _, part in nnx.iter_graph(module)
+        if hasattr(part, "set_view")
+        for name in inspect.signature(part.set_view).parameters
+    }
+    flags = {
+        name: _TEST_TIME[name] for name in ("deterministic", "use_running_average") if name in known
+    }
+    graph, state = nnx.split(nnx.view(module, **flags))
+    static = _call_options(type(module).__call__, options)
+    classifier = Partial(_nnx, graph, static, pack(preprocess), state)
+    if layer is None:
+        return classifier
+    check_name("layer", layer, interception.nnx_layers(module))
+    return interception.tapped(classifier, _nnx_intercepted, layer)
+
+
+def _nnx(graph, options, preprocess, state, images):
+    from flax import nnx
+
+    return nnx.merge(graph, state, copy=True)(prepare(preprocess, images), **dict(options.value))
+
+
+def _nnx_intercepted(intercept, layer, graph, options, preprocess, state, images):
+    from flax import nnx
+
+    module = nnx.merge(graph, state, copy=True)
+    interception.intercept_nnx(module, layer, intercept)
+    return module(prepare(preprocess, images), **dict(options.value))
+
+
+def from_linen(
+    module: Any,
+    variables: Mapping[str, Any],
+    *,
+    preprocess: Preprocess | None = None,
+    options: Mapping[str, Any] | None = None,
+    layer: str | None = None,
+) -> Classifier:
+    """The classifier of a Flax Linen module and its variables.
+
+    Args:
+      module: a `linen.Module`; two equal modules share one trace.
+      variables: what `module.apply` takes: {"params": ..., "batch_stats": ...}.
+      preprocess: from images in [0, 1] to what the module expects.
+      options: keyword arguments for the call; arguments with a customary name (`train`,
+        `deterministic`, ...) are set to test time without it.
+      layer: the submodule whose output (of its first call) is the features, "Block_0.Conv_1".
+    """
+    from flax import linen
+
+    if not isinstance(module, linen.Module):
+        raise TypeError(f"from_linen expects a flax.linen.Module, got {type(module).__name__}")
+    if "params" not in variables:
+        raise ValueError(
+            'from_linen expects variables like {"params": ...}, as module.init returns them'
+        )
+    static = _call_options(type(module).__call__, options)
+    classifier = Partial(_linen, Static(module), static, pack(preprocess), variables)
+    return (
+        classifier if layer is None else interception.tapped(classifier, _linen_intercepted, layer)
+    )
+
+
+def _linen(module, options, preprocess, variables, images):
+    return module.value.apply(variables, prepare(preprocess, images), **dict(options.value))
+
+
+def _linen_intercepted(intercept, layer, module, *rest):
+    from flax import linen
+
+    def at_the_layer(call, args, kwargs, context):
+        if ".".join(context.module.path) == layer and context.method_name == "__call__":
+            return intercept(call, *args, **kwargs)
+        return call(*args, **kwargs)
+
+    with linen.intercept_methods(at_the_layer):
+        return _linen(module, *rest)
+
+
+def from_equinox(
+    module: Any,
+    *,
+    state: Any = None,
+    preprocess: Preprocess | None = None,
+    channels_first: bool = True,
+    batched: bool = False,
+) -> Classifier:
+    """The classifier of an Equinox module.
+
+    Args:
+      module: an `equinox.Module`, called on one image, channels first, as is Equinox's custom.
+      state: the `equinox.nn.State` of a module with batch norm; the module is then called as
+        `module(image, state)` and returns `(logits, state)`.
+      preprocess: from images "n h w c" in [0, 1] to what the module expects, before any transpose.
+      channels_first: whether the module takes "c h w" or "h w c".
+      batched: whether the module takes a whole batch.
+    """
+    import equinox
+
+    if not isinstance(module, equinox.Module):
+        raise TypeError(f"from_equinox expects an equinox.Module, got {type(module).__name__}")
+    module = equinox.nn.inference_mode(module)
+    arrays, rest = equinox.partition((module, state), equinox.is_array)
+    leaves, structure = jax.tree.flatten(rest)
+    needs_key = "key" in inspect.signature(type(module).__call__).parameters
+    static = Static((structure, tuple(leaves), channels_first, batched, needs_key))
+    return Partial(_equinox, static, pack(preprocess), arrays)
+
+
+def _equinox(static, preprocess, arrays, images):
+    import equinox
+
+    structure, leaves, channels_first, batched, needs_key = static.value
+    module, state = equinox.combine(arrays, jax.tree.unflatten(structure, leaves))
+    options = {"key": None} if needs_key else {}
+
+    def call(image):
+        if state is None:
+            return module(image, **options)
+        return module(image, state, **options)[0]
+
+    images = prepare(preprocess, images)
+    if channels_first:
+        images = jnp.moveaxis(images, -1, 1)
+    return call(images) if batched else jax.vmap(call, axis_name="batch")(images)
+
+
+def _call_options(call: Callable, options: Mapping[str, Any] | None) -> Static:
+    """Keyword arguments that put a call at test time, hashable."""
+    defaults = {k: v for k, v in _TEST_TIME.items() if k in inspect.signature(call).parameters}
+    return Static(tuple(sorted({**defaults, **(options or {})}.items())))

@@ -1,0 +1,43 @@
+"""Runs on disk: ledgers, resuming, shards, progress, provenance."""
+
+from fidojax.runs.compile_cache import SETTINGS
+from fidojax.runs.files import write_atomically, write_csv, write_json, write_text
+from fidojax.runs.ledger import CHUNK, DONE, FAILED, MISSING, Ledger, look, rows_per_file
+from fidojax.runs.maps import load_maps, pack, read_maps, unpack
+from fidojax.runs.progress import Meter, span
+from fidojax.runs.provenance import about, digest, environment, versions
+from fidojax.runs.resume import Explained, Item, Request, explain_missing
+from fidojax.runs.rows import Places
+from fidojax.runs.shards import join_processes, parse_shard
+
+__all__ = [
+    "CHUNK",
+    "DONE",
+    "FAILED",
+    "MISSING",
+    "SETTINGS",
+    "Explained",
+    "Item",
+    "Ledger",
+    "Meter",
+    "Places",
+    "Request",
+    "about",
+    "digest",
+    "environment",
+    "explain_missing",
+    "join_processes",
+    "load_maps",
+    "look",
+    "pack",
+    "parse_shard",
+    "read_maps",
+    "rows_per_file",
+    "span",
+    "unpack",
+    "versions",
+    "write_atomically",
+    "write_csv",
+    "write_json",
+    "write_text",
+]

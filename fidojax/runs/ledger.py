@@ -1,0 +1,235 @@
+"""Results on disk as zarr: one row per picture; a kill loses only what is under way.
+
+A `Ledger` is a zarr group. Besides the columns that it is given, "n ...", it has
+
+    status   "n" uint8, MISSING, DONE or FAILED
+    ids      "n", the picture's id, "" until it is known
+    problem  "n", why there is no result
+
+and its attributes hold `settings`, all that decides the results, and `provenance`. Every chunk is
+written beside its place and renamed, and a row's status is written last: where it is DONE, all of
+the row is there. Any zarr reader opens it.
+
+    ledger = look("run/results.zarr/rows/fido")
+    maps = read_maps(ledger, np.flatnonzero(ledger.status == DONE))
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from jaxtyping import Int, UInt8
+from zarr.errors import ContainsArrayError, ContainsGroupError
+
+MISSING, DONE, FAILED = 0, 1, 2
+
+CHUNK = 64
+"""Rows in one file."""
+
+
+class Ledger:
+    """The results of one explainer, or one set of scores, on so many pictures."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        count: int,
+        settings: Mapping[str, Any],
+        *,
+        provenance: Mapping[str, Any] | None = None,
+        chunk: int = CHUNK,
+    ) -> None:
+        """Opens or makes it.
+
+        Args:
+            path: the group's folder, such as `run/results.zarr/rows/fido`.
+            count: of pictures. A ledger grows, and never shrinks.
+            settings: all that decides the results, as JSON.
+            provenance: what else is known of them, as JSON; stays as it is once there is a result.
+            chunk: rows in one file, see `rows_per_file`; stays as it is. Processes that write at
+                the same time must not share a file, see `rows_of`.
+
+        Raises:
+            ValueError: the folder holds results of other settings.
+        """
+        self.path = Path(path)
+        settings = json.loads(json.dumps(settings))
+        for parent in reversed(self.path.parents):  # so that the whole opens as one zarr, too
+            if ".zarr" in (above.suffix for above in (parent, *parent.parents)):
+                _opened(parent)
+        self._group = _opened(self.path)
+        before: Any = self._group.attrs.get("settings")
+        if before not in (None, settings):
+            raise ValueError(
+                f"{self.path} holds results of other settings ({_differing(before, settings)})"
+            )
+        self._chunk = chunk
+        self._arrays: dict[str, zarr.Array] = {}
+        self._count = count
+        for name, dtype in (("status", "uint8"), ("ids", str), ("problem", str)):
+            self._column(name, (count,), dtype)
+        known = dict(provenance or {})
+        if before is None or (
+            known and known != self.provenance and not (self.status == DONE).any()
+        ):
+            # In one writing, so that no process sees half of it.
+            self._group.update_attributes({"settings": settings, "provenance": known})
+        self.grow(count)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def grow(self, count: int) -> None:
+        """Makes it at least so long.
+
+        Processes may do so at the same time if they all ask for the same length.
+        """
+        self._count = max(count, self._group["status"].shape[0])  # type: ignore[union-attr]
+        self._arrays.clear()
+        for name in self._stored():
+            self._fit(self._array(name))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """As given."""
+        return dict(self._group.attrs["settings"])  # type: ignore[arg-type]
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """As given by who made it."""
+        return dict(self._group.attrs["provenance"])  # type: ignore[arg-type]
+
+    @property
+    def status(self) -> UInt8[np.ndarray, " n"]:
+        """Of every row."""
+        return self._read("status")
+
+    @property
+    def ids(self) -> list[str]:
+        """Of every row."""
+        return [str(name) for name in self._read("ids")]
+
+    @property
+    def problems(self) -> dict[int, str]:
+        """Of the rows that failed."""
+        reasons = self._read("problem")
+        return {int(row): str(reasons[row]) for row in np.flatnonzero(self.status == FAILED)}
+
+    @property
+    def names(self) -> list[str]:
+        """Of the columns that it was given."""
+        return sorted(self._stored() - {"status", "ids", "problem"})
+
+    def missing(self, shard: tuple[int, int] = (0, 1)) -> Int[np.ndarray, " rows"]:
+        """The shard's rows without a result; those that failed are to be tried again."""
+        rows = self.rows_of(shard)
+        return rows[self.status[rows] != DONE]
+
+    def rows_of(self, shard: tuple[int, int] = (0, 1)) -> Int[np.ndarray, " rows"]:
+        """The rows of a shard (i, n): every n-th file, so that no two shards write one file."""
+        index, shards = shard
+        rows = np.arange(len(self))
+        return rows[rows // self.chunk % shards == index]
+
+    def write(
+        self,
+        rows: Sequence[int] | np.ndarray,
+        ids: Sequence[str],
+        columns: Mapping[str, np.ndarray],
+        problems: Sequence[str | None] | None = None,
+    ) -> None:
+        """Stores finished rows, the columns first.
+
+        Args:
+            columns: by name, "rows ..."; missing values are NaN, or 0 for integers.
+            problems: a reason for each row that failed, None for the others.
+        """
+        rows = np.asarray(rows, int)
+        if not len(rows):
+            return
+        reasons = ["" if reason is None else reason for reason in problems or [None] * len(rows)]
+        for name, values in columns.items():
+            values = np.asarray(values)
+            column = self._column(name, (len(self), *values.shape[1:]), values.dtype)
+            column.oindex[rows] = values
+        self._array("ids").oindex[rows] = np.array(ids, dtype=object)
+        if any(reasons) or any(self.read("problem", rows)):
+            self._array("problem").oindex[rows] = np.array(reasons, dtype=object)
+        status = np.array([FAILED if reason else DONE for reason in reasons], np.uint8)
+        self._array("status").oindex[rows] = status
+
+    def read(self, name: str, rows: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
+        """A column, or some rows of it; KeyError where there is none of this name."""
+        if rows is None:
+            return self._read(name)
+        return np.asarray(self._array(name).oindex[np.asarray(rows, int)])
+
+    def _read(self, name: str) -> np.ndarray:
+        return np.asarray(self._array(name)[...])
+
+    @property
+    def chunk(self) -> int:
+        """Rows in one file."""
+        return self._array("status").chunks[0]
+
+    def _array(self, name: str) -> zarr.Array:
+        if name not in self._arrays:
+            self._arrays[name] = self._group[name]  # type: ignore[assignment]
+        return self._arrays[name]
+
+    def _column(self, name: str, shape: tuple[int, ...], dtype: Any) -> zarr.Array:
+        """The array, made where it is not there yet."""
+        if name not in self._arrays and name not in self._group:
+            fill: Any = np.nan if dtype is not str and np.dtype(dtype).kind == "f" else None
+            # All alike, or shards would share files.
+            chunks = (self._chunk if name == "status" else self.chunk, *shape[1:])
+            with suppress(ContainsArrayError):  # another process was faster
+                self._group.create_array(
+                    name, shape=shape, dtype=dtype, chunks=chunks, fill_value=fill
+                )
+        return self._fit(self._array(name))
+
+    def _fit(self, array: zarr.Array) -> zarr.Array:
+        """The array; made longer where it is of a time, or a process, that saw fewer rows."""
+        if array.shape[0] < len(self):
+            array.resize((len(self), *array.shape[1:]))
+        return array
+
+    def _stored(self) -> set[str]:
+        # Not asked of zarr, which warns of what a killed process has left unfinished.
+        return {found.parent.name for found in self.path.glob("*/zarr.json")}
+
+
+def _opened(path: Path) -> zarr.Group:
+    """The group, made where it is not there yet."""
+    try:
+        return zarr.open_group(path, mode="a")
+    except ContainsGroupError:  # another process was faster
+        return zarr.open_group(path, mode="r+")
+
+
+def look(path: str | Path, settings: Mapping[str, Any] | None = None) -> Ledger | None:
+    """The ledger that stands there, as it is; None where there is none.
+
+    Raises:
+        ValueError: it holds results of other settings, where some are given.
+    """
+    if not (Path(path) / "zarr.json").is_file():
+        return None
+    found: Any = zarr.open_group(path, mode="r").attrs.get("settings")
+    return None if found is None else Ledger(path, 0, found if settings is None else settings)
+
+
+def rows_per_file(count: int, batch: int, shards: int = 1) -> int:
+    """Rows for one file: 8 batches, since each rewrites it, up to `CHUNK`; some files per shard."""
+    most = CHUNK if shards == 1 else min(CHUNK, count // (8 * shards))
+    return batch * min(8, max(1, most // batch))
+
+
+def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return ", ".join(f"{name}: {before.get(name)!r}, now {now.get(name)!r}" for name in names)

@@ -1,0 +1,69 @@
+"""maps in and out of a ledger."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from jaxtyping import Float
+
+from fidojax.runs.ledger import Ledger
+
+
+def pack(maps: Float[np.ndarray, "n h w"]) -> dict[str, np.ndarray]:
+    """Columns `maps` (float16) and `scale` (float32) of which `unpack` makes the maps again.
+
+    The scale is the power of two that brings a map into [-1, 1]: float16 keeps 11 bits of a value,
+    of any map, and a mask of probabilities is stored as it is.
+    """
+    maps = np.asarray(maps, np.float32)
+    largest = np.abs(maps).max(axis=(1, 2))
+    # The next power of two of the largest float32 would be none.
+    exponent = np.minimum(np.frexp(np.where(np.isfinite(largest), largest, 1))[1], 127)
+    # A largest value of exactly a power of two fits without the next one.
+    exact = largest == np.ldexp(np.float32(1), exponent - 1)
+    scale = np.where(largest == 0, 1, np.ldexp(np.float32(1), exponent - exact)).astype(np.float32)
+    return {"maps": (maps / scale[:, None, None]).astype(np.float16), "scale": scale}
+
+
+def unpack(
+    maps: Float[np.ndarray, "n h w"], scale: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, "n h w"]:
+    """The float32 maps of the columns that `pack` made."""
+    return maps.astype(np.float32) * scale[:, None, None]
+
+
+def read_maps(
+    ledger: Ledger, rows: Sequence[int] | np.ndarray | None = None
+) -> Float[np.ndarray, "n h w"]:
+    """The maps of a ledger, NaN where there is none."""
+    return unpack(ledger.read("maps", rows), ledger.read("scale", rows))
+
+
+def load_maps(path: str | Path) -> Float[np.ndarray, "n h w"]:
+    """Maps of a file: an .npy, a zarr array, or a group that `fidojax explain` or a study wrote.
+
+    Raises:
+        ValueError: it is none of these, or not "n h w".
+        FileNotFoundError: there is nothing.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"maps {path}: there is no such file or folder")
+    if path.is_file():
+        try:
+            maps = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"maps {path}: expected an .npy of numbers") from error
+    else:
+        try:
+            found: Any = zarr.open(path, mode="r")
+            group = hasattr(found, "array_keys")
+            maps = unpack(found["maps"][...], found["scale"][...]) if group else found[...]
+        except (KeyError, FileNotFoundError) as error:
+            raise ValueError(f"maps {path}: expected a zarr array, or a group of maps") from error
+    if maps.ndim != 3 or not np.issubdtype(maps.dtype, np.number):
+        got = f"{maps.dtype} {maps.shape}"
+        raise ValueError(f"maps {path}: expected numbers of shape (n, h, w), got {got}")
+    return maps.astype(np.float32)

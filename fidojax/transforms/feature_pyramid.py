@@ -1,0 +1,92 @@
+"""The features that any classifier computes on its way to the logits, one array per resolution.
+
+    coarsest, *finer = pyramid.features(classifier, images)
+
+The classifier's program is traced and evaluated operation by operation, so a network needs no layer
+names, whatever framework it is written in.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jaxtyping import Array, Float
+
+from fidojax.transforms import cpu, interpreter
+from fidojax.types import Classifier, Images
+
+Features = tuple[Float[Array, "n _ _ _"], ...]
+"""Each "n rows columns channels", the coarsest first, each finer with at least twice the places."""
+
+
+def features(classifier: Classifier, images: Images) -> Features:
+    """The last activations at each resolution below the images' own, without gradients.
+
+    Activations are what convolutions, pooling, and operations element by element compute from the
+    first convolution on; the layout of the last convolution tells rows from channels. Padded
+    arrays, single values per channel, and what is computed inside of loops do not count. Of
+    resolutions that are nearly the same the coarser one is taken.
+
+    Args:
+        classifier: one with convolutions over two axes; channels may come first inside.
+        images: "n h w c".
+
+    Raises:
+        ValueError: it has no such activations.
+    """
+    found = _features(interpreter.as_argument(cpu.stock(classifier)), images)
+    if not found:
+        raise ValueError(
+            "classifier has no convolutional features coarser than its images, expected some: give"
+            " `features`, a function that returns them"
+        )
+    return found
+
+
+@jax.jit
+def _features(classifier: Classifier, images: Images) -> Features:
+    n, height, width, _ = images.shape
+    found: dict[tuple[int, int], Any] = {}
+    layout: tuple[int, ...] = ()  # the axes that are batch, rows, columns and channels
+
+    def rule(eqn, *operands):
+        nonlocal layout
+        inner = interpreter.body(eqn)
+        if inner is not None:
+            return interpreter.run(rule, inner, list(operands))
+        results = cpu.bind(eqn, *operands)
+        name = eqn.primitive.name
+        if name == "conv_general_dilated" and results[0].ndim == 4:
+            batch, channels, *space = eqn.params["dimension_numbers"].out_spec
+            layout = (batch, *space, channels)
+        if layout and _makes_features(name) and _is_batch_of_pictures(results[0]):
+            x = results[0].transpose(layout)
+            if x.shape[0] == n and 1 < x.shape[1] < height and 1 < x.shape[2] < width:
+                found[x.shape[1:3]] = x
+        return results
+
+    interpreter.evaluate(rule, classifier, images)
+    return jax.lax.stop_gradient(_ladder(found))
+
+
+def _makes_features(name: str) -> bool:
+    return name in _SPATIAL or name in interpreter.ELEMENTWISE or name.startswith("reduce_window")
+
+
+_SPATIAL = {"conv_general_dilated", "concatenate", "dot_general"}
+
+
+def _is_batch_of_pictures(value: Any) -> bool:
+    return value.ndim == 4 and jax.numpy.issubdtype(value.dtype, jax.numpy.floating)
+
+
+def _ladder(found: dict[tuple[int, int], Any]) -> Features:
+    steps: list[Any] = []
+    for rows, columns in sorted(found, key=lambda sides: sides[0] * sides[1]):
+        if not steps or rows * columns >= 2 * steps[-1].shape[1] * steps[-1].shape[2]:
+            steps.append(found[rows, columns])
+    return tuple(steps)
+
+
+Source = Callable[[Images], Features]
+"""What may stand for `features` of a classifier: a callable pytree, images -> the same."""

@@ -1,0 +1,163 @@
+"""A function with another backward rule for its ReLUs, wherever in its program they are.
+
+    gradient = rectifier.gradient(rectifier.guided, function, image)
+
+The program is traced and its ReLUs are found by what they compute, so a network needs no layer
+names: max(x, 0), `jax.nn.relu`, `jnp.where(x > 0, x, 0)`, a product with (x > 0), and the lower
+bound of `jax.nn.relu6` and of `jnp.clip(x, 0, ...)`, also in jit, scan, cond, remat and in
+functions with derivatives of their own. Everything else, as relu6's upper bound, leaky and smooth
+activations and pooling, keeps its gradient.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fidojax.core import SCORES
+from fidojax.transforms import interpreter
+from fidojax.types import Classifier, Image, Scalar, Target
+
+
+class RectifierInfo(NamedTuple):
+    """What deconvnet and guided backprop leave besides the map.
+
+    Attributes:
+        gradient: "h w c", signed, before the maximum over channels.
+        score: of the target on the image.
+    """
+
+    gradient: Float[Array, "h w c"]
+    score: Scalar
+
+
+@jax.custom_vjp
+def deconvnet(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """ReLU whose backward pass rectifies the gradient, whatever the input was."""
+    return jnp.maximum(x, 0)
+
+
+@jax.custom_vjp
+def guided(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """ReLU whose backward pass lets a positive gradient pass where the input was positive, too."""
+    return jnp.maximum(x, 0)
+
+
+deconvnet.defvjp(lambda x: (jnp.maximum(x, 0), None), lambda _, g: (jnp.maximum(g, 0),))
+guided.defvjp(
+    lambda x: (jnp.maximum(x, 0), x > 0),
+    lambda active, g: (jnp.where(active, jnp.maximum(g, 0), 0),),
+)
+
+
+def score_gradient(
+    relu: Callable, classifier: Classifier, image: Image, target: Target, score: str
+) -> RectifierInfo:
+    """Gradient of a class's score on the image, with `relu` for every ReLU of the classifier."""
+    return _score_gradient(relu, interpreter.as_argument(classifier), image, target, score)
+
+
+@partial(jax.jit, static_argnames=("relu", "score"))
+def _score_gradient(relu, classifier, image, target, score):
+    def evidence(image):
+        return SCORES[score](with_relu(relu, classifier)(image[None])[0], target)
+
+    value, gradient = jax.value_and_grad(evidence)(image)
+    return RectifierInfo(gradient, value)
+
+
+def with_relu(relu: Callable, function: Callable) -> Callable:
+    """The same function, with `relu` for each ReLU of its program; it may have any derivative."""
+    return partial(_evaluate, relu, function)
+
+
+def _evaluate(relu, function, *arguments):
+    replaced = 0
+
+    def rule(eqn, *operands):
+        nonlocal replaced
+        name = eqn.primitive.name
+        x = _rectified(name, operands)
+        if x is not None and jnp.issubdtype(x.dtype, jnp.floating):
+            replaced += 1
+            return [relu(x)]
+        if name == "clamp" and interpreter.is_zero(operands[0]):
+            replaced += 1
+            return [jnp.minimum(relu(operands[1]), operands[2])]
+        if name in _SIGNS:
+            return [_sign(eqn, *operands)]
+        if name == "convert_element_type" and isinstance(operands[0], _Sign):
+            return [operands[0]._replace(value=interpreter.bind(eqn, operands[0].value)[0])]
+        inner, before = interpreter.body(eqn), replaced
+        if inner is not None and not (_custom(name) and _is_smooth_activation(inner)):
+            results = interpreter.run(rule, inner, list(operands))
+            if replaced > before or not _custom(name):
+                return results
+        operands = [_plain(operand) for operand in operands]
+        if name == "scan":
+            return interpreter.scan(evaluate, eqn, operands)
+        if name == "cond":
+            return interpreter.cond(evaluate, eqn, operands)
+        return interpreter.bind(eqn, *operands)
+
+    def evaluate(closed, operands):
+        return [_plain(result) for result in interpreter.run(rule, closed, operands)]
+
+    results = interpreter.evaluate(rule, function, *arguments)
+    return jax.tree.map(_plain, results, is_leaf=lambda x: isinstance(x, _Sign))
+
+
+class _Sign(NamedTuple):
+    """Where `of` is positive (or, `positive` being false, negative): a truth value or 0 and 1."""
+
+    value: Any
+    of: Any
+    positive: bool
+
+
+_SIGNS = {"gt": True, "ge": True, "lt": False, "le": False}
+
+
+def _sign(eqn, left, right):
+    value = interpreter.bind(eqn, _plain(left), _plain(right))[0]
+    positive = _SIGNS[eqn.primitive.name]
+    if interpreter.is_zero(right):
+        return _Sign(value, left, positive)
+    if interpreter.is_zero(left):
+        return _Sign(value, right, not positive)
+    return value
+
+
+def _plain(value):
+    return value.value if isinstance(value, _Sign) else value
+
+
+def _rectified(name, operands):
+    """The input of the ReLU that an operation is, or None."""
+    if name == "max":
+        for x, bound in (operands, operands[::-1]):
+            if interpreter.is_zero(bound) and not interpreter.is_zero(x):
+                return x
+    if name == "mul":
+        for x, sign in (operands, operands[::-1]):
+            if isinstance(sign, _Sign) and sign.positive and sign.of is x:
+                return x
+    if name == "select_n" and isinstance(operands[0], _Sign):
+        sign, *cases = operands
+        zero, x = cases if sign.positive else cases[::-1]
+        if x is sign.of and interpreter.is_zero(zero):
+            return x
+    return None
+
+
+def _custom(name: str) -> bool:
+    return name.startswith("custom_")
+
+
+def _is_smooth_activation(closed) -> bool:
+    """Whether a maximum in it is a means to compute something smooth, as that of softplus is."""
+    names = interpreter.primitives(closed) - {"broadcast_in_dim"}
+    return names <= interpreter.ELEMENTWISE and not names <= interpreter.PIECEWISE_LINEAR

@@ -1,0 +1,96 @@
+"""The contextual attention GAN: FIDO's "CA", the infill of its main results."""
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.tree_util import Partial
+
+from fidojax.core import check_name
+from fidojax.networks import weight_files
+from fidojax.types import Image, Infiller, Mask, PRNGKey
+from infillers.ca.generator import DECODER, Generator, encoder
+from infillers.resized import resized
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+SHIPPED = {"tiny_imagenet40": 64}
+"""The side in pixels of the pictures that each was trained on."""
+
+
+def ca(
+    weights: str | Path = "tiny_imagenet40",
+    *,
+    composite: bool = True,
+    size: int | str | None = "trained",
+    network: Callable[[], nnx.Module] | None = None,
+) -> Infiller:
+    """Infill with what the contextual attention GAN draws from the kept pixels alone.
+
+    A grey picture is repeated to three channels and the infill averaged back. The weights that
+    Yu et al. published read and draw BGR; those that `train.ca_gan` makes are RGB. Unlike FIDO's
+    wrapper it does not round colours to 8 bits.
+
+    Args:
+        weights: "tiny_imagenet40" (64 x 64), or an .npz file written by `train.ca_gan`.
+        composite: whether kept pixels are those of the picture, as FIDO's authors have it, or what
+            the network draws there.
+        size: the side at which the network runs, to and from which pictures of other sizes are
+            brought by `resized`; "trained" is the shipped network's own, and the picture's own
+            with a file. None: always the picture's own, whose sides must be multiples of 8.
+        network: builds the network that a file is for; what its arrays show when None, which
+            assumes dilations of 2, 4, 8, ... and the authors' attention.
+
+    Raises:
+        ValueError: an option is unknown, or the file's arrays do not fit; at the call: a side that
+            is no multiple of 8.
+        FileNotFoundError: there is no such file.
+
+    Reference: FIDO section 4.1, "CA"; Yu et al. 2018 (arXiv 1801.07892).
+    """
+    if isinstance(size, str):
+        check_name("size", size, ("trained",))
+        size = SHIPPED.get(str(weights))
+    path = WEIGHTS / f"ca_{weights}.npz" if weights in SHIPPED else Path(weights)
+    arrays = weight_files.read(path)
+    infill = _Drawn(weight_files.assemble(network or _shown(path, arrays), arrays, path), composite)
+    return infill if size is None else resized(infill, int(size))
+
+
+def _shown(path: Path, arrays: Mapping[str, np.ndarray]) -> Callable[[], nnx.Module]:
+    """The network with as many channels and layers as the file has arrays for."""
+    first = arrays.get("coarse/stack/convs/0/kernel")
+    if first is None:
+        raise ValueError(f"weights {path}: expected those of a contextual attention generator")
+    layers = len({name for name in arrays if name.startswith("coarse/stack/convs/")}) // 2
+    return _network(first.shape[-1], layers - len(encoder(2, 4)) - len(DECODER))
+
+
+@functools.cache
+def _network(width: int, dilated: int) -> Callable[[], nnx.Module]:
+    """The same function each time, so that new weights do not retrace."""
+    dilations = tuple(2 ** (i + 1) for i in range(dilated))
+    return lambda: Generator(width, dilations, rngs=nnx.Rngs(0))
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["network"], meta_fields=["composite"]
+)
+class _Drawn:
+    def __init__(self, network: Partial, composite: bool) -> None:
+        self.network, self.composite = network, composite
+
+    def __call__(self, key: PRNGKey, image: Image, mask: Mask) -> Image:
+        del key
+        seen = image * mask[..., None]
+        rgb = jnp.broadcast_to(seen, (*image.shape[:2], 3)).astype(jnp.float32)
+        _, drawn = self.network((2.0 * rgb - 1.0)[None], mask.astype(jnp.float32)[None])
+        drawn = (0.5 * drawn[0] + 0.5).astype(image.dtype)
+        if image.shape[-1] == 1:
+            drawn = drawn.mean(axis=-1, keepdims=True)
+        return seen + drawn * (1 - mask[..., None]) if self.composite else drawn

@@ -1,0 +1,125 @@
+"""What an infiller recovers of measured pictures: error in the holes, what a classifier reads."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import infillers
+from fidojax import networks
+from fidojax.core import mix
+from fidojax.types import Infiller
+from infillers import holes
+from train import grid
+from train.pictures import Pictures
+
+KINDS = ("pixels", "centre", "free_form")
+"""Half of the pixels at random, a centred box of a quarter of the area, strokes of a brush."""
+
+BATCH = 64
+"""Pictures at once; one number, so that `fill` compiles once."""
+
+
+class Recovery(NamedTuple):
+    """`error`: root of the mean square over dropped pixels and colours, pixels in [0, 1].
+
+    `probability`: mean of the true class after the infill, nan without a classifier.
+    """
+
+    error: float
+    probability: float
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def masks(kind: str, count: int, shape: tuple[int, int]) -> jax.Array:
+    """The same masks "n h w" at each call."""
+    keys = jax.random.split(jax.random.key(20), count)
+    if kind == "pixels":
+        return jax.vmap(lambda key: holes.random_pixels(key, shape))(keys)
+    if kind == "free_form":
+        return jax.vmap(lambda key: holes.free_form(key, shape))(keys)
+    return jnp.broadcast_to(holes.centred(shape), (count, *shape))
+
+
+@jax.jit
+def fill(infill: Infiller, images: jax.Array, hole: jax.Array) -> jax.Array:
+    """Pictures "n h w c" with their dropped pixels infilled."""
+    keys = jax.random.split(jax.random.key(21), len(images))
+    return jax.vmap(mix)(images, hole, jax.vmap(infill)(keys, images, hole))
+
+
+def measure(infill: Infiller, test: Pictures, kind: str, classifier: Any = None) -> Recovery:
+    """Over all pictures, in batches of one shape."""
+    squares, dropped, read = 0.0, 0.0, []
+    hole_of_all = masks(kind, len(test.images), test.images.shape[1:3])
+    for first in range(0, len(test.images), BATCH):
+        rows = np.arange(first, first + BATCH) % len(test.images)
+        count = min(BATCH, len(test.images) - first)
+        images = jnp.asarray(test.images[rows], jnp.float32) / 255
+        filled = fill(infill, images, hole_of_all[rows])
+        squares += float(jnp.sum((filled - images)[:count] ** 2))
+        dropped += float(jnp.sum(1.0 - hole_of_all[rows][:count])) * images.shape[-1]
+        if classifier is not None:
+            logits = _logits(classifier, filled)[:count]
+            share = jax.nn.softmax(logits)[np.arange(count), test.labels[rows[:count]]]
+            read.append(np.asarray(share))
+    probability = float(np.concatenate(read).mean()) if read else float("nan")
+    return Recovery((squares / dropped) ** 0.5, probability)
+
+
+_logits = jax.jit(lambda classifier, images: classifier(images))
+
+
+def show(path: Path, infill: Infiller, test: Pictures, count: int = 12) -> None:
+    """The first pictures; then for each kind of hole what is seen, and the picture infilled."""
+    some = np.arange(BATCH) % len(test.images)
+    images = jnp.asarray(test.images[some], jnp.float32) / 255
+    rows = [images]
+    for kind in KINDS:
+        hole = masks(kind, len(images), images.shape[1:3])
+        rows += [images * hole[..., None], fill(infill, images, hole)]
+    zoom = max(1, 96 // images.shape[1])
+    grid.write(path, [np.asarray(row[:count]) for row in rows], zoom)
+
+
+def measured(infill: Infiller, test: Pictures, name: str, split: str) -> list[str]:
+    """What a model card says of it: a sentence, and `table`."""
+    known = name in networks.SHIPPED
+    read = " and mean probability of the true class by the shipped classifier" if known else ""
+    return [
+        f"Root mean square error in the holes (pixels in [0, 1]){read}, "
+        f"{split} split, {len(test.labels):,} pictures, as stored:",
+        "",
+        *table(infill, test, name),
+    ]
+
+
+def table(infill: Infiller, test: Pictures, name: str) -> list[str]:
+    """A Markdown table: the infiller beside those that are not learned."""
+    classifier = networks.load(name).classifier if name in networks.SHIPPED else None
+    grey = test.images.shape[-1] == 1
+    rivals = {
+        "this": infill,
+        "mean": infillers.mean(0.0 if grey else None),
+        "blur": infillers.blur(),
+        "local": infillers.local(color=0.0 if grey else None),
+    }
+    lines = ["| infill | " + " | ".join(map(_words, KINDS)) + " |", "|---" * 4 + "|"]
+    whole = partial(measure, test=test, classifier=classifier)
+    for rival, function in rivals.items():
+        cells = [whole(function, kind=kind) for kind in KINDS]
+        lines.append(f"| {rival} | " + " | ".join(map(_cell, cells)) + " |")
+    return lines
+
+
+def _cell(found: Recovery) -> str:
+    read = "" if np.isnan(found.probability) else f", {found.probability:.3f}"
+    return f"{found.error:.4f}{read}"
+
+
+def _words(kind: str) -> str:
+    words = {"pixels": "half of the pixels", "centre": "centred quarter", "free_form": "free form"}
+    return words[kind]
