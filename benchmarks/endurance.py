@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fidojax.runs import DONE, look
+from fidojax.runs import DONE, find_ledger
 
 PARTS = 10
 
@@ -91,7 +91,7 @@ def _megabytes(pid: int) -> float | None:
 
 
 def _done(results: Path) -> int:
-    ledgers = [look(path) for path in results.glob("results.zarr/*") if path.is_dir()]
+    ledgers = [find_ledger(path) for path in results.glob("results.zarr/*") if path.is_dir()]
     return sum(int((ledger.status == DONE).sum()) for ledger in ledgers if ledger is not None)
 
 

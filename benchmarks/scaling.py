@@ -42,7 +42,7 @@ class Config:
     """What `fidojax.networks.load` takes."""
     pictures: int = 8
     """Per part."""
-    micro_batch: int = 4
+    batch_size: int = 4
     steps: int = 20
     """Of FIDO, four masks each."""
     rounds: int = 3
@@ -90,7 +90,7 @@ def _in_a_process(config: Config, form: str, parts: int) -> tuple[float, str]:
     command = [
         sys.executable, "-m", "benchmarks.scaling", "--measure", str(parts),
         "--network", config.network, "--pictures", str(config.pictures),
-        "--micro-batch", str(config.micro_batch), "--steps", str(config.steps),
+        "--batch-size", str(config.batch_size), "--steps", str(config.steps),
         "--rounds", str(config.rounds),
     ]  # fmt: skip
     environment = dict(os.environ)
@@ -112,7 +112,7 @@ def _measure(config: Config) -> tuple[float, str]:
     def run() -> np.ndarray:
         explanation = explain_batch(
             "fido", model.classifier, images, [0] * count, options=options,
-            micro_batch=config.micro_batch,
+            batch_size=config.batch_size,
         )  # fmt: skip
         return np.asarray(explanation.saliency)
 

@@ -24,7 +24,7 @@ import tyro
 from rich.console import Console
 
 from benchmarks.networks import Network, load
-from benchmarks.throughput_report import Row, reason, table
+from benchmarks.throughput_report import ThroughputRow, reason, table
 from fidojax import presets
 from fidojax.bench import Work, interleaved, paired
 from fidojax.engine import Spread, cores, prepared, split_cpu
@@ -60,7 +60,7 @@ class Config:
     """The smallest run that touches everything, in seconds."""
 
 
-def measure(config: Config) -> Iterator[Row]:
+def measure(config: Config) -> Iterator[ThroughputRow]:
     """The rows, one by one."""
     for name in config.networks:
         network = load(name, config.weights)
@@ -68,7 +68,7 @@ def measure(config: Config) -> Iterator[Row]:
             yield from _measure(config, name, network, images)
 
 
-def _measure(config: Config, name: str, network: Network, images: int) -> list[Row]:
+def _measure(config: Config, name: str, network: Network, images: int) -> list[ThroughputRow]:
     from benchmarks.peers import torch_fido, torch_networks
 
     pictures = np.random.default_rng(0).random((images, *network.size), np.float32)
@@ -98,12 +98,12 @@ def _measure(config: Config, name: str, network: Network, images: int) -> list[R
     ours, theirs = taken[: 2 * len(here)], taken[2 * len(here) :]
     best = min(zip(theirs[::2], theirs[1::2], torch_fido.LAYOUTS, strict=True))
     return [
-        Row(name, images, pair.masks, step / pair.steps, gradient / pair.steps, *best)
+        ThroughputRow(name, images, pair.masks, step / pair.steps, gradient / pair.steps, *best)
         for name, pair, step, gradient in zip(works, here, ours[::2], ours[1::2], strict=True)
     ]
 
 
-def main(config: Config) -> list[Row]:
+def main(config: Config) -> list[ThroughputRow]:
     """Measure, print, and write the file that was asked for."""
     if importlib.util.find_spec("torch") is None:
         sys.exit(MISSING)

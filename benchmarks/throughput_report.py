@@ -6,7 +6,7 @@ from rich.table import Table
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class ThroughputRow:
     """One network at one batch size.
 
     Attributes:
@@ -33,7 +33,7 @@ class Row:
         return self.torch_step / self.step
 
 
-def reason(row: Row) -> str:
+def reason(row: ThroughputRow) -> str:
     """One sentence on what the difference to PyTorch is made of."""
     rest, torch_rest = row.step - row.gradient, row.torch_step - row.torch_gradient
     return (
@@ -45,7 +45,7 @@ def reason(row: Row) -> str:
     )
 
 
-def table(rows: list[Row]) -> Table:
+def table(rows: list[ThroughputRow]) -> Table:
     """The rows for the terminal."""
     result = Table(
         "network", "batch", "ms/mask", "ratio", "x torch", "layout",

@@ -8,7 +8,7 @@ from skimage.metrics import structural_similarity
 Rows = Float[np.ndarray, "*rows values"]
 
 
-def places(values: Rows) -> Rows:
+def ranks(values: Rows) -> Rows:
     """Each value's place in its row, 0 for the lowest and 1 for the highest; ties share a place."""
     return (rankdata(values, axis=-1) - 1) / (values.shape[-1] - 1)
 
@@ -17,7 +17,7 @@ def correlation(one: Rows, other: Rows, *given: Rows) -> Float[np.ndarray, "*row
     """Pearson's correlation within each row; NaN where a row is constant.
 
     With `given`, the partial correlation: of what is left of both when each of those has explained
-    what it can, linearly. Of `places` it is Spearman's.
+    what it can, linearly. Of `ranks` it is Spearman's.
     """
     one, other, *rest = (
         values - values.mean(axis=-1, keepdims=True) for values in (one, other, *given)
@@ -45,14 +45,14 @@ def spearman(
     one: Float[np.ndarray, "n h w"], other: Float[np.ndarray, "n h w"]
 ) -> Float[np.ndarray, " n"]:
     """Rank correlation of each map with its partner."""
-    return correlation(places(flat(one)), places(flat(other)))
+    return correlation(ranks(flat(one)), ranks(flat(other)))
 
 
 def ssim(
     one: Float[np.ndarray, "n h w"], other: Float[np.ndarray, "n h w"]
 ) -> Float[np.ndarray, " n"]:
     """Structural similarity of each map with its partner, both by rank: only the order counts."""
-    ranked = (places(flat(maps)).reshape(maps.shape) for maps in (one, other))
+    ranked = (ranks(flat(maps)).reshape(maps.shape) for maps in (one, other))
     return np.array(
         [structural_similarity(*pair, data_range=1.0) for pair in zip(*ranked, strict=True)]
     )

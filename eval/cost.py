@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from eval.study import Row
+from eval.study import StudyRow
 from eval.subject import Subject, forward
 from fidojax.bench import Passes, passes_per_map
 from fidojax.methods import METHODS
-from fidojax.runs import DONE, Ledger, span
+from fidojax.runs import DONE, Ledger, duration
 from fidojax.types import Classifier, Images
 
 
@@ -41,13 +41,13 @@ class Cost(NamedTuple):
             "maps": str(self.missing),
             "forward passes each": f"{forward}",
             "backward": f"{backward}",
-            "time": span(self.seconds),
+            "time": duration(self.seconds),
             "from": how if self.missing else "",
         }
 
 
 def costs(
-    rows: Mapping[str, Row], ledgers: Mapping[str, Ledger | None], of: Subject, batch: int
+    rows: Mapping[str, StudyRow], ledgers: Mapping[str, Ledger | None], of: Subject, batch: int
 ) -> dict[str, Cost]:
     """Of every row; the classifier's two passes are timed once, if they are needed.
 
@@ -77,7 +77,7 @@ def costs(
     return found
 
 
-def passes_of(row: Row, size: tuple[int, int, int], classes: int) -> Passes | None:
+def passes_of(row: StudyRow, size: tuple[int, int, int], classes: int) -> Passes | None:
     """Per map; None for a method that is none of the library's."""
     if row.name not in METHODS:
         return None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from eval.protocols.varsal.rankings import random as random_map
-from eval.study import Row
+from eval.study import StudyRow
 from fidojax import presets
 from fidojax.core import check_name
 from fidojax.data import boxes_of
@@ -34,7 +34,7 @@ def explainers(
     encoder: str | None = None,
     masker: str | None = None,
     tell: Callable[[str], None] = print,
-) -> dict[str, Row]:
+) -> dict[str, StudyRow]:
     """Rows by name; those whose weights are not there are left out.
 
     Args:
@@ -52,18 +52,18 @@ def explainers(
     """
     check_name("preset", preset, PRESETS)
     known = settings()
-    special: dict[str, Callable[[], Row]] = {
-        "random": lambda: Row(random_map, {}),
-        "max": lambda: Row("max", {}),
-        "box": lambda: Row("box", {}, each=boxes_of),
-        "varsal": lambda: Row("varsal", {"encoder": load_encoder(encoder or classifier)}),
-        "realtime": lambda: Row("realtime", {"masker": load_masker(masker or classifier)}),
-        "realtime-0": lambda: Row(
+    special: dict[str, Callable[[], StudyRow]] = {
+        "random": lambda: StudyRow(random_map, {}),
+        "max": lambda: StudyRow("max", {}),
+        "box": lambda: StudyRow("box", {}, each=boxes_of),
+        "varsal": lambda: StudyRow("varsal", {"encoder": load_encoder(encoder or classifier)}),
+        "realtime": lambda: StudyRow("realtime", {"masker": load_masker(masker or classifier)}),
+        "realtime-0": lambda: StudyRow(
             "realtime", {"masker": load_masker(masker or classifier), "confidence": 0.0},
             why="confidence 0, that of its training, not 6",
         ),
     }  # fmt: skip
-    rows: dict[str, Row] = {}
+    rows: dict[str, StudyRow] = {}
     for name in names:
         check_name("methods", name, [*known, *special])
         if name in FILLED:
@@ -77,7 +77,7 @@ def explainers(
                 tell(f"{name} is left out: {error}")
         else:
             setting = known[name]
-            rows[name] = Row(setting.method, setting.options, why=setting.why)
+            rows[name] = StudyRow(setting.method, setting.options, why=setting.why)
     if not rows:
         raise ValueError("methods: none of them has its weights")
     return {
@@ -89,11 +89,11 @@ def explainers(
     }
 
 
-def _filled(method: str, fill: str, preset: str) -> Row:
+def _filled(method: str, fill: str, preset: str) -> StudyRow:
     options: dict[str, Any] = {"infill": INFILLERS[fill]()}
     if method == "fido":
-        return Row(method, PRESETS[preset] | options, "FIDO", f"preset {preset}")
-    return Row(method, options, "BBMP")
+        return StudyRow(method, PRESETS[preset] | options, "FIDO", f"preset {preset}")
+    return StudyRow(method, options, "BBMP")
 
 
 class Setting(NamedTuple):

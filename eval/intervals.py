@@ -94,7 +94,7 @@ def correlation(
 
     def compute(*samples, axis):
         del axis  # always the last
-        rows = [agreement.places(sample) for sample in samples] if ranks else samples
+        rows = [agreement.ranks(sample) for sample in samples] if ranks else samples
         return agreement.correlation(*rows)
 
     return _interval((ours, theirs, *given), compute)

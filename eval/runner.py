@@ -26,28 +26,28 @@ from rich.console import Console
 from eval.cost import Cost, costs
 from eval.report import Panel, panels, terminal_table
 from eval.scoring import score_row
-from eval.study import Row, Study, plain
-from eval.subject import Run, Subject
+from eval.study import Study, StudyRow, plain
+from eval.subject import StudyRun, Subject
 from fidojax.data import padded
 from fidojax.runs import (
     DONE,
     Item,
     Ledger,
-    Meter,
+    ProgressBar,
     Request,
     digest,
+    duration,
     environment,
     explain_missing,
-    look,
+    find_ledger,
     parse_shard,
     read_maps,
     rows_per_file,
-    span,
     write_text,
 )
 
 
-def conduct(study: Study, run: Run, of: Subject, settings: Mapping[str, Any]) -> None:
+def conduct(study: Study, run: StudyRun, of: Subject, settings: Mapping[str, Any]) -> None:
     """Runs the study, or what is missing of it.
 
     Args:
@@ -57,17 +57,17 @@ def conduct(study: Study, run: Run, of: Subject, settings: Mapping[str, Any]) ->
     common = {
         "data": run.data,
         "classifier": f"{run.classifier} {digest(of.model.classifier)}",
-        "micro_batch": run.micro_batch,
+        "batch_size": run.batch_size,
         "seed": run.seed,
         "pictures": digest(of.drawn.images),
     }
     shard = parse_shard(run.shard)
     if run.dry_run:
         found = {
-            name: look(_path(run, name), _row_settings(row, common))
+            name: find_ledger(_path(run, name), _row_settings(row, common))
             for name, row in study.rows.items()
         }
-        cost = costs(study.rows, found, of, run.micro_batch)
+        cost = costs(study.rows, found, of, run.batch_size)
         console.print(_announcement(study, run, of, cost, shard))
         console.print(
             terminal_table([each.line(name) for name, each in cost.items()], "What it costs")
@@ -77,7 +77,7 @@ def conduct(study: Study, run: Run, of: Subject, settings: Mapping[str, Any]) ->
     ledgers = {
         name: _open_row(run, name, row, of, common, shard) for name, row in study.rows.items()
     }
-    cost = costs(study.rows, ledgers, of, run.micro_batch)
+    cost = costs(study.rows, ledgers, of, run.batch_size)
     console.print(_announcement(study, run, of, cost, shard))
     store_study(study, run, settings, common, cost)
     failures = 0
@@ -101,21 +101,26 @@ def conduct(study: Study, run: Run, of: Subject, settings: Mapping[str, Any]) ->
     )
 
 
-def _path(run: Run, name: str) -> Path:
+def _path(run: StudyRun, name: str) -> Path:
     return run.out / "results.zarr" / "rows" / name
 
 
-def _row_settings(row: Row, common: Mapping[str, Any]) -> dict[str, Any]:
+def _row_settings(row: StudyRow, common: Mapping[str, Any]) -> dict[str, Any]:
     own = {} if row.classifier is None else {"row_classifier": digest(row.classifier)}
     settings = {"method": row.name, "options": plain(row.options), "row_seed": row.seed}
     return {**common, **own, **settings}
 
 
 def _open_row(
-    run: Run, name: str, row: Row, of: Subject, common: Mapping[str, Any], shard: tuple[int, int]
+    run: StudyRun,
+    name: str,
+    row: StudyRow,
+    of: Subject,
+    common: Mapping[str, Any],
+    shard: tuple[int, int],
 ) -> Ledger:
     count = row.count(len(of.drawn.ids))
-    chunk = rows_per_file(count, run.micro_batch, shard[1])
+    chunk = rows_per_file(count, run.batch_size, shard[1])
     settings = _row_settings(row, common)
     return Ledger(_path(run, name), count, settings, provenance=environment(), chunk=chunk)
 
@@ -128,11 +133,11 @@ def _explain(run, name, row, ledger, of: Subject, shard, console: Console, later
         return 0
     pictures = of.picture_list
     request = Request(
-        row.method, row.of(of.model.classifier), row.options, run.seed + row.seed, run.micro_batch,
+        row.method, row.of(of.model.classifier), row.options, run.seed + row.seed, run.batch_size,
         each=row.each,
     )  # fmt: skip
     items = (Item(int(i), pictures[i].id, pictures[i]) for i in missing)
-    with Meter(console, len(missing), name=name, later=later) as meter:
+    with ProgressBar(console, len(missing), name=name, later=later) as meter:
         tally = explain_missing(
             ledger, request, items, lambda batch: [picture.label for picture in batch],  # type: ignore
             progress=meter.show,
@@ -142,13 +147,13 @@ def _explain(run, name, row, ledger, of: Subject, shard, console: Console, later
     return len(tally.failures)
 
 
-def _announcement(study: Study, run: Run, of: Subject, cost: Mapping[str, Cost], shard) -> str:
+def _announcement(study: Study, run: StudyRun, of: Subject, cost: Mapping[str, Cost], shard) -> str:
     waiting = sum(each.missing for each in cost.values())
     seconds = sum(each.seconds for each in cost.values())
     part = "" if shard == (0, 1) else f", of which this process takes 1/{shard[1]}"
     return (
         f"{study.title}: {len(study.rows)} rows on {len(of.drawn.ids)} pictures, "
-        f"{waiting} maps to explain{part}; about {span(seconds)} in all on "
+        f"{waiting} maps to explain{part}; about {duration(seconds)} in all on "
         f"{jax.local_device_count()} x {jax.devices()[0].device_kind}"
     )
 
@@ -157,7 +162,7 @@ SHOWN = 10
 """Pictures in a gallery."""
 
 
-def store_pictures(run: Run, of: Subject, common: Mapping[str, Any]) -> None:
+def store_pictures(run: StudyRun, of: Subject, common: Mapping[str, Any]) -> None:
     drawn = of.drawn
     ledger = Ledger(
         run.out / "results.zarr" / "pictures", len(drawn.ids), common,
@@ -175,7 +180,7 @@ def store_pictures(run: Run, of: Subject, common: Mapping[str, Any]) -> None:
 
 def store_study(
     study: Study,
-    run: Run,
+    run: StudyRun,
     chosen: Mapping[str, Any],
     common: Mapping[str, Any],
     cost: Mapping[str, Cost],
@@ -203,7 +208,7 @@ def store_study(
     write_text(run.out / "study.json", json.dumps(contents, indent=2, ensure_ascii=False) + "\n")
 
 
-def store_gallery(run: Run, of: Subject, ledgers: Mapping[str, Ledger]) -> None:
+def store_gallery(run: StudyRun, of: Subject, ledgers: Mapping[str, Ledger]) -> None:
     """gallery.png: the first pictures of which every row has a map, all rows below each other."""
     shortest = min(map(len, ledgers.values()))
     finished = [ledger.status[:shortest] == DONE for ledger in ledgers.values()]
@@ -221,7 +226,7 @@ def store_gallery(run: Run, of: Subject, ledgers: Mapping[str, Ledger]) -> None:
     panels(run.out / "gallery.png", columns)
 
 
-def _command(name: str, run: Run, chosen: Mapping[str, Any]) -> str:
+def _command(name: str, run: StudyRun, chosen: Mapping[str, Any]) -> str:
     """The command line that makes this run."""
     words = ["python", "-m", "eval.run", name]
     fields = {

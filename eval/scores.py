@@ -52,7 +52,7 @@ class Maps(NamedTuple):
         drawn: pictures with labels and boxes.
         targets: explained classes.
         maps: "n h w".
-        cut: see `eval.study.Row`.
+        cut: see `eval.study.StudyRow`.
         seed: of the run.
         others: the maps of the row's `like`, of the same pictures; None where it is not finished.
     """

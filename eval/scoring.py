@@ -7,12 +7,12 @@ import numpy as np
 
 from eval.scores import Maps
 from eval.study import Study
-from eval.subject import Run, Subject
+from eval.subject import StudyRun, Subject
 from fidojax.runs import CHUNK, DONE, MISSING, Ledger, environment, read_maps
 
 
 def score_row(
-    run: Run, study: Study, name: str, ledgers: Mapping[str, Ledger], of: Subject, shard
+    run: StudyRun, study: Study, name: str, ledgers: Mapping[str, Ledger], of: Subject, shard
 ) -> None:
     """Measures and stores what has not been, of a row's maps.
 

@@ -13,7 +13,7 @@ from fidojax.runs import digest
 from fidojax.types import Classifier, Method
 
 
-class Row(NamedTuple):
+class StudyRow(NamedTuple):
     """An explainer with its settings.
 
     Attributes:
@@ -93,7 +93,7 @@ class Study(NamedTuple):
     title: str
     reference: str
     about: str
-    rows: Mapping[str, Row]
+    rows: Mapping[str, StudyRow]
     scores: Mapping[str, ScoreSet]
     numbers: Sequence[str]
     claims: Sequence[Claim] = ()

@@ -19,7 +19,7 @@ from fidojax.transforms.cpu import fast
 
 
 @dataclass(frozen=True)
-class Run:
+class StudyRun:
     """Where a study runs, and on what."""
 
     out: Path
@@ -34,7 +34,7 @@ class Run:
     """A file with other weights for it."""
     limit: int | None = None
     """So many pictures, drawn at random; all when None."""
-    micro_batch: int = 8
+    batch_size: int = 8
     """Pictures per device and compiled call; other values give other last bits."""
     seed: int = 0
     """Seeds the choice of the pictures, the methods and the infillers."""
@@ -90,7 +90,7 @@ class Subject:
         return [Picture(name, image, int(label), boxes) for name, image, label, boxes in columns]
 
 
-def subject(run: Run, *, boxes: bool = False, right: bool = False) -> Subject:
+def subject(run: StudyRun, *, boxes: bool = False, right: bool = False) -> Subject:
     """Loads them.
 
     Args:
@@ -100,7 +100,7 @@ def subject(run: Run, *, boxes: bool = False, right: bool = False) -> Subject:
     Raises:
         ValueError: there are fewer than 2, or no launcher has started this process.
     """
-    check_count(limit=2 if run.limit is None else run.limit, micro_batch=run.micro_batch)
+    check_count(limit=2 if run.limit is None else run.limit, batch_size=run.batch_size)
     if run.distributed:
         join_processes()
     model = networks.load(run.classifier, run.weights)

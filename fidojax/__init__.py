@@ -52,7 +52,7 @@ from fidojax.methods import (
     vargrad,
     varsal,
 )
-from fidojax.transforms import lowered
+from fidojax.transforms import in_precision
 from fidojax.types import Classifier, Explanation, Infiller
 
 __version__ = "0.1.0"
@@ -85,12 +85,12 @@ __all__ = [
     "guided_backprop",
     "guided_grad_cam",
     "image_keys",
+    "in_precision",
     "input_x_gradient",
     "integrated_gradients",
     "lambda_path",
     "linear_saliency",
     "load_maps",
-    "lowered",
     "max_box",
     "meaningful_perturbation",
     "measure_batch",

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
 
-class Places(NamedTuple):
+class Placement(NamedTuple):
     """Where arrays lie.
 
     Attributes:
@@ -25,7 +25,7 @@ class Places(NamedTuple):
         return jax.device_put(jax.tree.map(jnp.array, tree), self.replicated)
 
 
-def places(devices: int, batch: int) -> Places:
+def placement(devices: int, batch: int) -> Placement:
     """The local devices as a mesh.
 
     Must be called before anything starts JAX's backend if the CPU is to be split.
@@ -43,6 +43,6 @@ def places(devices: int, batch: int) -> Places:
     if batch % count:
         raise ValueError(f"--batch {batch} must be a multiple of the {count} devices")
     mesh = jax.make_mesh((count,), ("data",), (jax.sharding.AxisType.Auto,))
-    return Places(
+    return Placement(
         NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data")), count
     )

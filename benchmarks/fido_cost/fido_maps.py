@@ -48,7 +48,7 @@ class Config:
     seeds: tuple[int, int] = (0, 1)
     samples: int = 64
     """Masks that the expected objective is measured with."""
-    micro_batch: int = 8
+    batch_size: int = 8
 
 
 class Maps(NamedTuple):
@@ -117,8 +117,8 @@ def explain(
     for seed in config.seeds:
         task = bar.add_task(f"{title}, seed {seed}")
         parts = []
-        for first in range(0, len(chosen), config.micro_batch):
-            rows = slice(first, first + config.micro_batch)
+        for first in range(0, len(chosen), config.batch_size):
+            rows = slice(first, first + config.batch_size)
             ids = [picture.id for picture in chosen[rows]]
             # The infiller by its name: its repr holds an address, which differs in every process.
             named = {**options, "infill": infill}
@@ -126,13 +126,13 @@ def explain(
             each = {} if start is None else {"start": start[rows]}
             settings |= {name: digest(value) for name, value in each.items()}
             settings |= {} if stop is None else {"stop": repr(stop)}
-            key = json.dumps([digest(classifier), settings, seed, config.micro_batch, ids])
+            key = json.dumps([digest(classifier), settings, seed, config.batch_size, ids])
             path = config.out / "maps" / f"{hashlib.sha256(key.encode()).hexdigest()[:20]}.npz"
             if not path.exists():
                 found = explain_batch(
                     "fido", classifier, np.stack([picture.image for picture in chosen[rows]]),
                     targets[rows], options=options, each=each, seed=seed, ids=ids,
-                    micro_batch=config.micro_batch, stop=stop, progress=partial(_tell, bar, task),
+                    batch_size=config.batch_size, stop=stop, progress=partial(_tell, bar, task),
                 )  # fmt: skip
                 steps = np.isfinite(found.info.objective).sum(axis=1)
                 arrays: Any = {"saliency": found.saliency, "steps": steps}

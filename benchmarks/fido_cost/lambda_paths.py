@@ -54,7 +54,7 @@ def main(config: Config) -> dict[str, list[Values]]:
         lambda_path(
             network.classifier, images, targets, config.lams, options=fixed | presets.fast,
             again=config.again, limit=config.limit, seed=seed, ids=ids,
-            micro_batch=config.micro_batch,
+            batch_size=config.batch_size,
         ).saliency
         for seed in config.seeds
     ]  # fmt: skip

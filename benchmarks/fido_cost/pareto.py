@@ -2,7 +2,7 @@
 
     python -m benchmarks.fido_cost.pareto --out DIR --data-dir D --count 16
     python -m benchmarks.fido_cost.pareto --out DIR --network keras:MobileNetV2 --weights W \\
-        --pictures PHOTOS --count 4 --micro-batch 1 --samples 32 --warm gradient
+        --pictures PHOTOS --count 4 --batch-size 1 --samples 32 --warm gradient
 
 "paper" and "fast" are those presets in fewer and more steps, "warm" starts from the map of a
 cheaper method, and "stopped" ones have a long budget that ends picture by picture where the map has

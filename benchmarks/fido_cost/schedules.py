@@ -3,7 +3,7 @@
     python -m benchmarks.fido_cost.schedules --out DIR --data-dir D
     python -m benchmarks.fido_cost.schedules --out DIR --data-dir D --part tune --count 24
     python -m benchmarks.fido_cost.schedules --out DIR --network keras:MobileNetV2 --weights W \\
-        --pictures PHOTOS --count 12 --micro-batch 4
+        --pictures PHOTOS --count 12 --batch-size 4
 
 D holds the TFDS data sets, W the network's weights, PHOTOS pictures. Every finished group of maps
 is kept in DIR: a run that was stopped goes on where it was, and one more schedule costs its own
@@ -56,7 +56,7 @@ class Config(fido_maps.Config):
     objectives: tuple[Literal["ssr", "sdr"], ...] = ("ssr",)
 
 
-class Row(NamedTuple):
+class ScheduleRow(NamedTuple):
     """One schedule with one infiller: means over pictures and seeds.
 
     Attributes:
@@ -94,7 +94,7 @@ def main(config: Config) -> None:
     known = SCHEDULES | {"own": dict(config.options)}
     cases = [(m, i, s) for m in config.objectives for i in config.infills for s in config.schedules]
     console.print(f"{len(chosen)} pictures, {len(cases)} rows, two maps each")
-    rows: list[Row] = []
+    rows: list[ScheduleRow] = []
     base = np.zeros(len(chosen))
     with Progress(console=console, transient=True) as bar:
         for mode, infill, schedule in cases:
@@ -112,7 +112,7 @@ def main(config: Config) -> None:
             difference = values["objective"] - base
             means: dict[str, Any] = {name: known_mean(value) for name, value in values.items()}
             rows.append(
-                Row(
+                ScheduleRow(
                     schedule=schedule,
                     infill=infill,
                     mode=mode,
@@ -128,7 +128,7 @@ def main(config: Config) -> None:
     console.print(markdown(rows), soft_wrap=True, markup=False, highlight=False)
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def markdown(rows: Sequence[ScheduleRow]) -> str:
     """The rows as one table."""
     lines = [
         "| schedule | infill | objective | evaluations | J | against the first | on | outside box "

@@ -32,7 +32,7 @@ from rich.console import Console
 from benchmarks import networks
 from benchmarks.paired import agreement, fastest, ratio
 from benchmarks.peers import quantus_flipping
-from benchmarks.peers.peer_report import Row, markdown
+from benchmarks.peers.peer_report import PeerRow, markdown
 from fidojax.core import check_count, check_name
 from fidojax.networks import SHIPPED, Pretrained
 from fidojax.runs import about
@@ -84,7 +84,7 @@ class Config:
     """The smallest run that touches everything."""
 
 
-def measure(config: Config) -> Iterator[Row]:
+def measure(config: Config) -> Iterator[PeerRow]:
     """The rows, one by one."""
     from benchmarks.peers import peer_rows
 
@@ -109,7 +109,7 @@ def measure(config: Config) -> Iterator[Row]:
         yield _row(config, known[name], classifier, work, sides)
 
 
-def _row(config: Config, pair: "Pair", classifier, work, sides: dict[str, "Side"]) -> Row:
+def _row(config: Config, pair: "Pair", classifier, work, sides: dict[str, "Side"]) -> PeerRow:
     from benchmarks.peers.peer_rows import in_parts
 
     batches = sorted({min(batch, config.pictures) for batch in config.batches})
@@ -129,7 +129,7 @@ def _row(config: Config, pair: "Pair", classifier, work, sides: dict[str, "Side"
     correlation, difference = agreement(here[ours](), maps)
     measured = ratio(here[ours], there[theirs], config.rounds, config.clock)
     count = config.pictures
-    return Row(
+    return PeerRow(
         name=pair.name,
         peer=pair.peer,
         here=measured.here / count,
@@ -194,7 +194,7 @@ def use_cores(threads: int) -> None:
     os.sched_setaffinity(0, cores[:threads])
 
 
-def main(config: Config) -> list[Row]:
+def main(config: Config) -> list[PeerRow]:
     """Measure, print, and write the file that was asked for."""
     for name in PEERS:
         if importlib.util.find_spec(name) is None:

@@ -5,7 +5,7 @@ from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class PeerRow:
     """One method here and there.
 
     Attributes:
@@ -42,7 +42,7 @@ TITLES = (
 )  # fmt: skip
 
 
-def markdown(rows: list[Row], facts: dict[str, Any]) -> str:
+def markdown(rows: list[PeerRow], facts: dict[str, Any]) -> str:
     """The command, the machine and the table."""
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     lines = [
@@ -58,7 +58,7 @@ def markdown(rows: list[Row], facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: PeerRow) -> tuple[str, ...]:
     return (
         row.name,
         row.peer,

@@ -60,7 +60,7 @@ class Pair(NamedTuple):
     Attributes:
         name: of the row.
         peer: what is there.
-        here: `here(classifier, work, micro_batch) -> maps`, of all pictures.
+        here: `here(classifier, work, batch_size) -> maps`, of all pictures.
         there: `there(side, part) -> maps`, of one batch of pictures.
         forwards: pictures through the network per map here.
         random: whether the maps depend on what each side draws.
@@ -87,10 +87,10 @@ def pairs(size: tuple[int, int, int], classes: int, sizes: Sizes) -> dict[str, P
     """All rows by name."""
 
     def method(peer: str, name: str, options: Mapping[str, Any], there, random=False) -> Pair:
-        def here(classifier, work, micro_batch):
+        def here(classifier, work, batch_size):
             found = explain_batch(
                 name, classifier, work.images, work.targets, options=options,
-                micro_batch=micro_batch,
+                batch_size=batch_size,
             )  # fmt: skip
             return np.asarray(found.saliency)
 
@@ -139,18 +139,18 @@ def pairs(size: tuple[int, int, int], classes: int, sizes: Sizes) -> dict[str, P
     }  # fmt: skip
 
 
-def _forward(classifier, work, micro_batch):
+def _forward(classifier, work, batch_size):
     return _in_parts(
-        lambda part: bare_forward(classifier, jnp.asarray(_copied(part).images)), work, micro_batch
+        lambda part: bare_forward(classifier, jnp.asarray(_copied(part).images)), work, batch_size
     )
 
 
-def _gradient(classifier, work, micro_batch):
+def _gradient(classifier, work, batch_size):
     def one(part):
         some = _copied(part)
         return bare_gradient(classifier, jnp.asarray(some.images), jnp.asarray(some.targets))[1]
 
-    return _in_parts(one, work, micro_batch)
+    return _in_parts(one, work, batch_size)
 
 
 def _torch_forward(side, part):
@@ -236,9 +236,9 @@ def rows(work: Work, first: int, count: int) -> Work:
     return Work(work.source, *(array[first : first + count] for array in work[1:]))
 
 
-def _in_parts(one, work, micro_batch):
-    starts = range(0, len(work.images), micro_batch)
-    return np.concatenate([np.asarray(one(rows(work, i, micro_batch))) for i in starts])
+def _in_parts(one, work, batch_size):
+    starts = range(0, len(work.images), batch_size)
+    return np.concatenate([np.asarray(one(rows(work, i, batch_size))) for i in starts])
 
 
 def in_parts(there: Callable[[Side, Work], np.ndarray], side: Side, work: Work, batch: int):

@@ -127,7 +127,7 @@ def work(config: Config, network: networks.Pretrained) -> Work:
         source = "random pictures"
         images = np.random.default_rng(0).random((config.pictures, *network.size), np.float32)
     targets = logits(network.classifier, images).argmax(1)
-    maps = explain_batch("gradient", network.classifier, images, targets, micro_batch=1).saliency
+    maps = explain_batch("gradient", network.classifier, images, targets, batch_size=1).saliency
     return Work(source, images, targets, -np.asarray(jax.vmap(rank)(maps), np.float32))
 
 

@@ -170,7 +170,7 @@ def _explain(
     def run() -> np.ndarray:
         explained = explain_batch(
             setting.method, classifier, image[None], [label], options=setting.options, seed=seed,
-            ids=[name], micro_batch=1, devices=jax.local_devices()[:1],
+            ids=[name], batch_size=1, devices=jax.local_devices()[:1],
         )  # fmt: skip
         return np.asarray(explained.saliency[0])
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from eval import scores
 from eval.runner import conduct
-from eval.study import Claim, Row, Study
-from eval.subject import Run, subject
+from eval.study import Claim, Study, StudyRow
+from eval.subject import StudyRun, subject
 from fidojax.core import check_name
 from fidojax.presets import PRESETS
 from fidojax.runs import digest
@@ -18,33 +18,33 @@ NUMBERS = (
 )  # fmt: skip
 
 
-def fido_row(infill: str, preset: str, *, like: str, **options: Any) -> Row:
-    """FIDO with one infiller and what a sweep sets; `like` is of its `Row`."""
+def fido_row(infill: str, preset: str, *, like: str, **options: Any) -> StudyRow:
+    """FIDO with one infiller and what a sweep sets; `like` is of its `StudyRow`."""
     check_name("infill", infill, INFILLERS)
     check_name("preset", preset, PRESETS)
     changed = ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
                         for name, value in options.items())  # fmt: skip
     seed = options.pop("seed", 0)
-    return Row(
+    return StudyRow(
         "fido", PRESETS[preset] | options | {"infill": INFILLERS[infill]()}, f"FIDO-{infill}",
         changed, "absolute", seed=seed, like=like,
     )  # fmt: skip
 
 
-def bbmp_row(infill: str, *, like: str, **options: Any) -> Row:
-    """FIDO's authors' BBMP with one infiller and what a sweep sets; `like` is of its `Row`."""
+def bbmp_row(infill: str, *, like: str, **options: Any) -> StudyRow:
+    """FIDO's authors' BBMP with one infiller and what a sweep sets; `like` is of its `StudyRow`."""
     check_name("infill", infill, INFILLERS)
     changed = ", ".join(f"{name} {value:g}" for name, value in options.items())
     options |= {"infill": INFILLERS[infill]()}
-    return Row("bbmp", options, f"BBMP-{infill}", changed, "absolute", like=like)
+    return StudyRow("bbmp", options, f"BBMP-{infill}", changed, "absolute", like=like)
 
 
 def sweep(
-    run: Run,
+    run: StudyRun,
     name: str,
     title: str,
     about: str,
-    rows: Mapping[str, Row],
+    rows: Mapping[str, StudyRow],
     settings: Mapping[str, Any],
     *,
     claims: Sequence[Claim] = (),

@@ -4,11 +4,11 @@ python -m eval.run fido-batch --data-dir DATA --out runs/batch --limit 24
 """
 
 from eval.protocols.fido_ablations import fido_row, sweep
-from eval.subject import Run
+from eval.subject import StudyRun
 
 
 def fido_batch(
-    run: Run,
+    run: StudyRun,
     samples: tuple[int, ...] = (1, 2, 4, 8, 16),
     infill: tuple[str, ...] = ("mean",),
     preset: str = "paper",

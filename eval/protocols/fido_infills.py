@@ -103,7 +103,7 @@ def fido_infills(
                     explanation = explain_batch(
                         "fido", model.classifier, shown[rows], labels[rows],
                         options=options | {"infill": infiller}, seed=seed, ids=ids[rows],
-                        micro_batch=group, progress=bars.task(f"{name}, {first}", keep=False),
+                        batch_size=group, progress=bars.task(f"{name}, {first}", keep=False),
                     )  # fmt: skip
                     maps = np.asarray(explanation.saliency)
                     # Another key than the method's own, so that a random infill is drawn afresh.

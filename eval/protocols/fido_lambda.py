@@ -5,11 +5,11 @@ python -m eval.run fido-lambda --data-dir DATA --out runs/lambda --limit 24
 
 from eval.protocols.fido_ablations import bbmp_row, fido_row, sweep
 from eval.study import Claim
-from eval.subject import Run
+from eval.subject import StudyRun
 
 
 def fido_lambda(
-    run: Run,
+    run: StudyRun,
     lam: tuple[float, ...] = (5e-4, 1e-3, 2e-3, 5e-3),
     infill: tuple[str, ...] = ("ca",),
     bbmp_infill: tuple[str, ...] = ("blur", "random"),

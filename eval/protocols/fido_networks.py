@@ -10,14 +10,14 @@ and have its classes.
 from pathlib import Path
 
 from eval.protocols.fido_ablations import fido_row, sweep
-from eval.study import Row
-from eval.subject import Run
+from eval.study import StudyRow
+from eval.subject import StudyRun
 from fidojax import networks
 from fidojax.transforms.cpu import fast
 
 
 def fido_networks(
-    run: Run,
+    run: StudyRun,
     others: tuple[str, ...],
     infill: tuple[str, ...] = ("mean", "ca"),
     preset: str = "fast",
@@ -34,7 +34,9 @@ def fido_networks(
     first = networks.load(run.classifier, run.weights)
     title = run.classifier.removeprefix("keras:")
     own = {fill: f"{title} {fill}" for fill in infill}
-    rows: dict[str, Row] = {own[fill]: fido_row(fill, preset, like=own[fill]) for fill in infill}
+    rows: dict[str, StudyRow] = {
+        own[fill]: fido_row(fill, preset, like=own[fill]) for fill in infill
+    }
     for text in others:
         name, _, weights = text.partition("=")
         other = networks.load(name, weights or None)

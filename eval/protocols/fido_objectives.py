@@ -5,11 +5,11 @@ python -m eval.run fido-objectives --data-dir DATA --out runs/objectives --limit
 
 from eval.protocols.fido_ablations import fido_row, sweep
 from eval.study import Claim
-from eval.subject import Run
+from eval.subject import StudyRun
 
 
 def fido_objectives(
-    run: Run, infill: tuple[str, ...] = ("mean", "ca"), preset: str = "fast"
+    run: StudyRun, infill: tuple[str, ...] = ("mean", "ca"), preset: str = "fast"
 ) -> None:
     """FIDO Figure 6: SDR and SSR, each with a heuristic and with the paper's infill.
 

@@ -160,7 +160,7 @@ def _explain(
     """One map, and how its optimisation went."""
     explanation = explain_batch(
         "fido", classifier, image[None], [label], options=options | {"infill": infiller},
-        seed=seed, ids=[name], micro_batch=1, devices=jax.local_devices()[:1], progress=progress,
+        seed=seed, ids=[name], batch_size=1, devices=jax.local_devices()[:1], progress=progress,
     )  # fmt: skip
     info = explanation.info
     arrays = {"saliency": explanation.saliency, "keep": info.keep, "objective": info.objective}

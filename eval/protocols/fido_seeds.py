@@ -4,12 +4,12 @@ python -m eval.run fido-seeds --data-dir DATA --out runs/seeds --limit 24
 """
 
 from eval.protocols.fido_ablations import fido_row, sweep
-from eval.subject import Run
+from eval.subject import StudyRun
 from fidojax.core import check_count
 
 
 def fido_seeds(
-    run: Run,
+    run: StudyRun,
     seeds: int = 4,
     infill: tuple[str, ...] = ("mean", "ca"),
     preset: str = "fast",

@@ -14,8 +14,8 @@ from eval import scores
 from eval.explainers import explainers
 from eval.protocols.fido_published import TABLE1, table1_claims
 from eval.runner import conduct
-from eval.study import Row, Study
-from eval.subject import Run, subject
+from eval.study import Study, StudyRow
+from eval.subject import StudyRun, subject
 from fidojax.core import COMPONENTS, EMPTY, check_name
 from fidojax.metrics import KERNELS
 from fidojax.runs import digest
@@ -46,7 +46,7 @@ DEVIATIONS = (
 
 
 def fido_table1(
-    run: Run,
+    run: StudyRun,
     methods: tuple[str, ...] = METHODS,
     infill: tuple[str, ...] = ("mean", "blur", "random", "local", "vae", "ca"),
     bbmp_infill: tuple[str, ...] = ("blur", "random"),
@@ -135,7 +135,7 @@ def fido_table1(
     conduct(study, run, subject(run, boxes=True), chosen)
 
 
-def _limits(first: tuple[str, ...], rows: Mapping[str, Row]) -> dict[str, int]:
+def _limits(first: tuple[str, ...], rows: Mapping[str, StudyRow]) -> dict[str, int]:
     found = {}
     for text in first:
         name, _, count = text.partition("=")

@@ -8,13 +8,13 @@ mask is at least tau.
 
 from eval.protocols.fido_ablations import bbmp_row, fido_row, sweep
 from eval.protocols.fido_published import TABLE2, table2_claims
-from eval.study import Row
-from eval.subject import Run
+from eval.study import StudyRow
+from eval.subject import StudyRun
 from fidojax.data import boxes_of
 
 
 def fido_table2(
-    run: Run,
+    run: StudyRun,
     tau: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0),
     infill: tuple[str, ...] = ("blur", "random", "ca"),
     bbmp_infill: tuple[str, ...] = ("blur", "random"),
@@ -30,7 +30,7 @@ def fido_table2(
         preset: of FIDO, a name in `fidojax.presets.PRESETS`.
     """
     like = "fido-ca" if "ca" in infill else f"fido-{infill[-1]}"
-    rows = {"box": Row("box", {}, "controls", cut="absolute", each=boxes_of, like=like)}
+    rows = {"box": StudyRow("box", {}, "controls", cut="absolute", each=boxes_of, like=like)}
     rows |= {f"bbmp-{fill}": bbmp_row(fill, like=like) for fill in bbmp_infill}
     rows |= {f"bbmp-ca {value:g}": bbmp_row("ca", threshold=value, like=like) for value in tau}
     rows |= {f"fido-{fill}": fido_row(fill, preset, like=like) for fill in infill}

@@ -4,11 +4,11 @@ python -m eval.run fido-tv --data-dir DATA --out runs/tv --limit 24
 """
 
 from eval.protocols.fido_ablations import fido_row, sweep
-from eval.subject import Run
+from eval.subject import StudyRun
 
 
 def fido_tv(
-    run: Run,
+    run: StudyRun,
     tv: tuple[float, ...] = (0.0, 1e-3, 1e-2, 1e-1),
     infill: tuple[str, ...] = ("mean", "ca"),
     preset: str = "fast",

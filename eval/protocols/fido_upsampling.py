@@ -4,11 +4,11 @@ python -m eval.run fido-upsampling --data-dir DATA --out runs/upsampling --limit
 """
 
 from eval.protocols.fido_ablations import fido_row, sweep
-from eval.subject import Run
+from eval.subject import StudyRun
 
 
 def fido_upsampling(
-    run: Run,
+    run: StudyRun,
     size: tuple[int, ...] = (4, 8, 16, 32, 64),
     infill: tuple[str, ...] = ("mean", "ca"),
     preset: str = "fast",

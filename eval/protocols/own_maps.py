@@ -17,8 +17,8 @@ import numpy as np
 from eval import scores
 from eval.explainers import CONTROLS, explainers
 from eval.runner import conduct
-from eval.study import Row, Study
-from eval.subject import Run, subject
+from eval.study import Study, StudyRow
+from eval.subject import StudyRun, subject
 from fidojax.core import check_name
 from fidojax.data import BadPicture, Picture, pictures
 from fidojax.runs import digest, load_maps
@@ -27,7 +27,7 @@ from infillers import INFILLERS
 
 
 def own_maps(
-    run: Run,
+    run: StudyRun,
     maps: tuple[str, ...],
     masks: tuple[str, ...] = (),
     controls: tuple[str, ...] = ("random", "center"),
@@ -58,7 +58,7 @@ def own_maps(
             raise ValueError(f"maps {path}: expected shape {expected}, got {found.shape}")
         cut = "absolute" if name in masks else "mean"
         options = {"source": digest(found)}
-        rows[name] = Row(
+        rows[name] = StudyRow(
             given, options, "own", str(path.name), cut, each=partial(_rows, found, places)
         )
     fill = INFILLERS[deletion]()
@@ -95,7 +95,7 @@ def _named(text: str) -> tuple[str, Path]:
     return (name, Path(path)) if equals else (Path(text).stem, Path(text))
 
 
-def _places(run: Run, size: tuple[int, int, int]) -> dict[str, int]:
+def _places(run: StudyRun, size: tuple[int, int, int]) -> dict[str, int]:
     """Place of every readable picture in the data's order."""
     found = pictures([run.data], size, run.data_dir)
     names = [picture.id for picture in found if not isinstance(picture, BadPicture)]

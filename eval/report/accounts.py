@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from eval.report.reading import Run
+from eval.report.reading import StoredRun
 from eval.report.tables import Box
 from fidojax.runs import DONE, Ledger
 
 
-def progress(run: Run) -> dict[str, Any]:
+def progress(run: StoredRun) -> dict[str, Any]:
     """Of the pictures, and of every row its maps and its sets of scores."""
     rows = {}
     for row in run.study["rows"]:
@@ -32,7 +32,7 @@ def progress(run: Run) -> dict[str, Any]:
     }
 
 
-def failures(run: Run) -> list[dict[str, Any]]:
+def failures(run: StoredRun) -> list[dict[str, Any]]:
     """By row and reason, the pictures without a result and the parts that lack it."""
     ledgers: dict[tuple[str | None, str], Ledger] = {(None, "pictures"): run.pictures}
     for row in run.study["rows"]:
@@ -58,7 +58,7 @@ def failures(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def costs(run: Run) -> dict[str, Any]:
+def costs(run: StoredRun) -> dict[str, Any]:
     """Of every row the seconds per picture, and what its maps were made with."""
     found = {}
     for row, of in run.study["rows"].items():
@@ -79,7 +79,7 @@ def costs(run: Run) -> dict[str, Any]:
     return found
 
 
-def _failed(run: Run) -> list[set[int]]:
+def _failed(run: StoredRun) -> list[set[int]]:
     """The pictures that could not be read, and by row those of which anything failed."""
     rows = {row: [ledger] for row, ledger in run.explained.items()}
     for (_, row), ledger in run.scored.items():

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from eval.report.comparison import Samples
-from eval.report.reading import Run
+from eval.report.reading import StoredRun
 from fidojax.runs import DONE, read_maps
 
 NAMES = {
@@ -17,7 +17,7 @@ NAMES = {
 """Of the smallest, the middle and the largest value, by what is better."""
 
 
-def cases(run: Run, samples: Samples) -> dict[str, list[dict[str, Any]]]:
+def cases(run: StoredRun, samples: Samples) -> dict[str, list[dict[str, Any]]]:
     """By row, the best first; rows without a value of the gallery's number are left out."""
     key = run.study["gallery"]
     if key not in samples:
@@ -30,7 +30,7 @@ def cases(run: Run, samples: Samples) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def images(run: Run, at: int) -> tuple[np.ndarray, np.ndarray]:
+def images(run: StoredRun, at: int) -> tuple[np.ndarray, np.ndarray]:
     """A picture "h w c" and its boxes "b 4", those without area left out."""
     has = "boxes" in run.pictures.names
     boxes = run.pictures.read("boxes", [at])[0] if has else np.empty((0, 4))
@@ -38,7 +38,7 @@ def images(run: Run, at: int) -> tuple[np.ndarray, np.ndarray]:
     return run.pictures.read("images", [at])[0], boxes[area]
 
 
-def saliency(run: Run, row: str, at: int) -> np.ndarray | None:
+def saliency(run: StoredRun, row: str, at: int) -> np.ndarray | None:
     """A map, if there is one and it is finite."""
     ledger = run.explained.get(row)
     if ledger is None or at >= len(ledger) or ledger.status[at] != DONE:
@@ -47,7 +47,7 @@ def saliency(run: Run, row: str, at: int) -> np.ndarray | None:
     return found if np.isfinite(found).all() else None
 
 
-def found_box(run: Run, row: str, at: int) -> np.ndarray:
+def found_box(run: StoredRun, row: str, at: int) -> np.ndarray:
     """The box "n 4" that the map was judged by, where the gallery's set of scores tells it."""
     name = run.study["numbers"][run.study["gallery"]]["set"]
     ledger = run.scored[name, row]
@@ -55,7 +55,7 @@ def found_box(run: Run, row: str, at: int) -> np.ndarray:
     return boxes if boxes.shape[1:] == (4,) and np.isfinite(boxes).all() else np.empty((0, 4))
 
 
-def _cases(run: Run, row: str, values: np.ndarray) -> list[dict[str, Any]]:
+def _cases(run: StoredRun, row: str, values: np.ndarray) -> list[dict[str, Any]]:
     having = np.flatnonzero(np.isfinite(values))
     if not len(having):
         return []
@@ -66,7 +66,7 @@ def _cases(run: Run, row: str, values: np.ndarray) -> list[dict[str, Any]]:
     return found[::-1] if names[-1] == "best" else found
 
 
-def _case(run: Run, row: str, name: str, at: int, value: float) -> dict[str, Any]:
+def _case(run: StoredRun, row: str, name: str, at: int, value: float) -> dict[str, Any]:
     ledger = run.explained.get(row)
     target = None
     if ledger is not None and at < len(ledger) and "targets" in ledger.names:
@@ -89,7 +89,7 @@ def _case(run: Run, row: str, name: str, at: int, value: float) -> dict[str, Any
     }
 
 
-def _at(run: Run, column: str, at: int) -> int | None:
+def _at(run: StoredRun, column: str, at: int) -> int | None:
     if column not in run.pictures.names:
         return None
     return int(run.pictures.read(column, [at])[0])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from eval.intervals import Interval, means
-from eval.report.reading import Run
+from eval.report.reading import StoredRun
 
 CONTROLS = "controls"
 """Group of the rows that do not compete for the best: one of them may know the answer."""
@@ -21,13 +21,13 @@ Samples = Mapping[str, Mapping[str, np.ndarray]]
 """By number and row, one value per picture."""
 
 
-def samples_of(run: Run) -> dict[str, dict[str, np.ndarray]]:
+def samples_of(run: StoredRun) -> dict[str, dict[str, np.ndarray]]:
     """All numbers of all rows."""
     rows = run.study["rows"]
     return {key: {row: run.values(key, row) for row in rows} for key in run.study["numbers"]}
 
 
-def numbers(run: Run, samples: Samples) -> dict[str, Any]:
+def numbers(run: StoredRun, samples: Samples) -> dict[str, Any]:
     """Of every number: its best row, and of every row the mean and how it compares with the best.
 
     A row's `mark` is "best"; "worse" or "better" than the best where the interval of the paired
@@ -64,7 +64,7 @@ def numbers(run: Run, samples: Samples) -> dict[str, Any]:
     }
 
 
-def claims(run: Run, samples: Samples) -> list[dict[str, Any]]:
+def claims(run: StoredRun, samples: Samples) -> list[dict[str, Any]]:
     """Of every claim the paired difference, worse row minus better row, and what follows."""
     stated = run.study["claims"]
     nothing = np.full(len(run), np.nan)
@@ -79,7 +79,7 @@ def claims(run: Run, samples: Samples) -> list[dict[str, Any]]:
     ]
 
 
-def curves(run: Run) -> dict[str, Any]:
+def curves(run: StoredRun) -> dict[str, Any]:
     """Of every curve and row the mean at each x with its interval."""
     found = {}
     for key, of in run.study["curves"].items():
@@ -96,7 +96,9 @@ def curves(run: Run) -> dict[str, Any]:
     return found
 
 
-def _best(run: Run, key: str, found: Mapping[tuple[str, str], Mapping[str, Any]]) -> str | None:
+def _best(
+    run: StoredRun, key: str, found: Mapping[tuple[str, str], Mapping[str, Any]]
+) -> str | None:
     better = run.study["numbers"][key]["better"]
     rows = [row for row in run.study["rows"] if found[key, row]["n"]]
     rows = [row for row in rows if run.study["rows"][row]["group"] != CONTROLS] or rows
@@ -116,7 +118,7 @@ def _mark(difference: Interval, better: str) -> str | None:
     return SAME if side == 0 else WORSE if (side > 0) == (better == "low") else BETTER
 
 
-def _verdict(run: Run, claim: Mapping[str, Any], difference: Interval) -> str:
+def _verdict(run: StoredRun, claim: Mapping[str, Any], difference: Interval) -> str:
     better = run.study["numbers"].get(claim["number"], {}).get("better", "none")
     side = _side(difference)
     if better == "none" or side == 0:

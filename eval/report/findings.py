@@ -10,10 +10,10 @@ from eval.intervals import RESAMPLES
 from eval.report.accounts import costs, failures, progress
 from eval.report.cases import cases
 from eval.report.comparison import CONTROLS, ENOUGH, claims, curves, numbers, samples_of
-from eval.report.reading import Run
+from eval.report.reading import StoredRun
 
 
-def findings(run: Run) -> dict[str, Any]:
+def findings(run: StoredRun) -> dict[str, Any]:
     """Numbers that are none are None."""
     study = run.study
     samples = samples_of(run)
@@ -47,7 +47,7 @@ def findings(run: Run) -> dict[str, Any]:
     return _plain(found)
 
 
-def _environment(run: Run) -> dict[str, Any]:
+def _environment(run: StoredRun) -> dict[str, Any]:
     given = {k: v for k, v in run.pictures.provenance.items() if k != "label_names"}
     return given.pop("environment", {}) | given
 

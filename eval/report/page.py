@@ -9,11 +9,11 @@ from typing import Any
 from eval.report import page_figures, page_tables
 from eval.report.comparison import CONTROLS, ENOUGH
 from eval.report.page_tables import Findings
-from eval.report.reading import Run
+from eval.report.reading import StoredRun
 from eval.report.wording import VERDICTS, text
 
 
-def page(run: Run, found: Findings) -> str:
+def page(run: StoredRun, found: Findings) -> str:
     """The HTML of a run and what was found in it."""
     parts = {
         "State": _state(found),

@@ -6,7 +6,7 @@ from typing import Any
 from eval.report import drawings, pictures
 from eval.report.cases import found_box, images, saliency
 from eval.report.page_tables import Findings
-from eval.report.reading import Run
+from eval.report.reading import StoredRun
 from eval.report.wording import OTHERS, number, text, titled
 
 
@@ -71,7 +71,7 @@ def _panel(found: Findings, curve: Mapping[str, Any], group: str, rows: list[str
     )
 
 
-def gallery(run: Run, found: Findings) -> str:
+def gallery(run: StoredRun, found: Findings) -> str:
     """Pictures and maps of each row's best, median and worst case."""
     shown = found["gallery"]["rows"]
     if not shown:
@@ -90,7 +90,7 @@ def gallery(run: Run, found: Findings) -> str:
     )
 
 
-def _case(run: Run, row: str, case: Mapping[str, Any], digits: int) -> str:
+def _case(run: StoredRun, row: str, case: Mapping[str, Any], digits: int) -> str:
     image, boxes = images(run, case["picture"])
     drawn = pictures.picture(image, {"truth": boxes}, f"picture {case['id']}")
     values = saliency(run, row, case["picture"])

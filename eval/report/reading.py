@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fidojax.runs import DONE, Ledger, look
+from fidojax.runs import DONE, Ledger, find_ledger
 
 BETTER = ("low", "high", "none")
 
@@ -26,7 +26,7 @@ _CLAIM = {"text": "", "published": ""}
 
 
 @dataclass(frozen=True)
-class Run:
+class StoredRun:
     """What a study has stored.
 
     Attributes:
@@ -83,7 +83,7 @@ class Run:
         return values
 
 
-def read(path: str | Path) -> Run:
+def read(path: str | Path) -> StoredRun:
     """The run in a folder.
 
     Raises:
@@ -92,17 +92,17 @@ def read(path: str | Path) -> Run:
     path = Path(path)
     study = _study(path / "study.json")
     stored = path / "results.zarr"
-    pictures = look(stored / "pictures")
+    pictures = find_ledger(stored / "pictures")
     if pictures is None:
         raise ValueError(f"{path} has no pictures yet: there is no results.zarr/pictures")
-    explained = {row: look(stored / "rows" / row) for row in study["rows"]}
-    run = Run(study, pictures, _begun(explained), {})
+    explained = {row: find_ledger(stored / "rows" / row) for row in study["rows"]}
+    run = StoredRun(study, pictures, _begun(explained), {})
     scored = {
-        (name, row): look(stored / "scores" / of["scores"].get(name, name) / row)
+        (name, row): find_ledger(stored / "scores" / of["scores"].get(name, name) / row)
         for name in run.sets
         for row, of in study["rows"].items()
     }
-    return Run(study, pictures, run.explained, _begun(scored))
+    return StoredRun(study, pictures, run.explained, _begun(scored))
 
 
 def _study(path: Path) -> dict[str, Any]:

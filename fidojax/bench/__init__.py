@@ -9,15 +9,15 @@ from fidojax.bench.clocks import CLOCKS, interleaved
 from fidojax.bench.floors import bare_forward, bare_gradient, matrix_product, operations
 from fidojax.bench.measure import measure
 from fidojax.bench.passes import Passes, count_passes, passes_per_map
-from fidojax.bench.row import Case, How, Row, markdown_table, terminal_table
+from fidojax.bench.row import BenchRow, Case, How, markdown_table, terminal_table
 from fidojax.bench.step import Work, paired
 
 __all__ = [
     "CLOCKS",
+    "BenchRow",
     "Case",
     "How",
     "Passes",
-    "Row",
     "Work",
     "bare_forward",
     "bare_gradient",

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 
 from fidojax.core import log_odds
-from fidojax.transforms import lowered
+from fidojax.transforms import in_precision
 from fidojax.types import Classifier
 
 
@@ -57,7 +57,7 @@ def counted(lowered: jax.stages.Lowered) -> float:
 
     What is in a loop counts once.
     """
-    analysis: Any = lowered.cost_analysis()
+    analysis: Any = in_precision.cost_analysis()
     return float((analysis or {}).get("flops", 0.0))
 
 
@@ -83,5 +83,5 @@ def matrix_product(precision: str) -> Product:
     """On the first device, in a precision of `fidojax.transforms.precision`."""
     side = SIDE.get(jax.default_backend(), OTHER_SIDE)
     matrix = jax.random.normal(jax.random.key(0), (side, side))
-    product = jax.jit(lowered(Partial(jnp.matmul, matrix), precision))
+    product = jax.jit(in_precision(Partial(jnp.matmul, matrix), precision))
     return Product(lambda: product(matrix), 2.0 * side**3)

@@ -13,7 +13,7 @@ from fidojax.bench import step
 from fidojax.bench.clocks import PeakMemory, compile_timed, fresh_cache, interleaved
 from fidojax.bench.floors import Product, bare_forward, counted, matrix_product
 from fidojax.bench.passes import Passes
-from fidojax.bench.row import Case, How, Row
+from fidojax.bench.row import BenchRow, Case, How
 from fidojax.engine import Spread, free_bytes, is_out_of_memory, needed_bytes, prepared
 from fidojax.methods import LOOPS, METHODS
 from fidojax.types import Device
@@ -22,7 +22,7 @@ EXPECTED = (ValueError, OSError, ImportError, RuntimeError, MemoryError)
 """Errors whose message says it all."""
 
 
-def measure(case: Case, how: How) -> Row:
+def measure(case: Case, how: How) -> BenchRow:
     """The case's row, with what was measured or with the reason why it could not be."""
     try:
         with fresh_cache():
@@ -43,7 +43,7 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {said}".removesuffix(": ")
 
 
-def _measure(case: Case, how: How) -> Row:
+def _measure(case: Case, how: How) -> BenchRow:
     work = step.shortened(_work(case, how), how.steps)
     compiled = compile_timed(lambda: step.lower(work), how.clock)
     places = work.places
@@ -91,7 +91,7 @@ class _Times(NamedTuple):
     """Seconds, taken in turn.
 
     Attributes:
-        call: of a call, see `Row`.
+        call: of a call, see `BenchRow`.
         floor: of its bare passes.
         whole: of all maps through the engine.
         peak: operations per second of a matrix product.

@@ -11,7 +11,7 @@ from fidojax.types import Classifier
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class BenchRow:
     """One method on one classifier at one batch size.
 
     *A call* is one step on all images of a method that iterates, or else their whole explanation.
@@ -71,7 +71,7 @@ class Case(NamedTuple):
         operations: of the classifier, see `fidojax.bench.floors.operations`.
     """
 
-    row: Row
+    row: BenchRow
     network: Classifier
     size: tuple[int, int, int]
     options: Mapping[str, Any]
@@ -104,7 +104,7 @@ EXPLAINED = (
 )
 
 
-def cells(row: Row) -> dict[str, str]:
+def cells(row: BenchRow) -> dict[str, str]:
     """A row's texts by column."""
     both = (row.program_mb, row.peak_mb)
     return {
@@ -132,7 +132,7 @@ def _number(value: float | None, digits: int = 3) -> str:
     return f"{value:.0f}" if value >= 10 ** (digits - 1) else f"{value:.{digits}g}"
 
 
-def terminal_table(rows: Sequence[Row]) -> Table:
+def terminal_table(rows: Sequence[BenchRow]) -> Table:
     """For a terminal."""
     table = Table(caption=EXPLAINED)
     left = {"classifier", "method", "infill", "dtype", "note"}
@@ -143,7 +143,7 @@ def terminal_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def markdown_table(rows: Sequence[Row]) -> str:
+def markdown_table(rows: Sequence[BenchRow]) -> str:
     """To be pasted."""
     lines = [list(cells(rows[0])), *(list(cells(row).values()) for row in rows)]
     lines = [[cell.replace("|", "\\|") for cell in line] for line in lines]

@@ -15,14 +15,14 @@ from jax.sharding import Sharding
 from fidojax.bench.floors import bare_gradient
 from fidojax.engine import (
     CHUNK,
-    Lanes,
+    CallThreads,
     divided,
     image_keys,
-    lanes_of,
     longest_chunk,
     pace,
-    places,
+    placements,
     programs,
+    threads_per_device,
 )
 from fidojax.engine import explain as run
 from fidojax.methods import LOOPS, METHODS
@@ -60,7 +60,7 @@ class Work(NamedTuple):
         As many as the engine has under way at a time, or fewer where they cannot be equal.
         """
         devices, images = self.devices or jax.local_devices(), len(self.images)
-        each = [place for place in places(devices) for _ in range(lanes_of(devices))]
+        each = [place for place in placements(devices) for _ in range(threads_per_device(devices))]
         return each[: max(n for n in range(1, len(each) + 1) if images % n == 0)]
 
     @property
@@ -102,7 +102,7 @@ def chunk(work: Work) -> int:
 def stepper(work: Work) -> Callable[[], Any]:
     """A function that does the next `chunk(work)` steps, for methods that iterate."""
     parts = _dealt(work)
-    started, states = Lanes(len(parts)), [programs.begin(*part) for part in parts]
+    started, states = CallThreads(len(parts)), [programs.begin(*part) for part in parts]
 
     def advance(at: int) -> Any:
         program, model, _ = parts[at]
@@ -124,20 +124,20 @@ def bare(call: Callable, work: Work, images: np.ndarray) -> Callable[[], Any]:
         jax.device_put((work.shown, part), place)
         for part, place in zip(np.split(images, len(where)), where, strict=True)
     ]
-    started = Lanes(len(parts))
+    started = CallThreads(len(parts))
     return lambda: started([partial(call, *part) for part in parts])
 
 
 def whole(work: Work) -> Callable[[], Any]:
     """A function that explains the batch through the public engine, which must not shrink it."""
-    micro_batch = len(work.images) // len(work.places)
+    batch_size = len(work.images) // len(work.places)
 
     def explain() -> Any:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", "out of memory")
             return run.explain_batch(
                 work.method, work.classifier, work.images, work.targets, options=work.options,
-                each=work.each, micro_batch=micro_batch, devices=work.devices,
+                each=work.each, batch_size=batch_size, devices=work.devices,
             ).saliency  # fmt: skip
 
     return explain

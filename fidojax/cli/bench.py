@@ -7,12 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fidojax.bench import Case, How, Row, markdown_table, measure, terminal_table
+from fidojax.bench import BenchRow, Case, How, markdown_table, measure, terminal_table
 from fidojax.cli.bench_plan import expected, plan
 from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.options import Bench, UsageError
 from fidojax.engine import cores, split_cpu
-from fidojax.runs import about, span
+from fidojax.runs import about, duration
 
 
 def bench(asked: Bench) -> int:
@@ -25,7 +25,7 @@ def bench(asked: Bench) -> int:
         split_cpu(cores())
     cases = plan(asked)
     where = about({**dataclasses.asdict(asked), "json": None})
-    rows: list[Row] = []
+    rows: list[BenchRow] = []
     _write(asked.json, where, rows)
     print(_announcement(cases, where, expected(cases, asked)), flush=True)
     how = How(asked.steps, asked.repeats, asked.rounds, asked.clock, asked.spread)
@@ -45,7 +45,7 @@ def bench(asked: Bench) -> int:
     return 1 if any(row.problem for row in rows) else 0
 
 
-def _announcement(cases: list[Case | Row], where: dict, seconds: float) -> str:
+def _announcement(cases: list[Case | BenchRow], where: dict, seconds: float) -> str:
     """What will be measured, on what, and how long it takes."""
     rows = [case.row if isinstance(case, Case) else case for case in cases]
     names = [
@@ -57,18 +57,18 @@ def _announcement(cases: list[Case | Row], where: dict, seconds: float) -> str:
     return (
         f"Measuring {len(rows)} {'row' if len(rows) == 1 else 'rows'} ({'; '.join(asked)}; "
         f"batches of {images}) on {where['device']}, {where['cores']} cores, {versions}; "
-        f"about {span(seconds)}"
+        f"about {duration(seconds)}"
     )
 
 
-def _told(row: Row) -> str:
+def _told(row: BenchRow) -> str:
     names = (row.classifier, row.method, row.infill, row.precision, f"{row.images} pictures")
     speed = f"{row.images_per_second:.3g} pictures/s" if row.images_per_second else ""
     ratio = f", ratio {row.ratio:.3f}" if row.ratio else ""
     return f"{', '.join(filter(None, names))}: {row.problem or speed + ratio}"
 
 
-def _show(rows: list[Row], markdown: bool) -> None:
+def _show(rows: list[BenchRow], markdown: bool) -> None:
     console = Console()
     if not rows:
         return
@@ -79,7 +79,7 @@ def _show(rows: list[Row], markdown: bool) -> None:
         console.print(terminal_table(rows))
 
 
-def _write(file: str | None, where: dict, rows: list[Row]) -> None:
+def _write(file: str | None, where: dict, rows: list[BenchRow]) -> None:
     """After every row, so that what was measured is kept."""
     if file is None:
         return

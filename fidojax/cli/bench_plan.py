@@ -9,7 +9,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from fidojax.bench import CLOCKS, Case, Row, interleaved, matrix_product, operations, passes_per_map
+from fidojax.bench import (
+    CLOCKS,
+    BenchRow,
+    Case,
+    interleaved,
+    matrix_product,
+    operations,
+    passes_per_map,
+)
 from fidojax.cli.job import Job, prepare
 from fidojax.cli.options import Bench, Explain, UsageError
 from fidojax.core import check_count, check_name
@@ -24,7 +32,7 @@ SHARE = 0.5
 """Of the speed of a matrix product, what networks reach."""
 
 
-def plan(asked: Bench) -> list[Case | Row]:
+def plan(asked: Bench) -> list[Case | BenchRow]:
     """A case for each row to be measured; the row itself where it is known that it cannot be.
 
     Raises:
@@ -76,12 +84,12 @@ def _infills(asked: Bench, method: str) -> tuple[str, ...]:
 
 def _cases(
     asked: Bench, classifier: str, method: str, infill: str, known: dict
-) -> Iterator[Case | Row]:
+) -> Iterator[Case | BenchRow]:
     setting = ", ".join(
         ([f"preset {asked.preset}"] if method == "fido" else []) + _settings(asked, method)
     )
     rows = [
-        Row(classifier, method, setting, infill, precision, images)
+        BenchRow(classifier, method, setting, infill, precision, images)
         for precision, images in itertools.product(asked.dtype, asked.batch_sizes)
     ]
     try:
@@ -121,7 +129,7 @@ def _job(asked: Bench, classifier: str, method: str, infill: str) -> Job:
     )
 
 
-def expected(cases: list[Case | Row], asked: Bench) -> float:
+def expected(cases: list[Case | BenchRow], asked: Bench) -> float:
     """Seconds that it will take, to a factor of two."""
     product = matrix_product("float32")
     (seconds,) = interleaved([product.call], 1, 2)

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 
 from fidojax.cli.job import Job
-from fidojax.cli.run import Run
+from fidojax.cli.run import ExplainRun
 from fidojax.data import Picture, boxes_of
-from fidojax.engine import calls_of, explain_batch, longest_chunk
+from fidojax.engine import concurrent_calls, explain_batch, longest_chunk
 from fidojax.methods import LOOPS
-from fidojax.runs import DONE, Ledger, span
+from fidojax.runs import DONE, Ledger, duration
 
 PATIENCE = 30.0
 """Seconds; what took longer with its compilation is not timed again without."""
 
 
-def forecast(run: Run) -> str:
+def forecast(run: ExplainRun) -> str:
     """What the run would do and how long it would take, as one sentence."""
     if run.ledger is not None:
         missing = sum(isinstance(item.picture, Picture) for item in run.todo())
@@ -31,8 +31,8 @@ def forecast(run: Run) -> str:
     if missing:
         each, how = _measured(run.ledger), "as those took that are there"
         if each is None:
-            each, how = _timed(run.job, run.micro_batch, run.devices), "as a batch here took"
-        parts.append(f"about {span(each * missing)}, {span(each)} each, {how}")
+            each, how = _timed(run.job, run.batch_size, run.devices), "as a batch here took"
+        parts.append(f"about {duration(each * missing)}, {duration(each)} each, {how}")
     return f"Nothing is written. {'; '.join(parts)}."
 
 
@@ -44,9 +44,9 @@ def _measured(ledger: Ledger | None) -> float | None:
     return float(np.median(ledger.read("seconds", rows))) if len(rows) else None
 
 
-def _timed(job: Job, micro_batch: int, devices: Sequence[Any]) -> float:
+def _timed(job: Job, batch_size: int, devices: Sequence[Any]) -> float:
     """Seconds per picture, of one batch of grey ones; of a method that iterates, of some steps."""
-    size = micro_batch * calls_of(devices)
+    size = batch_size * concurrent_calls(devices)
     grey = np.full((size, *job.pretrained.size), 0.5, np.float32)
     options = job.call_options
     if job.method in LOOPS:
@@ -59,7 +59,7 @@ def _timed(job: Job, micro_batch: int, devices: Sequence[Any]) -> float:
             job.method, job.pretrained.classifier, grey, [0] * size, options=options,
             each=boxes_of([Picture("grey", image) for image in grey]) if job.method == "box"
             else None,
-            micro_batch=micro_batch, devices=devices, precision=job.precision, rewrite=job.rewrite,
+            batch_size=batch_size, devices=devices, precision=job.precision, rewrite=job.rewrite,
             progress=lambda done, _: stamps.append((done, time.perf_counter())),
         )  # fmt: skip
         return time.perf_counter() - start

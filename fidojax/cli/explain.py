@@ -7,9 +7,9 @@ import jax
 
 from fidojax.cli.cost import forecast
 from fidojax.cli.options import Explain, UsageError
-from fidojax.cli.run import Run
-from fidojax.engine import Spread, calls_of, is_out_of_memory
-from fidojax.runs import span
+from fidojax.cli.run import ExplainRun
+from fidojax.engine import Spread, concurrent_calls, is_out_of_memory
+from fidojax.runs import duration
 
 
 def explain(asked: Explain) -> int:
@@ -18,7 +18,7 @@ def explain(asked: Explain) -> int:
     Raises:
         UsageError: it cannot be carried out as given.
     """
-    run = Run(asked)
+    run = ExplainRun(asked)
     print(_announcement(run), flush=True)
     started = time.monotonic()
     try:
@@ -53,7 +53,7 @@ def explain(asked: Explain) -> int:
     return 1 if run.failures else 0
 
 
-def _announcement(run: Run) -> str:
+def _announcement(run: ExplainRun) -> str:
     """What will be done, on what, and how much work it is."""
     job = run.job
     how = [f"preset {job.preset}"] if job.preset else []
@@ -71,8 +71,8 @@ def _announcement(run: Run) -> str:
         f"on {_places(run)}; "
         f"results go to {run.results.folder}/"
     )
-    before = run.made and run.made["micro_batch"]
-    if before and before != run.micro_batch:
+    before = run.made and run.made["batch_size"]
+    if before and before != run.batch_size:
         said += (
             f"\nMaps that are there were made {before} at a time and are kept; "
             f"those of other numbers may differ in the last bits"
@@ -80,20 +80,20 @@ def _announcement(run: Run) -> str:
     return said
 
 
-def _places(run: Run) -> str:
+def _places(run: ExplainRun) -> str:
     """What computes."""
     together = isinstance(run.devices, Spread)
     if run.devices[0].platform == "cpu":
-        cores = len(run.devices) if together else calls_of(run.devices)
+        cores = len(run.devices) if together else concurrent_calls(run.devices)
         named = _count(cores, "CPU core")
     else:
         named = f"{len(run.devices)} x {run.devices[0].device_kind}"
-    return f"{named}, {run.micro_batch} at a time on {'all' if together else 'each'}"
+    return f"{named}, {run.batch_size} at a time on {'all' if together else 'each'}"
 
 
-def _summary(run: Run, started: float) -> str:
+def _summary(run: ExplainRun, started: float) -> str:
     """How many pictures were done, in how long, as one sentence."""
-    taken = span(time.monotonic() - started)
+    taken = duration(time.monotonic() - started)
     parts = [f"{_count(run.explained, 'picture')} explained in {taken}"]
     if run.skipped:
         parts.append(f"{run.skipped} already there with the same settings and skipped")

@@ -10,19 +10,19 @@ import numpy as np
 from jaxtyping import Float
 
 from fidojax.cli.job import Job
-from fidojax.engine import calls_of, find_micro_batch, in_batches, on_cpu, split_options
+from fidojax.engine import concurrent_calls, find_batch_size, in_batches, on_cpu, split_options
 from fidojax.methods import LOOPS, METHODS
-from fidojax.runs import DONE, Ledger, look, rows_per_file, versions
+from fidojax.runs import DONE, Ledger, find_ledger, rows_per_file, versions
 from fidojax.types import Classifier
 
 
 def made_before(path: Path) -> dict[str, Any] | None:
     """The provenance of the maps that are there; None where there are none."""
-    ledger = look(path)
+    ledger = find_ledger(path)
     return ledger.provenance if ledger is not None and (ledger.status == DONE).any() else None
 
 
-def micro_batch_of(
+def batch_size_of(
     job: Job, total: int, devices: Sequence[Any], made: dict[str, Any] | None, asked: int | None
 ) -> int:
     """Pictures per compiled call.
@@ -32,13 +32,13 @@ def micro_batch_of(
     """
     if asked:
         return asked
-    if made and (made["pictures"] >= total or made["micro_batch"] < made["pictures"]):
-        return made["micro_batch"]
+    if made and (made["pictures"] >= total or made["batch_size"] < made["pictures"]):
+        return made["batch_size"]
     return fitting(job, total, devices)
 
 
 def open_ledger(
-    path: Path, job: Job, total: int, micro_batch: int, devices: Sequence[Any], shards: int
+    path: Path, job: Job, total: int, batch_size: int, devices: Sequence[Any], shards: int
 ) -> Ledger:
     """The run's ledger, with a row for each picture.
 
@@ -47,13 +47,13 @@ def open_ledger(
     """
     device = devices[0]
     provenance = {
-        "micro_batch": micro_batch,
+        "batch_size": batch_size,
         "pictures": total,
         "devices": {"platform": device.platform, "kind": device.device_kind,
                     "count": len(devices)},
         "versions": versions(),
     }  # fmt: skip
-    chunk = rows_per_file(total, micro_batch * calls_of(devices), shards)
+    chunk = rows_per_file(total, batch_size * concurrent_calls(devices), shards)
     return Ledger(path, total, job.settings, provenance=provenance, chunk=chunk)
 
 
@@ -67,7 +67,7 @@ def fitting(job: Job, pictures: int, devices: Sequence[Any]) -> int:
     Args:
         pictures: of the whole run, finished ones included, so that resuming computes the same.
     """
-    most = -(-pictures // calls_of(devices))
+    most = -(-pictures // concurrent_calls(devices))
     if job.method in ("max", "center", "box"):
         return min(most, LARGEST)
     if devices[0].platform == "cpu":
@@ -76,7 +76,7 @@ def fitting(job: Job, pictures: int, devices: Sequence[Any]) -> int:
             looks = job.evaluations // job.steps
         return on_cpu(job.pretrained.size, looks, most)
     static, dynamic = split_options(job.call_options)
-    found = find_micro_batch(
+    found = find_batch_size(
         METHODS[job.method], job.pretrained.classifier, job.pretrained.size, most,
         static=static, options=dynamic, device=devices[0],
     )  # fmt: skip

@@ -47,7 +47,7 @@ def outcome(
     explanation: Explanation,
     *,
     seconds: float,
-    micro_batch: int,
+    batch_size: int,
     devices: Sequence[Any],
 ) -> Outcome:
     """Put a finished explanation into words and numbers."""
@@ -89,7 +89,7 @@ def outcome(
         },
         "seconds": round(seconds, 3),
         "evaluations": job.evaluations,
-        "micro_batch": micro_batch,
+        "batch_size": batch_size,
         "devices": {"platform": devices[0].platform, "kind": devices[0].device_kind,
                     "count": len(devices)},
         "settings_digest": job.digest,

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from fidojax.cli.job import Job
 from fidojax.cli.outcome import percent
-from fidojax.cli.records import EXPLAINED, Results
+from fidojax.cli.records import EXPLAINED, ResultsFolder
 from fidojax.data import BadPicture
 from fidojax.methods import explains_all_classes
 from fidojax.runs import versions
@@ -190,7 +190,7 @@ _PAGE = Template(resources.files("fidojax.cli").joinpath("page.html").read_text(
 
 
 def write_index(
-    results: Results, job: Job, shard: tuple[int, int], failures: Sequence[BadPicture]
+    results: ResultsFolder, job: Job, shard: tuple[int, int], failures: Sequence[BadPicture]
 ) -> None:
     """Write the run's file and index.html.
 

@@ -32,7 +32,7 @@ from fidojax.runs import write_atomically, write_json, write_text
 EXPLAINED, FAILED = "explained", "failed"
 
 
-class Results:
+class ResultsFolder:
     """The folder of results of `fidojax explain`."""
 
     def __init__(self, folder: str | Path) -> None:

@@ -13,23 +13,23 @@ from rich.console import Console
 from fidojax.cli.figures import more_figures
 from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.job import Job, prepare
-from fidojax.cli.opening import made_before, micro_batch_of, open_ledger, softmax
+from fidojax.cli.opening import batch_size_of, made_before, softmax
 from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.outcome import exhibit, outcome
 from fidojax.cli.page import write_index
-from fidojax.cli.records import Results, result_name
+from fidojax.cli.records import ResultsFolder, result_name
 from fidojax.cli.target import target_of
 from fidojax.data import BadPicture, Picture, Pictures, boxes_of, pictures
-from fidojax.engine import Spread, calls_of, cores, split_cpu
+from fidojax.engine import Spread, concurrent_calls, cores, split_cpu
 from fidojax.runs import (
     Explained,
     Item,
-    Meter,
-    Places,
+    ProgressBar,
     Request,
+    RowAssignment,
     explain_missing,
+    find_ledger,
     join_processes,
-    look,
     parse_shard,
 )
 from fidojax.viz import figure
@@ -39,13 +39,13 @@ PAGE_EVERY = 30.0
 """Seconds between writings of index.html during a run."""
 
 
-class Run:
+class ExplainRun:
     """What is to be done, and what became of it so far.
 
     Attributes:
         ledger: of the maps; None in a dry run where there is none yet.
         made: provenance of the maps that were there before, or None.
-        micro_batch: pictures per compiled call.
+        batch_size: pictures per compiled call.
         explained, skipped, others: pictures that were explained, were there already, are other
             shards' work.
         failures: pictures that were not explained, and why.
@@ -77,43 +77,43 @@ class Run:
         self.devices: Sequence[Any] = jax.local_devices()
         if asked.spread:
             self.devices = Spread(self.devices)
-        self.results = Results(asked.out)
+        self.results = ResultsFolder(asked.out)
         self._place = Path("results.zarr", f"{self.job.method}-{self.job.digest}")
         try:
             self._open(self.results.folder / self._place)
         except OSError as error:
             raise UsageError(f"--out {asked.out}: {error.strerror or error}") from None
-        self.places = Places(self.ledger, self.total, self._batch, self.shard)
+        self.places = RowAssignment(self.ledger, self.total, self._batch, self.shard)
         self.failures: list[BadPicture] = []
         self.explained = self.skipped = self.others = 0
         self.interrupt = Interrupt()
-        self._meter = Meter(Console(stderr=True), self.total, self.interrupt.check)
+        self._meter = ProgressBar(Console(stderr=True), self.total, self.interrupt.check)
         self._page_written = time.monotonic()
         self._probabilities: dict[int, np.ndarray] = {}  # by the identity of the picture
 
     def _open(self, path: Path) -> None:
         self.made = made_before(path)
-        self.micro_batch = micro_batch_of(
+        self.batch_size = batch_size_of(
             self.job, self.total, self.devices, self.made, self.asked.batch_size
         )
         if self.asked.dry_run:
-            self.ledger = look(path)
+            self.ledger = find_ledger(path)
             return
         self.results.make()
-        self.ledger = open_ledger(
-            path, self.job, self.total, self.micro_batch, self.devices, self.shard[1]
+        self.ledger = find_ledger(
+            path, self.job, self.total, self.batch_size, self.devices, self.shard[1]
         )
 
     @property
     def _batch(self) -> int:
-        return self.micro_batch * calls_of(self.devices)
+        return self.batch_size * concurrent_calls(self.devices)
 
     def go(self) -> None:
         """Read, explain and store picture after picture."""
         assert self.ledger is not None
         job = self.job
         request = Request(
-            job.method, job.pretrained.classifier, job.call_options, job.seed, self.micro_batch,
+            job.method, job.pretrained.classifier, job.call_options, job.seed, self.batch_size,
             self.devices, boxes_of if job.method == "box" else None, job.precision, job.stop,
             job.rewrite,
         )  # fmt: skip
@@ -181,7 +181,7 @@ class Run:
         one = jax.tree.map(lambda leaf: leaf[at], batch.explanation)
         result = outcome(
             job, picture, target, probabilities, one,
-            seconds=batch.seconds, micro_batch=self.micro_batch, devices=self.devices,
+            seconds=batch.seconds, batch_size=self.batch_size, devices=self.devices,
         )  # fmt: skip
         if result.problem is not None:
             self.results.store(item.name, {**result.record, "map": None})
@@ -198,9 +198,9 @@ class Run:
             self._meter.say(result.line)
         return None
 
-    def _smaller(self, micro_batch: int) -> None:
-        plural = "" if micro_batch == 1 else "s"
-        self._meter.say(f"out of memory: now {micro_batch} picture{plural} per call")
+    def _smaller(self, batch_size: int) -> None:
+        plural = "" if batch_size == 1 else "s"
+        self._meter.say(f"out of memory: now {batch_size} picture{plural} per call")
 
     def _progress(self, done: float, finished: int) -> None:
         self._meter.show(done, finished)

@@ -1,6 +1,6 @@
 """The pure pieces that every method is built of: scores, masks, mixtures, objectives, loops."""
 
-from fidojax.core.boxes import COMPONENTS, EMPTY, Box, Boxes, area, inside, tightest
+from fidojax.core.boxes import COMPONENTS, EMPTY, Box, Boxes, area, bounding_box, inside
 from fidojax.core.checks import check_count, check_name, suggest
 from fidojax.core.features import Split, Tapped
 from fidojax.core.loop import Loop, Record, State
@@ -19,7 +19,7 @@ from fidojax.core.scores import (
     probability,
 )
 from fidojax.core.smoothing import gaussian_blur, smoothed
-from fidojax.core.windows import lay_windows, spread
+from fidojax.core.windows import lay_windows, sum_over_windows
 
 __all__ = [
     "COMPONENTS",
@@ -38,6 +38,7 @@ __all__ = [
     "area",
     "bernoulli",
     "black",
+    "bounding_box",
     "check_count",
     "check_name",
     "class_divergence",
@@ -58,10 +59,9 @@ __all__ = [
     "saliency",
     "sgd",
     "smoothed",
-    "spread",
     "standard_error",
     "suggest",
-    "tightest",
+    "sum_over_windows",
     "total_variation",
     "upsample",
 ]

@@ -25,7 +25,7 @@ def inside(boxes: Boxes, shape: tuple[int, ...]) -> Bool[Array, "h w"]:
     return jnp.any(rows[:, :, None] & columns[:, None, :], axis=0)
 
 
-def tightest(
+def bounding_box(
     on: Bool[Array, "h w"], *, empty: str = "image", component: str = "all"
 ) -> Int[Array, "4"]:
     """The smallest box that holds the chosen pixels.

@@ -37,7 +37,7 @@ def lay_windows(
     return rows, columns
 
 
-def spread(
+def sum_over_windows(
     values: Float[Array, "rows columns"],
     rows: Bool[Array, "rows h"],
     columns: Bool[Array, "columns w"],

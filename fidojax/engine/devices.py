@@ -75,7 +75,7 @@ def divided(classifier: Classifier, devices: Sequence[Device]) -> Classifier:
     return Divided(classifier, devices.mesh) if isinstance(devices, Spread) else classifier
 
 
-def places(devices: Sequence[Device]) -> list[Device | Sharding]:
+def placements(devices: Sequence[Device]) -> list[Device | Sharding]:
     """Where the arrays of a compiled call are, for each call that the devices share out."""
     if isinstance(devices, Spread):
         return [NamedSharding(devices.mesh, PartitionSpec())]
@@ -107,7 +107,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def lanes_of(devices: Sequence[Device]) -> int:
+def threads_per_device(devices: Sequence[Device]) -> int:
     """Lanes of each device: as many as there are cores for it; 1 on accelerators and
     where the devices are spread over."""
     if devices[0].platform != "cpu" or isinstance(devices, Spread):
@@ -115,6 +115,6 @@ def lanes_of(devices: Sequence[Device]) -> int:
     return max(1, min(cores() // len(devices), LARGEST))
 
 
-def calls_of(devices: Sequence[Device]) -> int:
+def concurrent_calls(devices: Sequence[Device]) -> int:
     """Compiled calls that are under way at a time, on all devices together."""
-    return len(places(devices)) * lanes_of(devices)
+    return len(placements(devices)) * threads_per_device(devices)

@@ -59,7 +59,7 @@ def watch(mask: Float[Array, "..."]) -> Watch:
     return Watch(mask, jnp.asarray(jnp.inf, mask.dtype), jnp.zeros((), mask.dtype))
 
 
-def look(
+def observe(
     stop: Stop, seen: Watch, mask: Float[Array, "..."], objective: Scalar, step: Int[Array, ""]
 ) -> tuple[Watch, Bool[Array, ""]]:
     """After a step: what to remember now, and whether the map has converged.

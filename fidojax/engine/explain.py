@@ -4,7 +4,7 @@
 drives iterative methods from the host in compiled chunks of steps; `explain_stream` does the same
 for pictures that come one after the other.
 
-The key of an image is folded from the seed and its id, so at one micro-batch size its map is the
+The key of an image is folded from the seed and its id, so at one batch size size its map is the
 same bit for bit in any grouping, order and number of devices.
 """
 
@@ -17,10 +17,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fidojax.engine.devices import Spread, calls_of, check_divisible, divided, lanes_of, places
+from fidojax.engine.devices import (
+    Spread,
+    check_divisible,
+    concurrent_calls,
+    divided,
+    placements,
+    threads_per_device,
+)
 from fidojax.engine.early_stopping import Stop
 from fidojax.engine.keys import image_keys
-from fidojax.engine.memory import LARGEST, find_micro_batch
+from fidojax.engine.memory import LARGEST, find_batch_size
 from fidojax.engine.options import (
     is_iterative,
     loop_of,
@@ -49,7 +56,7 @@ def explain_batch(
     each: Mapping[str, Any] | None = None,
     seed: int = 0,
     ids: Sequence[int | str] | None = None,
-    micro_batch: int | None = None,
+    batch_size: int | None = None,
     devices: Sequence[Device] | None = None,
     rewrite: bool = True,
     precision: str | None = None,
@@ -68,7 +75,7 @@ def explain_batch(
         seed: seeds the run.
         ids: one per image, integers or strings; 0, 1, ... when None. An image's randomness depends
             on the seed and its id alone.
-        micro_batch: images per compiled call; every device has a call under way, every core of a
+        batch_size: images per compiled call; every device has a call under way, every core of a
             CPU has one. When None, the largest power of two that the compiled program's memory
             allows (`fidojax.engine.memory`), at most n. Where the memory is short all the same, half as
             many go on from there, with a warning.
@@ -107,7 +114,7 @@ def explain_batch(
     tell = progress and (lambda done: progress(round(done * steps), len(images) * steps))
     parts = list(
         explain_stream(
-            method, classifier, samples, options=options, seed=seed, micro_batch=micro_batch,
+            method, classifier, samples, options=options, seed=seed, batch_size=batch_size,
             most=len(images), devices=devices, rewrite=rewrite, precision=precision, stop=stop,
             progress=tell,
         )
@@ -125,7 +132,7 @@ def explain_stream(
     *,
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
-    micro_batch: int | None = None,
+    batch_size: int | None = None,
     most: int | None = None,
     devices: Sequence[Device] | None = None,
     rewrite: bool = True,
@@ -138,10 +145,10 @@ def explain_stream(
 
     Args:
         samples: the images with ids and targets, all of one shape; read as they are needed.
-        most: how many images there are at most, for the choice of `micro_batch` and of how many
+        most: how many images there are at most, for the choice of `batch_size` and of how many
             calls are under way at a time.
         progress: called with the number of images done, parts of them included.
-        smaller: told the new micro-batch where the memory was short; a warning when None.
+        smaller: told the new batch size where the memory was short; a warning when None.
 
     The other arguments are those of `explain_batch`.
 
@@ -167,25 +174,25 @@ def explain_stream(
     if isinstance(devices, Spread):
         loop = program.loop({**dynamic, **first.each}) if is_iterative(method) else None
         check_divisible("devices", _name(method), loop)
-    if micro_batch is None:
-        micro_batch = find_micro_batch(
-            method, classifier, first.image.shape, -(-(most or LARGEST) // calls_of(devices)),
+    if batch_size is None:
+        batch_size = find_batch_size(
+            method, classifier, first.image.shape, -(-(most or LARGEST) // concurrent_calls(devices)),
             static=static, options=dynamic, each=jax.tree.map(lambda x: x[None], dict(first.each)),
             device=devices[0],
         )  # fmt: skip
-    if micro_batch < 1:
-        raise ValueError(f"micro_batch is {micro_batch}, expected at least 1")
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}, expected at least 1")
     model = Model(classifier, dynamic, () if stop is None else (stop.move, stop.gain))
-    lanes, where = lanes_of(devices), places(devices)
+    lanes, where = threads_per_device(devices), placements(devices)
     if most is not None:  # no more than there is work for
-        lanes = max(1, min(lanes, -(-most // (micro_batch * len(where)))))
+        lanes = max(1, min(lanes, -(-most // (batch_size * len(where)))))
     placed = [(jax.device_put(model, place), place) for place in where]
     models, where = zip(*(each for each in placed for _ in range(lanes)), strict=True)
     driver = Driver(
         program, models, where, len(where) if lanes > 1 else 1, seed, is_iterative(method),
         longest_chunk(rewrite), progress,
     )  # fmt: skip
-    yield from stream(driver, itertools.chain([first], samples), micro_batch, smaller)
+    yield from stream(driver, itertools.chain([first], samples), batch_size, smaller)
 
 
 def _stopping(program: Program, stop: Stop, options: dict[str, Any]) -> Program:

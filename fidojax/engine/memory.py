@@ -21,13 +21,13 @@ MARGIN = 1.5
 SHARE = 0.5
 """Of the device's free memory, how much one run may take."""
 LARGEST = 64
-"""Larger micro-batches bought no speed in benchmarks/RESULTS.md."""
+"""Larger batch sizees bought no speed in benchmarks/RESULTS.md."""
 CPU_PIXELS = 16 * 64 * 64
 """Pixels that the classifier looks at in one compiled step on CPUs: enough for all cores, and more
 would only make the first result late."""
 
 
-def find_micro_batch(
+def find_batch_size(
     method: Method,
     classifier: Classifier,
     shape: tuple[int, int, int],
@@ -94,7 +94,7 @@ def program_bytes(
     batch = abstract_batch(shape, each, images)
     needed = needed_bytes(programs.lower(program, model, batch).compile())
     if needed is None:
-        raise RuntimeError("this backend has no memory analysis: give micro_batch")
+        raise RuntimeError("this backend has no memory analysis: give batch_size")
     return needed
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from fidojax.core import check_name
 from fidojax.core import loop as loops
 from fidojax.methods import LOOPS, METHODS
-from fidojax.transforms import cpu, lowered
+from fidojax.transforms import cpu, in_precision
 from fidojax.types import Classifier, Method
 
 
@@ -25,7 +25,7 @@ def prepared(
     """
     if precision is not None:
         # Only operations that are as they were written can be lowered.
-        classifier = lowered(cpu.stock(classifier), precision)
+        classifier = in_precision(cpu.stock(classifier), precision)
     rewrite = jax.default_backend() == "cpu" if rewrite is None else rewrite
     return cpu.fast(classifier) if rewrite else classifier
 

@@ -141,7 +141,7 @@ def _step(program: Program, model: Model, slot: Slots) -> Slots:
     if program.every and program.least and loop.mask and isinstance(seen, stops.Watch):
         move, gain = model.stop  # type: ignore[misc]
         stop = stops.Stop(move, gain, program.every, program.least)
-        seen, converged = stops.look(stop, seen, loop.mask(state), record.objective, count)
+        seen, converged = stops.observe(stop, seen, loop.mask(state), record.objective, count)
         ended |= converged
     old = (slot.state, slot.step, slot.done, slot.watch)
     state, step, done, watch = jax.tree.map(

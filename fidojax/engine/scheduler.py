@@ -20,8 +20,8 @@ from fidojax.engine import programs
 from fidojax.engine.keys import image_keys
 from fidojax.engine.memory import calls_that_fit, needed_bytes
 from fidojax.engine.programs import Batch, Model, Program
-from fidojax.engine.slots import Ended, Table
-from fidojax.engine.threads import Lanes
+from fidojax.engine.slots import Ended, SlotTable
+from fidojax.engine.threads import CallThreads
 from fidojax.types import Device, Explanation
 
 
@@ -110,7 +110,7 @@ class Driver(NamedTuple):
 def stream(
     driver: Driver,
     samples: Iterable[Sample],
-    micro_batch: int,
+    batch_size: int,
     smaller: Callable[[int], None] | None = None,
 ) -> Iterator[Finished]:
     """The explanations of all samples, in groups, as they get finished.
@@ -118,8 +118,8 @@ def stream(
     Where a device has not enough memory, half as many pictures at once go on from there.
 
     Args:
-        micro_batch: pictures per compiled call.
-        smaller: told the new micro-batch when memory was short; a warning when None.
+        batch_size: pictures per compiled call.
+        smaller: told the new batch size when memory was short; a warning when None.
 
     Raises:
         jax.errors.JaxRuntimeError: memory is short for one picture; or anything else went wrong.
@@ -128,18 +128,18 @@ def stream(
     drive = _iterate if driver.iterative else _shoot
     while True:
         try:
-            with Lanes(driver.threads) as started:
-                yield from drive(driver, feed, micro_batch, started)
+            with CallThreads(driver.threads) as started:
+                yield from drive(driver, feed, batch_size, started)
             return
         except jax.errors.JaxRuntimeError as error:
-            if micro_batch == 1 or not is_out_of_memory(error):
+            if batch_size == 1 or not is_out_of_memory(error):
                 raise
-        micro_batch //= 2
+        batch_size //= 2
         feed.put_back()
         if smaller:
-            smaller(micro_batch)
+            smaller(batch_size)
         else:
-            warnings.warn(f"out of memory: now {micro_batch} pictures at once", stacklevel=2)
+            warnings.warn(f"out of memory: now {batch_size} pictures at once", stacklevel=2)
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -148,20 +148,22 @@ def is_out_of_memory(error: Exception) -> bool:
     return any(sign in str(error) for sign in signs)
 
 
-def _shoot(driver: Driver, feed: _Feed, micro_batch: int, started: Lanes) -> Iterator[Finished]:
+def _shoot(
+    driver: Driver, feed: _Feed, batch_size: int, started: CallThreads
+) -> Iterator[Finished]:
     """By a method without steps: the next group is under way while one is handed out."""
     waiting: list[Ended] = []
     seats = list(zip(driver.models, driver.places, strict=True))
     if driver.threads > 1:
-        (model, place), taken = seats[0], feed.take(micro_batch)
-        batch = _batch(driver, list(taken.values()), micro_batch, place)
+        (model, place), taken = seats[0], feed.take(batch_size)
+        batch = _batch(driver, list(taken.values()), batch_size, place)
         feed.put_back()
         seats = seats[: _fitting(driver, programs.one_shot.lower(driver.program, model, batch))]
     while True:
         groups, calls = [], []
         for model, place in seats:
-            if taken := feed.take(micro_batch):
-                batch = _batch(driver, list(taken.values()), micro_batch, place)
+            if taken := feed.take(batch_size):
+                batch = _batch(driver, list(taken.values()), batch_size, place)
                 groups.append(list(taken))
                 calls.append(partial(programs.one_shot, driver.program, model, batch))
         results = started(calls)
@@ -177,9 +179,11 @@ def _shoot(driver: Driver, feed: _Feed, micro_batch: int, started: Lanes) -> Ite
             return
 
 
-def _iterate(driver: Driver, feed: _Feed, micro_batch: int, started: Lanes) -> Iterator[Finished]:
+def _iterate(
+    driver: Driver, feed: _Feed, batch_size: int, started: CallThreads
+) -> Iterator[Finished]:
     """By a method with steps: where a picture has ended the next one takes its slot."""
-    tables = [Table(driver.program, model, micro_batch, driver.chunk) for model in driver.models]
+    tables = [SlotTable(driver.program, model, batch_size, driver.chunk) for model in driver.models]
     if driver.threads > 1:
         _seat(driver, feed, tables[:1])
         tables = tables[: _fitting(driver, tables[0].lower())]
@@ -201,7 +205,7 @@ def _iterate(driver: Driver, feed: _Feed, micro_batch: int, started: Lanes) -> I
         yield _handed_out(feed, *ended)
 
 
-def _seat(driver: Driver, feed: _Feed, tables: list[Table]) -> None:
+def _seat(driver: Driver, feed: _Feed, tables: list[SlotTable]) -> None:
     """The next pictures take the vacant slots."""
     for table, place in zip(tables, driver.places, strict=False):
         rows = table.vacant

@@ -56,7 +56,7 @@ class Ended(NamedTuple):
     result: Any
 
 
-class Table:
+class SlotTable:
     """The slots of an iterative method on one device.
 
     Where only some pictures have ended they are put aside, so that the next ones take their slots,

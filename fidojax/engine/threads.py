@@ -15,7 +15,7 @@ import jax
 T = TypeVar("T")
 
 
-class Lanes:
+class CallThreads:
     """A thread for each of some calls that are made again and again; a context manager.
 
     What has been set for the thread that makes the object, say by `jax.default_matmul_precision`,
@@ -44,7 +44,7 @@ class Lanes:
                 self._compiled = True
         return [each.result() for each in started]
 
-    def __enter__(self) -> "Lanes":
+    def __enter__(self) -> "CallThreads":
         """The threads."""
         return self
 

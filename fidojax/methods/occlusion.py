@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from fidojax.core import check_name, masked_scores
 from fidojax.core.mix import black
-from fidojax.core.windows import lay_windows, spread
+from fidojax.core.windows import lay_windows, sum_over_windows
 from fidojax.types import (
     Classifier,
     Explanation,
@@ -92,7 +92,7 @@ def occlusion(
         infill=black if infill is None else infill, score=score, chunk=chunk,
     ).astype(image.dtype)  # fmt: skip
     original, covered = scores[0], scores[1:].reshape(shape)
-    total = spread(original - covered, rows, columns)
-    windows = spread(jnp.ones_like(covered), rows, columns)
+    total = sum_over_windows(original - covered, rows, columns)
+    windows = sum_over_windows(jnp.ones_like(covered), rows, columns)
     saliency = total / jnp.maximum(windows, 1) if aggregation == "mean" else total
     return Explanation(saliency, OcclusionInfo(original, covered, windows))

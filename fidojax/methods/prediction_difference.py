@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import check_count, lay_windows, masked_scores, spread
+from fidojax.core import check_count, lay_windows, masked_scores, sum_over_windows
 from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Scalar, Target
 
 
@@ -95,8 +95,8 @@ def prediction_difference(
     original, other = jax.nn.sigmoid(odds[0]), jax.nn.sigmoid(-odds[0])
     whole = log2_odds(original, other, instances, classes)
     evidence = whole - log2_odds(p, rest, instances, classes)  # PDA eq. 3
-    windows = spread(jnp.ones_like(evidence), rows, columns)
-    saliency = spread(evidence, rows, columns) / jnp.maximum(windows, 1)
+    windows = sum_over_windows(jnp.ones_like(evidence), rows, columns)
+    saliency = sum_over_windows(evidence, rows, columns) / jnp.maximum(windows, 1)
     return Explanation(saliency, PredictionDifferenceInfo(original, p, evidence))
 
 

@@ -56,7 +56,7 @@ def localisation(
         saliency: any map for the rule "mean", one in [0, 1] for "absolute".
         boxes: the true ones, half-open, in pixels.
         threshold, rule: see `choose`.
-        empty, component: see `fidojax.core.boxes.tightest`.
+        empty, component: see `fidojax.core.boxes.bounding_box`.
         overlap: a hit is an intersection over union above it.
 
     Raises:
@@ -65,7 +65,7 @@ def localisation(
     Reference: FIDO section 4.4.
     """
     on = choose(saliency, threshold, rule=rule)
-    box = geometry.tightest(on, empty=empty, component=component)
+    box = geometry.bounding_box(on, empty=empty, component=component)
     iou = _known(geometry.intersection_over_union(box, boxes).max(), saliency, boxes)
     hit = jnp.where(jnp.isnan(iou), jnp.nan, iou > overlap)
     return Localisation(box, iou, hit, _known(out_of_box(on, boxes), saliency, boxes), on.mean())

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from fidojax.core import Box, area, check_name, log_probability, tightest
+from fidojax.core import Box, area, bounding_box, check_name, log_probability
 from fidojax.metrics.localisation import choose
 from fidojax.types import Classifier, Image, PRNGKey, Saliency, Scalar, Target
 
@@ -49,7 +49,7 @@ def saliency_metric(
 
     Args:
         threshold, rule: see `fidojax.metrics.localisation.choose`.
-        empty, component: see `fidojax.core.boxes.tightest`. With "none" an empty map shows a black
+        empty, component: see `fidojax.core.boxes.bounding_box`. With "none" an empty map shows a black
             picture at the floor's area.
         interpolation, floor: see `box_metric`.
 
@@ -61,7 +61,7 @@ def saliency_metric(
     del key
     if saliency.shape != image.shape[:2]:
         raise ValueError(f"saliency has shape {saliency.shape}, expected {image.shape[:2]}")
-    box = tightest(choose(saliency, threshold, rule=rule), empty=empty, component=component)
+    box = bounding_box(choose(saliency, threshold, rule=rule), empty=empty, component=component)
     found = box_metric(classifier, image, target, box, interpolation=interpolation, floor=floor)
     finite = jnp.all(jnp.isfinite(saliency))
     return SaliencyMetric(*(jnp.where(finite, value, jnp.nan) for value in found))

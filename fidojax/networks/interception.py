@@ -14,7 +14,7 @@ from jax.tree_util import Partial
 
 from fidojax.core import Tapped
 
-Run = Callable[..., Any]
+Evaluate = Callable[..., Any]
 """`run(intercept, layer, *weights and the like, images) -> logits`: evaluate the network, but call
 `intercept(call, *arguments)` wherever it would call the layer, `call(*arguments)`."""
 
@@ -33,7 +33,7 @@ class Static:
         return hash(self.value)
 
 
-def tapped(classifier: Partial, run: Run, layer: str) -> Tapped:
+def tapped(classifier: Partial, run: Evaluate, layer: str) -> Tapped:
     """The classifier with that layer's activations to be had.
 
     `run` takes the arguments of `classifier` and is a function of a module, since it is compared.

@@ -2,12 +2,12 @@
 
 from fidojax.runs.compile_cache import SETTINGS
 from fidojax.runs.files import write_atomically, write_csv, write_json, write_text
-from fidojax.runs.ledger import CHUNK, DONE, FAILED, MISSING, Ledger, look, rows_per_file
+from fidojax.runs.ledger import CHUNK, DONE, FAILED, MISSING, Ledger, find_ledger, rows_per_file
 from fidojax.runs.maps import load_maps, pack, read_maps, unpack
-from fidojax.runs.progress import Meter, span
+from fidojax.runs.progress import ProgressBar, duration
 from fidojax.runs.provenance import about, digest, environment, versions
 from fidojax.runs.resume import Explained, Item, Request, explain_missing
-from fidojax.runs.rows import Places
+from fidojax.runs.rows import RowAssignment
 from fidojax.runs.shards import join_processes, parse_shard
 
 __all__ = [
@@ -19,21 +19,21 @@ __all__ = [
     "Explained",
     "Item",
     "Ledger",
-    "Meter",
-    "Places",
+    "ProgressBar",
     "Request",
+    "RowAssignment",
     "about",
     "digest",
+    "duration",
     "environment",
     "explain_missing",
+    "find_ledger",
     "join_processes",
     "load_maps",
-    "look",
     "pack",
     "parse_shard",
     "read_maps",
     "rows_per_file",
-    "span",
     "unpack",
     "versions",
     "write_atomically",

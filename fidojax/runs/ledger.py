@@ -212,7 +212,7 @@ def _opened(path: Path) -> zarr.Group:
         return zarr.open_group(path, mode="r+")
 
 
-def look(path: str | Path, settings: Mapping[str, Any] | None = None) -> Ledger | None:
+def find_ledger(path: str | Path, settings: Mapping[str, Any] | None = None) -> Ledger | None:
     """The ledger that stands there, as it is; None where there is none.
 
     Raises:

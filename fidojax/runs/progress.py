@@ -18,7 +18,7 @@ LINE_EVERY = 15.0
 """Seconds between lines where there is no terminal."""
 
 
-class Meter:
+class ProgressBar:
     """Counts pictures, fractions of them included; a context manager.
 
     Args:
@@ -49,7 +49,7 @@ class Meter:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(elapsed_when_finished=False),
-            TextColumn(f"and about {span(later)} for the rest" if later else ""),
+            TextColumn(f"and about {duration(later)} for the rest" if later else ""),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -59,7 +59,7 @@ class Meter:
             f"{name}, compiling", total=total, count=f"0/{total}", rate=""
         )
 
-    def __enter__(self) -> "Meter":
+    def __enter__(self) -> "ProgressBar":
         self._bar.start()
         return self
 
@@ -93,8 +93,8 @@ class Meter:
             left = (now - self._start) * (self._total - done) / done
             self.say(
                 f"{self._name}: {done / self._total:.0%} of {self._total} pictures, {speed}, "
-                f"{span(left)} left"
-                + (f" and about {span(self._later)} for the rest" if self._later else "")
+                f"{duration(left)} left"
+                + (f" and about {duration(self._later)} for the rest" if self._later else "")
             )
 
     def skip(self) -> None:
@@ -115,7 +115,7 @@ def rate(per_second: float) -> str:
     return f"{60 * per_second:.1f} a minute"
 
 
-def span(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Seconds as people say them: 8 s, 3 min 20 s, 2 h 5 min."""
     if seconds < 10:
         return f"{seconds:.1f} s"

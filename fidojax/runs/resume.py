@@ -3,7 +3,7 @@
 `fidojax explain` and the evaluation share it. It keeps a few batches of pictures and maps in
 memory, however many pictures there are; a stopped run loses those that are under way. Since the
 key of a picture is folded from the seed and its id, maps do not depend on where a run was stopped,
-nor on how many processes shared it, as long as `micro_batch` stays.
+nor on how many processes shared it, as long as `batch_size` stays.
 """
 
 import itertools
@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from fidojax.data import BadPicture, Picture
-from fidojax.engine import Sample, Stop, calls_of, explain_stream
+from fidojax.engine import Sample, Stop, concurrent_calls, explain_stream
 from fidojax.runs.ledger import Ledger
 from fidojax.runs.maps import pack
 from fidojax.types import Classifier, Device, Explanation, Method
@@ -35,7 +35,7 @@ class Request(NamedTuple):
         classifier: as it is called.
         options: the method's.
         seed: of the run.
-        micro_batch: pictures per compiled call.
+        batch_size: pictures per compiled call.
         devices: all local devices when None.
         each: options that differ per picture, made from a batch of pictures.
         precision, stop, rewrite: as `fidojax.explain_batch` takes them.
@@ -45,7 +45,7 @@ class Request(NamedTuple):
     classifier: Classifier
     options: Mapping[str, Any]
     seed: int = 0
-    micro_batch: int = 8
+    batch_size: int = 8
     devices: Sequence[Device] | None = None
     each: Callable[[Sequence[Picture]], Mapping[str, Any]] | None = None
     precision: str | None = None
@@ -55,7 +55,7 @@ class Request(NamedTuple):
     @property
     def batch(self) -> int:
         """Pictures that are explained at once."""
-        return self.micro_batch * calls_of(self.devices or jax.local_devices())
+        return self.batch_size * concurrent_calls(self.devices or jax.local_devices())
 
 
 class Item(NamedTuple):
@@ -116,7 +116,7 @@ def explain_missing(
 
     Args:
         ledger: gets the columns `maps` and `scale` (see `fidojax.runs.maps.pack`), `targets`,
-            `micro_batch` (smaller than asked for where the memory was short), `seconds` (the only
+            `batch_size` (smaller than asked for where the memory was short), `seconds` (the only
             one that differs between two runs), and, of methods that have one, `deviation`, the
             map's standard deviation, with its `deviation_scale`.
         items: the missing ones; read as they are needed.
@@ -124,7 +124,7 @@ def explain_missing(
         finish: called with each batch before it is stored; returns the reason why a picture failed
             after all, or None. What else belongs to a finished picture is done here.
         progress: called with the pictures done, parts of them included, and those that are stored.
-        smaller: told the new micro-batch where the memory was short.
+        smaller: told the new batch size where the memory was short.
     """
     return _Work(ledger, request, targets, finish, progress, smaller).go(iter(items))
 
@@ -135,9 +135,9 @@ class _Work:
     def __init__(self, ledger, request, targets, finish, progress, smaller) -> None:
         self._ledger, self._request, self._targets = ledger, request, targets
         self._finish, self._progress = finish, progress or (lambda done, stored: None)
-        self._tell = smaller or (lambda micro_batch: None)
+        self._tell = smaller or (lambda batch_size: None)
         self._pending: dict[int, tuple[Item, int]] = {}
-        self._micro_batch = request.micro_batch
+        self._batch_size = request.batch_size
         self._stored = self._explained = 0
         self._failures: list[BadPicture] = []
         self._bad = 0
@@ -146,7 +146,7 @@ class _Work:
         request = self._request
         stream = explain_stream(
             request.method, request.classifier, self._samples(items), options=request.options,
-            seed=request.seed, micro_batch=request.micro_batch, devices=request.devices,
+            seed=request.seed, batch_size=request.batch_size, devices=request.devices,
             precision=request.precision, stop=request.stop, rewrite=request.rewrite,
             smaller=self._smaller,
             progress=lambda done: self._progress(self._bad + done, self._stored),
@@ -162,7 +162,7 @@ class _Work:
                     groups, held = held, []
                     self._store(groups)
                     taken = time.monotonic() - begun + 1e-9
-                    most = PICTURES // self._micro_batch
+                    most = PICTURES // self._batch_size
                     rounds = int(max(1, min(most, QUICK * len(groups) / taken)))
                     begun = time.monotonic()
                 start = time.monotonic()
@@ -195,9 +195,9 @@ class _Work:
                 own = jax.tree.map(lambda leaf: leaf[at], dict(each))  # noqa: B023
                 yield Sample(picture.id, picture.image, target, own)
 
-    def _smaller(self, micro_batch: int) -> None:
-        self._micro_batch = micro_batch
-        self._tell(micro_batch)
+    def _smaller(self, batch_size: int) -> None:
+        self._batch_size = batch_size
+        self._tell(batch_size)
 
     def _store(self, groups: list[Explained]) -> None:
         """Finish and store batches together."""
@@ -214,7 +214,7 @@ class _Work:
         self._ledger.write(
             [item.row for item in one.items],
             [item.name for item in one.items],
-            {**_columns(one), "micro_batch": np.full(len(one.items), self._micro_batch, np.int32)},
+            {**_columns(one), "batch_size": np.full(len(one.items), self._batch_size, np.int32)},
             problems,
         )
         for item, reason in zip(one.items, problems, strict=True):

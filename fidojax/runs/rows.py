@@ -5,7 +5,7 @@ import numpy as np
 from fidojax.runs.ledger import DONE, Ledger, rows_per_file
 
 
-class Places:
+class RowAssignment:
     """Rows for the pictures of one listing.
 
     A picture that is in the ledger has its row there, whatever its place in the listing is now. A

@@ -1,8 +1,8 @@
 """Transformations of a classifier's traced program: precision, ReLU rules, fast CPU operations."""
 
-from fidojax.transforms.precision import PRECISIONS, lowered
+from fidojax.transforms.precision import PRECISIONS, in_precision
 
 __all__ = [
     "PRECISIONS",
-    "lowered",
+    "in_precision",
 ]

@@ -25,7 +25,7 @@ PRECISIONS = ("float32", "tf32", "bfloat16")
 _PRODUCTS = ("conv_general_dilated", "dot_general")
 
 
-def lowered(classifier: Classifier, precision: str) -> Classifier:
+def in_precision(classifier: Classifier, precision: str) -> Classifier:
     """The same classifier with its convolutions and matrix products in a named precision.
 
     The result is again a callable pytree with the classifier's weights as its leaves, in float32.
@@ -42,17 +42,19 @@ def lowered(classifier: Classifier, precision: str) -> Classifier:
     """
     check_name("precision", precision, PRECISIONS)
     if isinstance(classifier, Split):
-        return Split(lowered(classifier.features, precision), lowered(classifier.head, precision))
+        return Split(
+            in_precision(classifier.features, precision), in_precision(classifier.head, precision)
+        )
     if isinstance(classifier, Tapped):
         return classifier.wrapped(Partial(LOWER[precision]))
-    return Lowered(classifier, precision)
+    return InPrecision(classifier, precision)
 
 
 @functools.partial(
     jax.tree_util.register_dataclass, data_fields=["classifier"], meta_fields=["precision"]
 )
 @dataclasses.dataclass(frozen=True, eq=False)
-class Lowered:
+class InPrecision:
     """A classifier that is evaluated in a precision."""
 
     classifier: Classifier
@@ -64,7 +66,7 @@ class Lowered:
 
 
 def _lowering(precision: str) -> Callable[[Classifier], Classifier]:
-    return lambda classifier: Lowered(classifier, precision)
+    return lambda classifier: InPrecision(classifier, precision)
 
 
 LOWER = {name: _lowering(name) for name in PRECISIONS}

@@ -41,7 +41,7 @@ def compared(
     both = (
         explain_batch(
             method, classifier, np.stack([image] * count), targets, options=options, seed=seed,
-            ids=[name] * count, micro_batch=count,
+            ids=[name] * count, batch_size=count,
         )
         for method in ("nonlinear", "linear")
     )  # fmt: skip

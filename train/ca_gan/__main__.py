@@ -28,7 +28,7 @@ from infillers.ca.generator import Generator
 from train import pictures
 from train.ca_gan import report
 from train.ca_gan.step import Run, build, make_steps
-from train.data_parallel import places
+from train.data_parallel import placement
 from train.loop import Settings, fit, same_settings
 from train.vae import recovery
 
@@ -150,7 +150,7 @@ def data(config: Config) -> tuple[pictures.Pictures, pictures.Pictures]:
 def main(config: Config) -> None:
     """Trains, measures and writes the weights and their card."""
     begun = time.time()
-    on = places(config.devices, config.batch)
+    on = placement(config.devices, config.batch)
     same_settings(config)
     train, test = data(config)
     if train.images.shape[1:] != (config.side, config.side, 3):

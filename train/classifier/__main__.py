@@ -26,7 +26,7 @@ from flax import nnx
 from train import pictures
 from train.classifier import export
 from train.classifier.step import Phase, Run, at, make_step, network, optimiser
-from train.data_parallel import places
+from train.data_parallel import placement
 from train.loop import Settings, fit, same_settings
 
 
@@ -126,7 +126,7 @@ def data(config: Config) -> tuple[pictures.Pictures, pictures.Pictures]:
 def main(config: Config) -> None:
     """Trains, measures and writes the weights and their card."""
     begun = time.time()
-    on = places(config.devices, config.batch)
+    on = placement(config.devices, config.batch)
     same_settings(config)
     train, test = data(config)
     per_epoch = len(train.labels) // config.batch

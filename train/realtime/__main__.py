@@ -33,7 +33,7 @@ from fidojax.networks import WIDTHS, RealtimeNetwork, fold, load_masker, weight_
 from fidojax.transforms import feature_pyramid
 from fidojax.types import Classifier
 from train import pictures
-from train.data_parallel import places
+from train.data_parallel import placement
 from train.loop import Settings, fit, same_settings
 from train.realtime import report
 from train.realtime.step import (
@@ -208,7 +208,7 @@ def _stripes(halve: Any, lines: Any, images: Any) -> Any:
 def main(config: Config) -> None:
     """Trains, measures and writes the weights and their card."""
     begun = time.time()
-    on = places(config.devices, math.gcd(config.batch, config.selector_batch))
+    on = placement(config.devices, math.gcd(config.batch, config.selector_batch))
     same_settings(config)
     train, test = data(config)
     classes, some = len(test.names), test.first(config.validate)

@@ -28,7 +28,7 @@ from fidojax.types import Infiller
 from infillers.vae.parts import fold
 from infillers.vae.vae import vae
 from train import pictures
-from train.data_parallel import places
+from train.data_parallel import placement
 from train.loop import Settings, fit, same_settings
 from train.vae import recovery, report
 from train.vae.step import Run, make_step, network, optimiser
@@ -157,7 +157,7 @@ def _grey(some: pictures.Pictures) -> pictures.Pictures:
 def main(config: Config) -> None:
     """Trains, measures and writes the weights and their card."""
     begun = time.time()
-    on = places(config.devices, config.batch)
+    on = placement(config.devices, config.batch)
     same_settings(config)
     train, test = data(config)
     per_epoch = len(train.labels) // config.batch

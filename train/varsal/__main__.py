@@ -31,7 +31,7 @@ from fidojax.methods import BASELINES
 from fidojax.networks import WIDTHS, VarSalNetwork, fold, load_encoder, weight_files
 from fidojax.types import Classifier
 from train import pictures
-from train.data_parallel import places
+from train.data_parallel import placement
 from train.loop import Settings, fit, same_settings
 from train.varsal import report
 from train.varsal.step import keep_best, kept, make_step, optimiser, start
@@ -162,7 +162,7 @@ def _nearest(means: Any, images: Any) -> Any:
 def main(config: Config) -> None:
     """Trains, measures and writes the weights and their card."""
     begun = time.time()
-    on = places(config.devices, config.batch)
+    on = placement(config.devices, config.batch)
     same_settings(config)
     train, test = data(config)
     per_epoch = len(train.labels) // config.batch

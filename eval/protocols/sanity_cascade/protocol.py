@@ -101,7 +101,7 @@ def sanity_cascade(
             explained = explain_batch(
                 settings()[method].method, network(count), drawn.images, drawn.predictions,
                 options=_options(settings()[method], fido_steps), seed=own, ids=drawn.ids,
-                micro_batch=min(batch, len(drawn.ids)),
+                batch_size=min(batch, len(drawn.ids)),
                 progress=bars.task(f"{method} {part}", keep=False),
             )  # fmt: skip
             store.save(f"{method}.{part}", {"saliency": np.asarray(explained.saliency)})

@@ -121,7 +121,7 @@ def varsal_erasing(
             rows = np.minimum(np.arange(first, first + batch), last)
             maps = explain_batch(
                 ranking.method, network, shown[rows], targets[rows], options=ranking.options,
-                seed=seed, ids=[ids[i] for i in rows], micro_batch=batch,
+                seed=seed, ids=[ids[i] for i in rows], batch_size=batch,
             ).saliency  # fmt: skip
             judged = _judge(erased, network, shown[rows], maps)
             arrays = {key: np.asarray(value)[: last + 1 - first] for key, value in judged.items()}
@@ -139,7 +139,7 @@ def varsal_erasing(
     maps = {
         name: explain_batch(
             varsal, network, some, targets[:SHOWN], seed=seed, ids=ids[:SHOWN],
-            options={"encoder": each, "samples": DRAWN}, micro_batch=len(some),
+            options={"encoder": each, "samples": DRAWN}, batch_size=len(some),
         )
         for name, each in encoders.items()
     }  # fmt: skip

@@ -107,7 +107,7 @@ def varsal_sanity(
             network = redrawn(count)
             encoder, losses = fit(own, network, pool, bars.task(name))
             gradients = explain_batch(
-                "gradient", network, drawn.images, drawn.predictions, micro_batch=min(batch, limit)
+                "gradient", network, drawn.images, drawn.predictions, batch_size=min(batch, limit)
             ).saliency
             columns = {
                 "maps": logits(encoder, drawn.images),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eval.agreement import flat, places, spearman, ssim
+from eval.agreement import flat, ranks, spearman, ssim
 from eval.intervals import Interval, difference, interval
 from eval.protocols.varsal.randomise import level_title
 from eval.report import Panel, markdown_table, panels
@@ -165,7 +165,7 @@ def _gallery(
     """The first pictures under every encoder, maps by rank."""
     stacks = {"reference": reference} | {level_title(n, depth): maps for n, maps in levels.items()}
     ranked = {
-        title: places(flat(stack.maps[:SHOWN])).reshape(stack.maps[:SHOWN].shape)
+        title: ranks(flat(stack.maps[:SHOWN])).reshape(stack.maps[:SHOWN].shape)
         for title, stack in stacks.items()
     }
     columns = [

@@ -177,7 +177,7 @@ def _fido(
                     explained = explain_batch(
                         "fido", model.classifier, drawn.images[rows], drawn.predictions[rows],
                         options=options, seed=seed, ids=[drawn.ids[i] for i in rows],
-                        micro_batch=group,
+                        batch_size=group,
                     )  # fmt: skip
                     store.save(part, {"saliency": np.asarray(explained.saliency)})
                 maps.append(store.load(part)[0]["saliency"])

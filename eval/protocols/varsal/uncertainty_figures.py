@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from eval.agreement import flat, places
+from eval.agreement import flat, ranks
 from eval.intervals import correlation
 
 matplotlib.use("Agg")
@@ -88,7 +88,7 @@ def shifted(path: Path, show: Show, names: Sequence[str]) -> None:
         for column, (title, (pictures, means, _)) in enumerate(seen.items()):
             picture, mean, deviation = axes[row, 3 * column : 3 * column + 3]
             picture.imshow(np.clip(pictures[row].squeeze(), 0, 1), "gray")
-            mean.imshow(places(flat(means[[row]])).reshape(means[row].shape), "plasma")
+            mean.imshow(ranks(flat(means[[row]])).reshape(means[row].shape), "plasma")
             drawn = deviation.imshow(spreads[column], "viridis", vmin=low, vmax=high)
             if row == 0:
                 picture.set_title(title, fontsize=10, loc="left")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from eval import agreement
-from eval.agreement import flat, places
+from eval.agreement import flat, ranks
 from eval.intervals import correlation, difference, interval
 
 BLOCK = 4
@@ -35,7 +35,7 @@ def rank_errors(mean: np.ndarray, fido: Sequence[np.ndarray]) -> dict[str, np.nd
     "n pixels", the absolute difference of places in [0, 1]; `others` is `apart` where FIDO's maps
     are those of other pictures.
     """
-    ours, theirs = places(flat(mean)), [places(flat(maps)) for maps in fido]
+    ours, theirs = ranks(flat(mean)), [ranks(flat(maps)) for maps in fido]
     to_fido = [(ours, maps) for maps in theirs]
     to_itself = list(itertools.combinations(theirs, 2))
     to_others = [(ours, np.roll(maps, 1, axis=0)) for maps in theirs]
@@ -127,7 +127,7 @@ def _columns(
         "moved places": errors["moved"],
         "FIDO's moved places": errors["noise moved"],
         "abs(mean)": np.abs(flat(mean)),
-        "abs(place - 1/2)": np.abs(places(flat(mean)) - 0.5),
+        "abs(place - 1/2)": np.abs(ranks(flat(mean)) - 0.5),
         "distance to centre": np.repeat(centre.reshape(1, -1), len(mean), axis=0),
     }
 
@@ -148,7 +148,7 @@ def _within_pictures(
     """Within each picture, then the mean over pictures; a constant map has no correlation."""
     values = [columns[name] for name in ("deviation", error, *given)]
     found = {
-        "Spearman": agreement.correlation(*map(places, values)),
+        "Spearman": agreement.correlation(*map(ranks, values)),
         "Pearson": agreement.correlation(*values),
     }
     means = {

@@ -54,7 +54,7 @@ def vdsm_background(
     limit: int = 100,
     steps: int = 600,
     samples: int = 64,
-    micro_batch: int = 4,
+    batch_size: int = 4,
     seed: int = 0,
 ) -> None:
     """VDSM Figures 2 and 4: Removal and Preservation of VDSM, BBMP, PDA and DeepLIFT, in black.
@@ -69,12 +69,12 @@ def vdsm_background(
         limit: the first so many eights.
         steps: optimiser steps (VDSM and BBMP: 600).
         samples: masks per step of VDSM (64).
-        micro_batch: images per device that VDSM optimises at once.
+        batch_size: images per device that VDSM optimises at once.
         seed: seeds the masks.
     """
     rows = ROWS + SWEEP if sweep else ROWS
     run(
         out,
         Experiment("vdsm-background", "VDSM Figures 2 and 4", rows, infillers.mean(0.0)),
-        Settings(images, data_dir, classifier, weights, limit, steps, samples, micro_batch, seed),
+        Settings(images, data_dir, classifier, weights, limit, steps, samples, batch_size, seed),
     )

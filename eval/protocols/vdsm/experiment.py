@@ -67,7 +67,7 @@ class Settings(NamedTuple):
     limit: int
     steps: int
     samples: int
-    micro_batch: int
+    batch_size: int
     seed: int
 
 
@@ -85,7 +85,7 @@ def run(out: Path, experiment: Experiment, settings: Settings) -> None:
             "infill": digest(experiment.infill),
             "steps": settings.steps,
             "samples": settings.samples,
-            "micro_batch": settings.micro_batch,
+            "batch_size": settings.batch_size,
             "seed": settings.seed,
         },
     )
@@ -145,12 +145,12 @@ def _measure(
     """Maps of some images by one method, and both curves of each."""
     began = time.monotonic()
     targets = np.full(len(eights), DIGIT)
-    micro_batch = settings.micro_batch
+    batch_size = settings.batch_size
     options: dict[str, Any] = {"infill": infill}
     if row.method == "fido":
         options |= presets.vdsm | {"samples": settings.samples}
     else:
-        micro_batch = GROUP  # the other methods show few pictures per image at once
+        batch_size = GROUP  # the other methods show few pictures per image at once
     if row.method == "bbmp":
         options |= presets.bbmp_mnist
     if row.rule:
@@ -165,7 +165,7 @@ def _measure(
         options=options,
         seed=settings.seed,
         ids=ids,
-        micro_batch=micro_batch,
+        batch_size=batch_size,
         progress=progress,
     )
     arrays = {"saliency": np.asarray(explanation.saliency)}

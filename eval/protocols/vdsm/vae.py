@@ -38,7 +38,7 @@ def vdsm_vae(
     limit: int = 100,
     steps: int = 600,
     samples: int = 64,
-    micro_batch: int = 4,
+    batch_size: int = 4,
     seed: int = 0,
 ) -> None:
     """VDSM Figure 8: Removal and Preservation of VDSM and PDA with VAE infill.
@@ -54,12 +54,12 @@ def vdsm_vae(
         limit: the first so many eights.
         steps: optimiser steps of VDSM.
         samples: masks per step of VDSM (64).
-        micro_batch: images per device that VDSM optimises at once.
+        batch_size: images per device that VDSM optimises at once.
         seed: seeds the masks and the VAE's samples.
     """
     rows = ROWS + SWEEP if sweep else ROWS
     run(
         out,
         Experiment("vdsm-vae", "VDSM Figure 8", rows, infillers.vae.vae(vae)),
-        Settings(images, data_dir, classifier, weights, limit, steps, samples, micro_batch, seed),
+        Settings(images, data_dir, classifier, weights, limit, steps, samples, batch_size, seed),
     )

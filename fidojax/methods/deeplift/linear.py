@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fidojax.methods.deeplift.value import Parts, Rule, Value, change
+from fidojax.methods.deeplift.value import DifferenceRule, Parts, Value, change
 from fidojax.transforms import cpu, interpreter
 
 WEIGHTED = {"conv_general_dilated": "conv", "dot_general": "dense"}
@@ -25,7 +25,7 @@ MOVING = {
 """Operations that are sums of elements of their floating operands (`sub`: and negated ones)."""
 
 
-def weighted(rule: Rule, eqn, *operands: Any) -> list:
+def weighted(rule: DifferenceRule, eqn, *operands: Any) -> list:
     """A layer whose operands are one value and the weights, in either order."""
     at = next(i for i, operand in enumerate(operands) if isinstance(operand, Value))
     value, weights = operands[at], jnp.asarray(operands[1 - at])

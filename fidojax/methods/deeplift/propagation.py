@@ -8,14 +8,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fidojax.methods.deeplift import control, linear, pooling
-from fidojax.methods.deeplift.value import Rule, Value, change
+from fidojax.methods.deeplift.value import DifferenceRule, Value, change
 from fidojax.transforms import interpreter
 from fidojax.types import Image, Scalar
 
 RULES = {
-    "reveal_cancel": Rule(conv=True, dense=True),
-    "rescale": Rule(conv=False, dense=False),
-    "genomics_default": Rule(conv=False, dense=True),
+    "reveal_cancel": DifferenceRule(conv=True, dense=True),
+    "rescale": DifferenceRule(conv=False, dense=False),
+    "genomics_default": DifferenceRule(conv=False, dense=True),
 }
 """By the authors' names."""
 
@@ -72,12 +72,12 @@ def contributions(
     return Contributions(multiplier * whole, multiplier, *results)  # DeepLIFT eq. 2
 
 
-def _through(function: Callable, rule: Rule, value: Value) -> Any:
+def _through(function: Callable, rule: DifferenceRule, value: Value) -> Any:
     traced = jax.make_jaxpr(function)(value.image)
     return interpreter.run(_propagation(rule, len(value.parts)), traced, [value])[0]
 
 
-def _propagation(rule: Rule, parts: int) -> interpreter.Rule:
+def _propagation(rule: DifferenceRule, parts: int) -> interpreter.Rule:
     def propagate(eqn, *operands):
         name = eqn.primitive.name
         values = [operand for operand in operands if isinstance(operand, Value)]

@@ -19,7 +19,7 @@ NEAR_ZERO = 1e-7
 """Differences below it are taken as 0, as in the authors' code."""
 
 
-class Rule(NamedTuple):
+class DifferenceRule(NamedTuple):
     """Whether nonlinearities take RevealCancel, not Rescale, after convolutions, dense layers."""
 
     conv: bool

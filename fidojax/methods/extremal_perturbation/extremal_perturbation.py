@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 
 from fidojax.core import SCORES, check_count, check_name, mix, probability, sgd, smoothed
 from fidojax.core import loop as loops
-from fidojax.methods.extremal_perturbation.perturbation import PERTURBATIONS, perturb, pyramid
+from fidojax.methods.extremal_perturbation.perturbation import PERTURBATIONS, blur_pyramid, perturb
 from fidojax.methods.extremal_perturbation.smooth_mask import area_loss, smooth_mask
 from fidojax.types import Explanation, Image, Infiller, Logits, Mask, Scalar, Target
 
@@ -149,7 +149,7 @@ def extremal_perturbation_loop(
         if infill is None:
             ends = image.mean(axis=(0, 1)) if color is None else jnp.asarray(color, image.dtype)
             strongest = max_blur or 20 * min(image.shape[:2]) / 224
-            constant = pyramid(image, perturbation, levels, strongest, ends)
+            constant = blur_pyramid(image, perturbation, levels, strongest, ends)
         return loops.start(key, grids, descent, constant)
 
     def step(classifier, image, target, state):

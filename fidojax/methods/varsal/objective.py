@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from fidojax.core import check_name, class_divergence, gaussian_blur, mix
-from fidojax.methods.varsal.soft_top_k import soft_topk
+from fidojax.methods.varsal.soft_top_k import soft_top_k
 from fidojax.methods.varsal.soft_tv import soft_tv_kl, standard_normal_kl
 from fidojax.methods.varsal.varsal import _check_sides, _sample
 from fidojax.types import Classifier, Image, PRNGKey, Saliency, Scalar
@@ -96,7 +96,7 @@ def varsal_objective(
     if baseline is None:
         baseline = jax.random.randint(kind_key, (), 0, len(baselines))
     other = baseline_picture(grain_key, image, baseline, baselines, sigma, noise)
-    mask = soft_topk(_sample(sample_key, mean, log_variance), kept * mean.size, epsilon)
+    mask = soft_top_k(_sample(sample_key, mean, log_variance), kept * mean.size, epsilon)
     if hard:
         mask += jax.lax.stop_gradient(jnp.round(mask) - mask)
     original = classifier(image[None])[0]

@@ -16,7 +16,7 @@ BISECTIONS = 24
 NEWTON = 5
 
 
-def soft_topk(
+def soft_top_k(
     scores: Float[Array, "..."],
     k: float | Num[Array, ""],
     epsilon: float | Scalar = 0.1,

@@ -43,14 +43,14 @@ def fast(classifier: Classifier) -> Classifier:
 
 
 def stock(classifier: Classifier) -> Classifier:
-    """The classifier as it was before `fast` and `fidojax.transforms.precision.lowered`, or its parts.
+    """The classifier as it was before `fast` and `fidojax.transforms.precision.in_precision`, or its parts.
 
     For those who read programs.
     """
     prepared = {fast, *precision.LOWER.values()}
 
     def undo(node):
-        if isinstance(node, precision.Lowered):
+        if isinstance(node, precision.InPrecision):
             return stock(node.classifier)
         if not isinstance(node, Partial):
             return node

@@ -1,0 +1,115 @@
+"""FIDO's ablations and its Table 2, with few steps on digits of noise."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+
+import infillers
+from eval import subject
+from eval.protocols import fido_ablations
+from eval.protocols.fido_lambda import fido_lambda
+from eval.protocols.fido_networks import fido_networks
+from eval.protocols.fido_seeds import fido_seeds
+from eval.protocols.fido_table2 import fido_table2
+from eval.report.reading import read
+from eval.subject import StudyRun
+from fidojax import networks
+from fidojax.data import Picture
+from fidojax.networks import weight_files
+from fidojax.runs.ledger import DONE, find_ledger
+from fidojax.runs.maps import read_maps
+
+pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
+
+COUNT = 3
+SHORT = {"steps": 3, "samples": 2, "size": 14, "learning_rate": 0.5, "warmup": 0}
+BLACK, WHITE = partial(infillers.mean, 0.0), partial(infillers.mean, 1.0)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    images = np.random.default_rng(1).random((COUNT, 28, 28, 1), np.float32)
+    model = networks.load("mnist").classifier
+    labels = np.asarray(model(images)).argmax(axis=1)
+    box = np.array([[0, 0, 14, 28]])
+    found = [
+        Picture(f"digits/{i}", image, int(label), box)
+        for i, (image, label) in enumerate(zip(images, labels, strict=True))
+    ]
+    monkeypatch.setattr(subject, "pictures", lambda *_: found)
+    monkeypatch.setattr(fido_ablations, "INFILLERS", {"mean": BLACK, "ca": WHITE, "blur": WHITE})
+    monkeypatch.setattr(fido_ablations, "PRESETS", {"fast": SHORT})
+    return StudyRun(tmp_path / "run", classifier="mnist", batch_size=COUNT)
+
+
+def numbers(run, row, kind, column):
+    ledger = find_ledger(run.out / "results.zarr" / "scores" / kind / row)
+    assert ledger is not None
+    assert (ledger.status == DONE).all()
+    return ledger.read(column)
+
+
+def maps(run, row):
+    ledger = find_ledger(run.out / "results.zarr" / "rows" / row)
+    assert ledger is not None
+    return read_maps(ledger)
+
+
+def test_seeds_are_compared_with_the_first_of_their_infiller(run):
+    fido_seeds(run, seeds=2, infill=("mean", "ca"))
+    found = read(run.out)
+    for fill in ("mean", "ca"):
+        np.testing.assert_allclose(found.values("pearson", f"{fill} 0"), 1, atol=1e-6)
+        other = found.values("pearson", f"{fill} 1")
+        assert (other < 0.999).all()
+        expected = [
+            np.corrcoef(a.ravel(), b.ravel())[0, 1]
+            for a, b in zip(maps(run, f"{fill} 0"), maps(run, f"{fill} 1"), strict=True)
+        ]
+        np.testing.assert_allclose(other, expected, atol=1e-5)
+        assert found.study["rows"][f"{fill} 1"]["like"] == f"{fill} 0"
+    assert (run.out / "gallery.png").stat().st_size > 1000
+
+
+def test_a_larger_lambda_leaves_less(run):
+    fido_lambda(run, lam=(0.0, 10.0), infill=("mean",), bbmp_infill=())
+    sizes = [numbers(run, f"fido-mean {lam}", "shape", "size") for lam in (0, 10)]
+    assert (sizes[1] < sizes[0]).all()
+    study = json.loads((run.out / "study.json").read_text())
+    (claim,) = study["claims"]
+    assert (claim["better"], claim["worse"], claim["number"]) == (
+        "fido-mean 10",
+        "fido-mean 0",
+        "size",
+    )
+    assert study["numbers"]["size"]["better"] == "low"  # or no claim of it could hold
+    assert "--lam 0.0 10.0" in study["command"]
+
+
+def test_table_2_shows_the_infiller_what_is_above_tau(run):
+    fido_table2(run, tau=(0.0, 1.0), infill=("ca",), bbmp_infill=("blur",))
+    study = json.loads((run.out / "study.json").read_text())
+    assert list(study["rows"]) == ["box", "bbmp-blur", "bbmp-ca 0", "bbmp-ca 1", "fido-ca"]
+    assert study["published"]["bbmp-ca 1"] == {"error": 0.635, "metric": 1.117}
+    assert {claim["better"] for claim in study["claims"]} == {"fido-ca"}
+    assert not numbers(run, "box", "place", "outside").any()
+
+
+def test_every_network_is_judged_for_itself(run, tmp_path):
+    path = tmp_path / "other.npz"
+    arrays = weight_files.read(networks.WEIGHTS / "mnist.npz")
+    np.savez(path, **{name: 0.5 * array for name, array in arrays.items()})  # type: ignore
+    fido_networks(run, others=(f"mnist={path}",), infill=("mean",))
+    rows = list(json.loads((run.out / "study.json").read_text())["rows"])
+    assert len(rows) == 2
+    settings = [find_ledger(run.out / "results.zarr" / "rows" / row).settings for row in rows]  # type: ignore
+    assert settings[0]["classifier"] == settings[1]["classifier"]
+    assert "row_classifier" in settings[1]
+    assert "row_classifier" not in settings[0]
+    assert (numbers(run, rows[1], f"like-{rows[0]}", "pearson") < 0.9999).all()
+    shown = [numbers(run, row, "place", "metric") for row in rows]
+    assert (shown[0] != shown[1]).any()
+    with pytest.raises(ValueError, match="takes pictures of"):
+        fido_networks(run, others=("tiny_imagenet40",))
