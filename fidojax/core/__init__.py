@@ -2,6 +2,7 @@
 
 from fidojax.core.boxes import COMPONENTS, EMPTY, Box, Boxes, area, bounding_box, inside
 from fidojax.core.checks import check_count, check_name, suggest
+from fidojax.core.deprecation import current_name, renamed_arguments, warn_renamed
 from fidojax.core.features import Split, Tapped
 from fidojax.core.loop import Loop, Record, State
 from fidojax.core.masked_scores import in_chunks, masked_scores, rank
@@ -43,6 +44,7 @@ __all__ = [
     "check_name",
     "class_divergence",
     "concrete",
+    "current_name",
     "gaussian_blur",
     "in_chunks",
     "inside",
@@ -56,6 +58,7 @@ __all__ = [
     "none_of",
     "probability",
     "rank",
+    "renamed_arguments",
     "saliency",
     "sgd",
     "smoothed",
@@ -64,4 +67,5 @@ __all__ = [
     "sum_over_windows",
     "total_variation",
     "upsample",
+    "warn_renamed",
 ]
