@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 from fidojax.types import Infiller
 from infillers.blur import blur
-from infillers.ca.ca import ca
+from infillers.ca import ca
 from infillers.local import local
 from infillers.mean import mean
 from infillers.random import random
 from infillers.resized import resized
 from infillers.road import road
-from infillers.vae.vae import vae
+from infillers.vae import vae
 
 INFILLERS: dict[str, Callable[..., Infiller]] = {
     "mean": mean,

@@ -100,7 +100,7 @@ class ExplainRun:
             self.ledger = find_ledger(path)
             return
         self.results.make()
-        self.ledger = find_ledger(
+        self.ledger = open_ledger(
             path, self.job, self.total, self.batch_size, self.devices, self.shard[1]
         )
 

@@ -16,7 +16,7 @@ from fidojax.types import Image, Infiller, Mask, PRNGKey
 from infillers.ca.generator import DECODER, Generator, encoder
 from infillers.resized import resized
 
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 SHIPPED = {"tiny_imagenet40": 64}

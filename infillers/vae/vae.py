@@ -19,7 +19,7 @@ from infillers.vae import authors
 from infillers.vae.mnist import MnistVAE
 from infillers.vae.natural import NaturalVAE
 
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parents[1] / "weights"
 SHIPPED = {"tiny_imagenet40": 64, "mnist": 28}
 """The side in pixels of the pictures that each was trained on."""
 

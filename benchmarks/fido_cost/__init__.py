@@ -1,0 +1,1 @@
+"""What a FIDO map costs: schedules, warm starts, paths over lambda."""

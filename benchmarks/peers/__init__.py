@@ -1,0 +1,1 @@
+"""fidojax beside PyTorch, Captum and Quantus."""

@@ -1,0 +1,1 @@
+"""Do maps change when the classifier forgets?"""

@@ -1,0 +1,1 @@
+"""VDSM's experiments on MNIST."""

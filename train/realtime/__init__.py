@@ -1,0 +1,1 @@
+"""Train Realtime's masker."""
