@@ -13,7 +13,7 @@ from rich.console import Console
 from fidojax.cli.figures import more_figures
 from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.job import Job, prepare
-from fidojax.cli.opening import batch_size_of, made_before, softmax
+from fidojax.cli.opening import batch_size_of, made_before, open_ledger, softmax
 from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.outcome import exhibit, outcome
 from fidojax.cli.page import write_index

@@ -39,13 +39,13 @@ def perturb(pyramid: Pyramid, mask: Mask) -> Image:
 
     The gradient at a level is that of the interval above it, at mask 1 of the one below.
     """
-    last = blur_pyramid.shape[0] - 1
+    last = pyramid.shape[0] - 1
     at = mask * last
     below = jnp.clip(jnp.floor(at), 0, last - 1)  # no gradient: a floor
     share = at - below
     number = jnp.arange(last + 1, dtype=mask.dtype)[:, None, None]
     weights = jnp.where(number == below, 1 - share, jnp.where(number == below + 1, share, 0))
-    return jnp.einsum("lhw,lhwc->hwc", weights, blur_pyramid, precision="highest")
+    return jnp.einsum("lhw,lhwc->hwc", weights, pyramid, precision="highest")
 
 
 def _blur(image: Image, sigma: float) -> Image:
