@@ -37,14 +37,14 @@ class PatchGaussian(NamedTuple):
     factor: Float[Array, "places places c inner inner"]
 
     @property
-    def window(self) -> int:
+    def fitted_window(self) -> int:
         """Side of the window, k."""
         return self.mean.shape[1] - self.gain.shape[0] + 1
 
     def __call__(self, key: PRNGKey, image: Image, mask: Mask) -> Image:
         """The image with its dropped window drawn anew."""
         channels, side, _ = self.mean.shape
-        window = self.window
+        window = self.fitted_window
         if min(image.shape[:2]) < side or image.shape[2] != channels:
             raise ValueError(
                 f"image has shape {image.shape}, expected sides of at least {side} and "

@@ -67,12 +67,12 @@ def prediction_difference(
 
     Raises:
         ValueError: a count below 1, a window larger than the image, or not that of an infiller
-            with an attribute `window`.
+            with a `fitted_window`.
 
     Reference: Zintgraf et al. 2017, sections 2 and 3, Algorithm 1.
     """
     check_count(samples=samples)
-    fitted = getattr(infill, "window", window)
+    fitted = getattr(infill, "fitted_window", window)
     if fitted != window:
         raise ValueError(f"window is {window}, expected the infiller's {fitted}")
     rows, columns = lay_windows(image, window, stride)
