@@ -9,7 +9,7 @@ from fidojax.core.masked_scores import in_chunks, masked_scores, rank
 from fidojax.core.masks import bernoulli, concrete, total_variation, upsample
 from fidojax.core.mix import black, mix
 from fidojax.core.moments import Moments, add, none_of, standard_error
-from fidojax.core.objectives import OBJECTIVES, minimised, saliency
+from fidojax.core.objectives import OBJECTIVES, saliency_of
 from fidojax.core.optimisers import sgd
 from fidojax.core.scores import (
     SCORES,
@@ -53,13 +53,12 @@ __all__ = [
     "log_probability",
     "logit",
     "masked_scores",
-    "minimised",
     "mix",
     "none_of",
     "probability",
     "rank",
     "renamed_arguments",
-    "saliency",
+    "saliency_of",
     "sgd",
     "smoothed",
     "standard_error",

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fidojax.core import OBJECTIVES, SCORES, check_name, minimised, mix, saliency, upsample
+from fidojax.core import OBJECTIVES, SCORES, check_name, mix, saliency_of, upsample
 from fidojax.core import loop as loops
 from fidojax.methods import readout
 from fidojax.types import Explanation, Infiller, Mask, Scalar
@@ -75,7 +75,7 @@ def bbmp_loop(
             reference = jax.lax.stop_gradient(infill(infill_key, image, hard))
             logits = classifier(mix(image, keep, reference)[None])[0]
             value = SCORES[score](logits, target)
-            return minimised(objective, value, keep, lam, tv, weight), value
+            return OBJECTIVES[objective](value, keep, lam, tv, weight), value
 
         # Clipped before the forward pass, outside the gradient: a pixel at a bound can come back.
         clipped = jnp.clip(state.params, 0.0, 1.0)
@@ -87,7 +87,7 @@ def bbmp_loop(
         keep = upsample(jnp.clip(state.params, 0.0, 1.0), image.shape[:2])
         reference = readout.final_infill(state.key, infill, image, keep)
         info = readout.mask_info(classifier, image, target, keep, reference, history)
-        return Explanation(saliency(objective, keep), info)
+        return Explanation(saliency_of(objective, keep), info)
 
     return loops.Loop(steps, init, step, finish, 1, lambda state: jnp.clip(state.params, 0.0, 1.0))
 

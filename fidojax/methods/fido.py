@@ -9,9 +9,9 @@ Dropout Saliency Maps" (2017), is the same method in the configuration `fidojax.
 | theta           | `keep`, the keep probability of each pixel; its logit is what is optimised |
 | z               | `z`, the sampled mask, 1 = keep                                            |
 | x-hat           | `reference`, the infill                                                    |
-| phi(x, z)       | `counterfactual.mix`                                                       |
+| phi(x, z)       | `core.mix`                                                                 |
 | s_M(c)          | `score`                                                                    |
-| L_SSR, L_SDR    | `objective.minimised`                                                      |
+| L_SSR, L_SDR    | `ssr` and `sdr` in `core/objectives.py`                                    |
 
 Where paper and authors' code differ, docs/deviations.md has a row.
 """
@@ -26,10 +26,9 @@ from fidojax.core import (
     SCORES,
     check_name,
     concrete,
-    minimised,
     mix,
     optimisers,
-    saliency,
+    saliency_of,
     smoothing,
     upsample,
 )
@@ -167,7 +166,7 @@ def fido_loop(
         keep = upsample(state.average, image.shape[:2])
         reference = readout.final_infill(state.key, infill, image, keep)
         info = readout.mask_info(classifier, image, target, keep, reference, history)
-        return Explanation(saliency(objective, keep), info)
+        return Explanation(saliency_of(objective, keep), info)
 
     return loops.Loop(steps, init, step, finish, samples, lambda state: state.average)
 
@@ -208,4 +207,4 @@ def sampled_objective(
     reference = jax.lax.stop_gradient(jax.vmap(infill, in_axes=(0, None, 0))(keys, image, hard))
     logits = classifier(jax.vmap(mix, in_axes=(None, 0, 0))(image, z, reference))
     mean = jnp.mean(SCORES[score](logits, target))
-    return minimised(objective, mean, keep, lam, tv, warmup), mean
+    return OBJECTIVES[objective](mean, keep, lam, tv, warmup), mean

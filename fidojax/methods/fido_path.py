@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fidojax.core import check_count, saliency, upsample
+from fidojax.core import check_count, saliency_of, upsample
 from fidojax.core import loop as loops
 from fidojax.methods import readout
 from fidojax.methods.fido import fido_loop
@@ -91,7 +91,7 @@ def fido_path_loop(
             keep = upsample(mask, image.shape[:2])
             reference = readout.final_infill(path.earlier.key, infill, image, keep)
             info = readout.mask_info(classifier, image, target, keep, reference, history)
-            return Explanation(saliency(objective, keep), info)
+            return Explanation(saliency_of(objective, keep), info)
 
         return jax.vmap(one)(path.masks, jax.tree.map(by_weight, history))
 

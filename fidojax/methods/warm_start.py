@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import OBJECTIVES, check_name, rank
-from fidojax.core import saliency as as_map
+from fidojax.core import OBJECTIVES, check_name, rank, saliency_of
 from fidojax.methods.readout import optimised_shape
 from fidojax.types import Saliency, Scalar
 
@@ -64,4 +63,4 @@ def start_from(
     flat = deviation <= 4 * jnp.finfo(saliency.dtype).eps * jnp.abs(small).max()
     scores = jnp.where(flat, 0.0, scores / jnp.where(flat, 1.0, deviation))
     probability = jax.nn.sigmoid(jax.scipy.special.logit(level) + spread * scores)
-    return as_map(objective, probability)
+    return saliency_of(objective, probability)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fidojax.core import OBJECTIVES, bernoulli, check_name, masked_scores, minimised
+from fidojax.core import OBJECTIVES, bernoulli, check_name, masked_scores
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar, Target
 
 
@@ -67,7 +67,7 @@ def expected_objective(
     )  # fmt: skip
     mean = scores.mean()
     return ExpectedObjective(
-        minimised(objective, mean, keep, lam, tv),
+        OBJECTIVES[objective](mean, keep, lam, tv),
         mean,
         jnp.sqrt(scores.var() / max(samples - 1, 1)),
         keep.mean(),

@@ -9,7 +9,7 @@ import pytest
 
 from fidojax.core.masks import bernoulli, concrete, total_variation, upsample
 from fidojax.core.mix import mix
-from fidojax.core.objectives import minimised
+from fidojax.core.objectives import sdr, ssr
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -103,8 +103,8 @@ def test_the_two_objectives_penalise_what_they_grow():
     """SSR pays for kept pixels, SDR for dropped ones; both are sums over the mask."""
     keep = jnp.full((4, 5), 0.25)
     score, lam = jnp.float32(2.0), 0.1
-    assert float(minimised("ssr", score, keep, lam, 0.0)) == pytest.approx(-2 + 0.1 * 5)
-    assert float(minimised("sdr", score, keep, lam, 0.0)) == pytest.approx(2 + 0.1 * 15)
-    assert float(minimised("ssr", score, keep, lam, 7.0, 0.5)) == pytest.approx(-2 + 0.05 * 5)
+    assert float(ssr(score, keep, lam, 0.0)) == pytest.approx(-2 + 0.1 * 5)
+    assert float(sdr(score, keep, lam, 0.0)) == pytest.approx(2 + 0.1 * 15)
+    assert float(ssr(score, keep, lam, 7.0, 0.5)) == pytest.approx(-2 + 0.05 * 5)
     edge = keep.at[0, 0].set(1.25)
-    assert float(minimised("sdr", score, edge, 0.0, 7.0)) == pytest.approx(2 + 7 * 2)
+    assert float(sdr(score, edge, 0.0, 7.0)) == pytest.approx(2 + 7 * 2)
