@@ -48,7 +48,7 @@ def test_only_the_order_counts_by_rank_and_the_units_do_not_by_value():
 @pytest.mark.parametrize("scale", ["rank", "value"])
 def test_sdr_drops_what_ssr_keeps(scale):
     keep = start_from(MAP, 4, level=0.3, scale=scale)
-    dropped = objectives.saliency(
+    dropped = objectives.saliency_of(
         "sdr", start_from(MAP, 4, level=0.3, objective="sdr", scale=scale)
     )
     np.testing.assert_allclose(keep, dropped, atol=1e-6)
