@@ -3,29 +3,60 @@
 A run that was stopped goes on where it was when started again with the same options.
 """
 
+import inspect
 import sys
+from collections.abc import Sequence
 
 import tyro
 
 from eval.protocols import PROTOCOLS
 from fidojax.runs import compile_cache
 
+RENAMED = {
+    "--images": "--data",
+    "--source": "--data",
+    "--group": "--batch-size",
+    "--batch": "--batch-size",
+}
+"""Old options of protocols that take a `StudyRun` now; they go with the next release."""
+POSITIONAL = ("fido-photos", "all-methods")
+"""Protocols whose folder of pictures used to have no option."""
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the protocol that the command line names; 1 where its input is unusable."""
+    """Run the protocol that the command line names; return 1 where its input is unusable."""
     compile_cache.enable()
+    words = sys.argv[1:] if arguments is None else arguments
     try:
         tyro.extras.subcommand_cli_from_dict(
             PROTOCOLS,
             prog="python -m eval.run",
             description=__doc__,
-            args=arguments,
+            args=current_words(words),
             config=(tyro.conf.OmitArgPrefixes,),
         )
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def current_words(words: Sequence[str]) -> list[str]:
+    """The command line with the present names of options, and a line on stderr for each old one."""
+    name, *rest = words or [""]
+    if name not in PROTOCOLS or "run" not in inspect.signature(PROTOCOLS[name]).parameters:
+        return list(words)
+    if name in POSITIONAL and rest and not rest[0].startswith("-"):
+        rest.insert(0, "--data")
+        print("note: the folder of pictures is now given as --data FOLDER", file=sys.stderr)
+    found = [name]
+    for word in rest:
+        option, equals, value = word.partition("=")
+        new = RENAMED.get(option.replace("_", "-"), option)
+        if new != option:
+            print(f"note: {option} is now called {new}", file=sys.stderr)
+        found.append(new + equals + value)
+    return found
 
 
 if __name__ == "__main__":

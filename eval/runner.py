@@ -1,18 +1,19 @@
-"""The engine behind the studies: what is missing is explained, scored and stored, row by row.
+"""Conduct a study: explain, score and store what is missing, row by row.
 
     DIR/study.json                       what is compared; the report reads it
+    DIR/tables.json                      the study's own further tables
     DIR/gallery.png                      the first pictures with all maps
+    DIR/figures                          the study's own further figures
     DIR/results.zarr/pictures            the pictures with labels and boxes
-    DIR/results.zarr/rows/ROW            maps, see `fidojax.runs.resume`
+    DIR/results.zarr/rows/ROW            maps, see `fidojax.runs.explain_missing`
     DIR/results.zarr/scores/SET/ROW      numbers of those maps
 
-Every folder under results.zarr is a `fidojax.runs.ledger.Ledger`. A run that was killed goes on where
-it was and ends with the same bits. Processes may share a run, each with its `--shard`; the numbers
-that need all maps are computed by whoever finds them all there.
+Every folder under results.zarr is a `fidojax.runs.Ledger`. A run that was killed goes on where it
+was and ends with the same bits. Processes may share a run, each with its `--shard`; the numbers
+that need all maps are computed by the process that finds them all there.
 """
 
 import dataclasses
-import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,8 +26,9 @@ from rich.console import Console
 
 from eval.cost import Cost, costs
 from eval.report import Panel, panels, terminal_table
-from eval.scoring import score_row
-from eval.study import Study, StudyRow, plain
+from eval.report.reading import read
+from eval.scoring import Scorer
+from eval.study import Study, plain
 from eval.subject import StudyRun, Subject
 from fidojax.data import padded
 from fidojax.runs import (
@@ -43,199 +45,242 @@ from fidojax.runs import (
     parse_shard,
     read_maps,
     rows_per_file,
-    write_text,
+    write_json,
 )
 
+SHOWN = 10
+"""Pictures in gallery.png."""
 
-def conduct(study: Study, run: StudyRun, of: Subject, settings: Mapping[str, Any]) -> None:
-    """Runs the study, or what is missing of it.
+
+def conduct(study: Study, run: StudyRun, subject: Subject, settings: Mapping[str, Any]) -> None:
+    """Run the study, or what is missing of it.
 
     Args:
-        settings: what the protocol was told beside `run`, for the report.
+        settings: the protocol's own options, for the report and its command line.
     """
-    console = rich.get_console()
-    common = {
-        "data": run.data,
-        "classifier": f"{run.classifier} {digest(of.model.classifier)}",
-        "batch_size": run.batch_size,
-        "seed": run.seed,
-        "pictures": digest(of.drawn.images),
-    }
-    shard = parse_shard(run.shard)
-    if run.dry_run:
-        found = {
-            name: find_ledger(_path(run, name), _row_settings(row, common))
-            for name, row in study.rows.items()
+    _Conductor(study, run, subject, settings, rich.get_console()).go()
+
+
+class _Conductor:
+    """One run of a study in one process."""
+
+    def __init__(
+        self,
+        study: Study,
+        run: StudyRun,
+        subject: Subject,
+        settings: Mapping[str, Any],
+        console: Console,
+    ) -> None:
+        self._study, self._run, self._subject = study, run, subject
+        self._settings, self._console = settings, console
+        self._shard = parse_shard(run.shard)
+        self._common = {
+            "data": run.data,
+            "classifier": f"{run.classifier} {digest(subject.model.classifier)}",
+            "batch_size": run.batch_size,
+            "seed": run.seed,
+            "pictures": digest(subject.drawn.images),
         }
-        cost = costs(study.rows, found, of, run.batch_size)
-        console.print(_announcement(study, run, of, cost, shard))
-        console.print(
-            terminal_table([each.line(name) for name, each in cost.items()], "What it costs")
+
+    def go(self) -> None:
+        rows = self._study.rows
+        if self._run.dry_run:
+            found = {name: find_ledger(self._path(name), self._row_settings(name)) for name in rows}
+            cost = costs(rows, found, self._subject, self._run.batch_size)
+            self._announce(cost)
+            lines = [each.line(name) for name, each in cost.items()]
+            self._console.print(terminal_table(lines, "What it costs"))
+            return
+        self._store_pictures()
+        ledgers = {name: self._ledger(name) for name in rows}
+        cost = costs(rows, ledgers, self._subject, self._run.batch_size)
+        self._announce(cost)
+        self._store_study(cost)
+        scorer = Scorer(self._study, self._run, self._subject, ledgers, self._shard)
+        failures = 0
+        for number, name in enumerate(rows, start=1):
+            later = sum(each.seconds for each in list(cost.values())[number:]) / self._shard[1]
+            failures += self._explain(name, number, ledgers[name], later)
+            scorer.score(name)
+        for name in rows:  # those that needed a later row's maps, or another shard's
+            scorer.score(name)
+        self._store_gallery(ledgers)
+        left = (np.sum(ledgers[name].missing() < self._count(name)) for name in rows)
+        missing = int(sum(left)) - failures
+        if missing <= 0:
+            self._store_extras()
+        self._conclude(failures, missing)
+
+    def _path(self, name: str) -> Path:
+        return self._run.out / "results.zarr" / "rows" / name
+
+    def _row_settings(self, name: str) -> dict[str, Any]:
+        return {**self._common, **self._study.rows[name].settings()}
+
+    def _count(self, name: str) -> int:
+        return self._study.rows[name].count(len(self._subject.drawn.ids))
+
+    def _batch_size(self, name: str) -> int:
+        return self._study.rows[name].batch_size or self._run.batch_size
+
+    def _ledger(self, name: str) -> Ledger:
+        count = self._count(name)
+        chunk = rows_per_file(count, self._batch_size(name), self._shard[1])
+        settings = self._row_settings(name)
+        return Ledger(self._path(name), count, settings, provenance=environment(), chunk=chunk)
+
+    def _explain(self, name: str, number: int, ledger: Ledger, later: float) -> int:
+        """Explain a row's missing pictures; return how many failed."""
+        missing = ledger.missing(self._shard)
+        missing = missing[missing < self._count(name)]
+        if not len(missing):
+            return 0
+        row, pictures = self._study.rows[name], self._subject.picture_list
+        targets = dict(
+            zip(self._subject.drawn.ids, self._subject.targets(row.targets).tolist(), strict=True)
         )
-        return
-    store_pictures(run, of, common)
-    ledgers = {
-        name: _open_row(run, name, row, of, common, shard) for name, row in study.rows.items()
-    }
-    cost = costs(study.rows, ledgers, of, run.batch_size)
-    console.print(_announcement(study, run, of, cost, shard))
-    store_study(study, run, settings, common, cost)
-    failures = 0
-    for number, (name, row) in enumerate(study.rows.items(), start=1):
-        later = sum(each.seconds for each in list(cost.values())[number:]) / shard[1]
-        place = f"{name} ({number} of {len(study.rows)})"
-        failures += _explain(run, place, row, ledgers[name], of, shard, console, later)
-        score_row(run, study, name, ledgers, of, shard)
-    for name in study.rows:  # those that needed a later row's maps, or another shard's
-        score_row(run, study, name, ledgers, of, shard)
-    store_gallery(run, of, ledgers)
-    counts = {name: row.count(len(of.drawn.ids)) for name, row in study.rows.items()}
-    left = (np.sum(ledgers[name].missing() < count) for name, count in counts.items())
-    missing = int(sum(left)) - failures
-    if failures:
-        console.print(f"{failures} maps failed; the report says which and why")
-    if missing > 0:
-        console.print(f"{missing} maps belong to other shards; run this again when those are done")
-    console.print(
-        f"Results in {run.out}; python -m eval.report {run.out} shows them", soft_wrap=True
-    )
-
-
-def _path(run: StudyRun, name: str) -> Path:
-    return run.out / "results.zarr" / "rows" / name
-
-
-def _row_settings(row: StudyRow, common: Mapping[str, Any]) -> dict[str, Any]:
-    own = {} if row.classifier is None else {"row_classifier": digest(row.classifier)}
-    settings = {"method": row.name, "options": plain(row.options), "row_seed": row.seed}
-    return {**common, **own, **settings}
-
-
-def _open_row(
-    run: StudyRun,
-    name: str,
-    row: StudyRow,
-    of: Subject,
-    common: Mapping[str, Any],
-    shard: tuple[int, int],
-) -> Ledger:
-    count = row.count(len(of.drawn.ids))
-    chunk = rows_per_file(count, run.batch_size, shard[1])
-    settings = _row_settings(row, common)
-    return Ledger(_path(run, name), count, settings, provenance=environment(), chunk=chunk)
-
-
-def _explain(run, name, row, ledger, of: Subject, shard, console: Console, later: float) -> int:
-    """Explains a row's missing pictures; how many failed."""
-    missing = ledger.missing(shard)
-    missing = missing[missing < row.count(len(of.drawn.ids))]
-    if not len(missing):
-        return 0
-    pictures = of.picture_list
-    request = Request(
-        row.method, row.of(of.model.classifier), row.options, run.seed + row.seed, run.batch_size,
-        each=row.each,
-    )  # fmt: skip
-    items = (Item(int(i), pictures[i].id, pictures[i]) for i in missing)
-    with ProgressBar(console, len(missing), name=name, later=later) as meter:
-        tally = explain_missing(
-            ledger, request, items, lambda batch: [picture.label for picture in batch],  # type: ignore
-            progress=meter.show,
-        )  # fmt: skip
-    for bad in tally.failures:
-        console.print(f"{name}: {bad}", markup=False, soft_wrap=True)
-    return len(tally.failures)
-
-
-def _announcement(study: Study, run: StudyRun, of: Subject, cost: Mapping[str, Cost], shard) -> str:
-    waiting = sum(each.missing for each in cost.values())
-    seconds = sum(each.seconds for each in cost.values())
-    part = "" if shard == (0, 1) else f", of which this process takes 1/{shard[1]}"
-    return (
-        f"{study.title}: {len(study.rows)} rows on {len(of.drawn.ids)} pictures, "
-        f"{waiting} maps to explain{part}; about {duration(seconds)} in all on "
-        f"{jax.local_device_count()} x {jax.devices()[0].device_kind}"
-    )
-
-
-SHOWN = 10
-"""Pictures in a gallery."""
-
-
-def store_pictures(run: StudyRun, of: Subject, common: Mapping[str, Any]) -> None:
-    drawn = of.drawn
-    ledger = Ledger(
-        run.out / "results.zarr" / "pictures", len(drawn.ids), common,
-        provenance=environment() | {"label_names": list(of.model.labels)},
-    )  # fmt: skip
-    if len(ledger.missing()):
-        columns = {
-            "images": np.round(drawn.images * 255).astype(np.uint8),
-            "labels": drawn.labels.astype(np.int32),
-            "predictions": drawn.predictions.astype(np.int32),
-            "boxes": padded(drawn.boxes),
-        }
-        ledger.write(np.arange(len(drawn.ids)), drawn.ids, columns)
-
-
-def store_study(
-    study: Study,
-    run: StudyRun,
-    chosen: Mapping[str, Any],
-    common: Mapping[str, Any],
-    cost: Mapping[str, Cost],
-) -> None:
-    rows = {
-        name: {
-            "label": name,
-            "method": row.name,
-            "group": row.group,
-            "options": ", ".join(f"{key} {value}" for key, value in plain(row.options).items()),
-            "why": row.why,
-            "passes": passes._asdict() if (passes := cost[name].passes) else None,
-            "limit": row.limit,
-            "like": row.like,
-            "scores": {kind: study.folder(name, kind) for kind in study.scores},
-        }
-        for name, row in study.rows.items()
-    }
-    command = _command(study.name, run, chosen)
-    contents = study.plain() | {
-        "rows": rows,
-        "settings": plain(dict(chosen) | dict(common)),
-        "command": command,
-    }
-    write_text(run.out / "study.json", json.dumps(contents, indent=2, ensure_ascii=False) + "\n")
-
-
-def store_gallery(run: StudyRun, of: Subject, ledgers: Mapping[str, Ledger]) -> None:
-    """gallery.png: the first pictures of which every row has a map, all rows below each other."""
-    shortest = min(map(len, ledgers.values()))
-    finished = [ledger.status[:shortest] == DONE for ledger in ledgers.values()]
-    rows = np.flatnonzero(np.all(finished, axis=0))[:SHOWN]
-    if not len(rows):
-        return
-    maps = {name: read_maps(ledger, rows) for name, ledger in ledgers.items()}
-    columns = [
-        Panel(
-            of.drawn.images[row], of.model.labels[of.drawn.labels[row]],
-            {name: found[at] for name, found in maps.items()},
+        request = Request(
+            row.method,
+            row.explained_classifier(self._subject.model.classifier),
+            row.options,
+            self._run.seed + row.seed,
+            self._batch_size(name),
+            each=row.each,
         )
-        for at, row in enumerate(rows)
-    ]  # fmt: skip
-    panels(run.out / "gallery.png", columns)
+        items = (Item(int(i), pictures[i].id, pictures[i]) for i in missing)
+        place = f"{name} ({number} of {len(self._study.rows)})"
+        with ProgressBar(self._console, len(missing), name=place, later=later) as meter:
+            tally = explain_missing(
+                ledger,
+                request,
+                items,
+                lambda batch: [targets[picture.id] for picture in batch],
+                record=row.record,
+                progress=meter.show,
+            )
+        for bad in tally.failures:
+            self._console.print(f"{place}: {bad}", markup=False, soft_wrap=True)
+        return len(tally.failures)
+
+    def _announce(self, cost: Mapping[str, Cost]) -> None:
+        waiting = sum(each.missing for each in cost.values())
+        seconds = sum(each.seconds for each in cost.values())
+        shards = self._shard[1]
+        part = "" if shards == 1 else f", of which this process takes 1/{shards}"
+        self._console.print(
+            f"{self._study.title}: {len(self._study.rows)} rows on "
+            f"{len(self._subject.drawn.ids)} pictures, {waiting} maps to explain{part}; about "
+            f"{duration(seconds)} in all on "
+            f"{jax.local_device_count()} x {jax.devices()[0].device_kind}"
+        )
+
+    def _conclude(self, failures: int, missing: int) -> None:
+        if failures:
+            self._console.print(f"{failures} maps failed; the report says which and why")
+        if missing > 0:
+            self._console.print(
+                f"{missing} maps belong to other shards; run this again when those are done"
+            )
+        self._console.print(
+            f"Results in {self._run.out}; python -m eval.report {self._run.out} shows them",
+            soft_wrap=True,
+        )
+
+    def _store_pictures(self) -> None:
+        drawn = self._subject.drawn
+        provenance = environment() | {"label_names": list(self._subject.model.labels)}
+        path = self._run.out / "results.zarr" / "pictures"
+        ledger = Ledger(path, len(drawn.ids), self._common, provenance=provenance)
+        if len(ledger.missing()):
+            columns = {
+                "images": np.round(drawn.images * 255).astype(np.uint8),
+                "labels": drawn.labels.astype(np.int32),
+                "predictions": drawn.predictions.astype(np.int32),
+                "boxes": padded(drawn.boxes),
+            }
+            ledger.write(np.arange(len(drawn.ids)), drawn.ids, columns)
+
+    def _store_study(self, cost: Mapping[str, Cost]) -> None:
+        rows = {}
+        for name, row in self._study.rows.items():
+            options = plain(row.options).items()
+            passes = cost[name].passes
+            rows[name] = {
+                "label": name,
+                "method": row.name,
+                "group": row.group,
+                "options": ", ".join(f"{key} {value}" for key, value in options),
+                "why": row.why,
+                "passes": passes._asdict() if passes else None,
+                "limit": row.limit,
+                "like": row.like,
+                "scores": self._study.folders(name),
+            }
+        contents = self._study.plain() | {
+            "rows": rows,
+            "settings": plain(dict(self._settings) | self._common),
+            "command": _command(self._study.name, self._run, self._settings),
+        }
+        write_json(self._run.out / "study.json", contents)
+
+    def _store_gallery(self, ledgers: Mapping[str, Ledger]) -> None:
+        """Draw the first pictures of which every row has a map, all rows below each other.
+
+        Rows that explain fewer pictures than the gallery shows are left out.
+        """
+        drawn = self._subject.drawn
+        enough = min(SHOWN, len(drawn.ids))
+        shown = {name: ledgers[name] for name in ledgers if self._count(name) >= enough}
+        if not shown:
+            return
+        shortest = min(map(len, shown.values()))
+        finished = [ledger.status[:shortest] == DONE for ledger in shown.values()]
+        rows = np.flatnonzero(np.all(finished, axis=0))[:SHOWN]
+        if not len(rows):
+            return
+        maps = {name: read_maps(ledger, rows) for name, ledger in shown.items()}
+        columns = [
+            Panel(
+                drawn.images[row],
+                self._subject.model.labels[drawn.labels[row]],
+                {name: found[at] for name, found in maps.items()},
+            )
+            for at, row in enumerate(rows)
+        ]
+        panels(self._run.out / "gallery.png", columns)
+
+    def _store_extras(self) -> None:
+        """Write the study's own tables and figures of the complete run."""
+        stored = read(self._run.out)
+        if self._study.tables is not None:
+            tables = self._study.tables(stored)
+            write_json(self._run.out / "tables.json", tables)
+            for title, lines in tables.items():
+                self._console.print(terminal_table(lines, title))
+        if self._study.figures is not None:
+            folder = self._run.out / "figures"
+            folder.mkdir(exist_ok=True)
+            self._study.figures(stored, folder)
 
 
 def _command(name: str, run: StudyRun, chosen: Mapping[str, Any]) -> str:
     """The command line that makes this run."""
     words = ["python", "-m", "eval.run", name]
+    always = ("out", "data", "classifier", "limit", "batch_size")  # protocols differ in these
+    never = ("shard", "distributed", "dry_run")
     fields = {
         field.name: getattr(run, field.name)
         for field in dataclasses.fields(run)
-        if getattr(run, field.name) != field.default and field.name not in ("shard", "dry_run")
+        if field.name in always
+        or (field.name not in never and getattr(run, field.name) != field.default)
     }
     for option, value in {**fields, **chosen}.items():
-        values = value if isinstance(value, tuple | list) else [value]
-        if value is not None and values and not isinstance(value, bool):
-            words += [f"--{option.replace('_', '-')}", *map(str, values)]
+        name = f"--{option.replace('_', '-')}"
+        if isinstance(value, bool):
+            words.append(name if value else name.replace("--", "--no-", 1))
+        elif value is None:
+            words += [name, "None"] if option == "limit" else []
+        elif not isinstance(value, tuple | list) or value:
+            words += [name, *map(str, value if isinstance(value, tuple | list) else [value])]
     return shlex.join(words)

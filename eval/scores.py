@@ -1,28 +1,32 @@
-"""Sets of numbers that are measured together, of stored maps."""
+"""Sets of numbers that are measured together on stored maps."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
 import numpy as np
 
-from eval import agreement
 from eval.judging import judge
 from eval.subject import Drawn
 from fidojax.engine import measure_batch
-from fidojax.metrics import LEVELS, SHARES
+from fidojax.metrics import LEVELS, SHARES, agreement
 from fidojax.types import Classifier, Infiller
+
+if TYPE_CHECKING:
+    from eval.study import StudyRow
 
 
 class Number(NamedTuple):
     """One value per picture.
 
     Attributes:
-        label: for people.
+        label: the name in tables.
         better: "low", "high" or "none".
-        digits: that are shown.
-        column: of the stored set.
+        digits: digits after the point in tables.
+        column: the stored column.
         index: of the column's second axis, if it has one.
-        unit: for people.
+        unit: the unit in tables.
     """
 
     label: str
@@ -45,25 +49,33 @@ class Curve(NamedTuple):
 
 
 class Maps(NamedTuple):
-    """What is scored: pictures and their maps, in the same order.
+    """Stored maps of one row and all that they are scored with, in the same order.
 
     Attributes:
-        classifier: that was explained.
-        drawn: pictures with labels and boxes.
-        targets: explained classes.
+        classifier: the classifier that was explained.
+        drawn: the pictures with labels and boxes.
+        targets: the explained classes.
         maps: "n h w".
-        cut: see `eval.study.StudyRow`.
+        row: the row that made the maps.
         seed: of the run.
-        others: the maps of the row's `like`, of the same pictures; None where it is not finished.
+        maps_of: the maps of any row of the study, of the same pictures; NaN where a map failed,
+            None where one is still missing.
+        column: a column that is stored beside the maps, such as "seconds" or one that the row
+            records.
     """
 
     classifier: Classifier
     drawn: Drawn
     targets: np.ndarray
     maps: np.ndarray
-    cut: str
+    row: "StudyRow"
     seed: int
-    others: Callable[[], np.ndarray | None] = lambda: None
+    maps_of: Callable[[str], np.ndarray | None] = lambda row: None
+    column: Callable[[str], np.ndarray] = lambda name: np.empty(0)
+
+    def others(self) -> np.ndarray | None:
+        """The maps of the row's `like`; None where one of them is still missing."""
+        return self.maps_of(self.row.like)
 
 
 class ScoreSet(NamedTuple):
@@ -73,9 +85,10 @@ class ScoreSet(NamedTuple):
         settings: all that decides the values beside the maps, as JSON.
         numbers: by key.
         curves: by key.
-        compute: the columns, "n ...", of so many maps.
-        whole: whether a value depends on the other pictures, so that it takes all maps at once.
-        limit: so many pictures, the first ones; all when None.
+        compute: makes the columns "n ..." of n maps; no columns where it waits for another row.
+        whole: whether a value depends on the other pictures, so that `compute` takes all maps at
+            once.
+        limit: only the first `limit` pictures are measured; all when None.
         compared: whether the maps are compared with those of the row's `like`.
     """
 
@@ -102,7 +115,7 @@ def place(**choices: Any) -> ScoreSet:
     }
 
     def compute(given: Maps) -> dict[str, np.ndarray]:
-        found = judge(given.classifier, given.drawn, given.maps, given.cut, **choices)
+        found = judge(given.classifier, given.drawn, given.maps, given.row.cut, **choices)
         alphas = np.resize(np.array(found.alphas or (np.nan,), np.float32), len(given.maps))
         return {**found.numbers, "box": found.boxes, "alpha": alphas}
 
@@ -121,9 +134,9 @@ def order(
     """Deletion, and insertion if asked, in the map's order.
 
     Args:
-        infill: stands for what is gone.
+        infill: fills in what is deleted.
         fingerprint: of the infiller: its name, and a hash for the settings.
-        prefix: of the keys.
+        prefix: of the numbers' keys.
     """
     options = {"steps": steps, "grid": "geometric"}
     judge = f"{fingerprint.partition(' ')[0]} infill"
@@ -149,10 +162,10 @@ def order(
     }
 
     def compute(given: Maps) -> dict[str, np.ndarray]:
-        gone = _measured("deletion", given, infill=infill, **options)
+        gone = measured("deletion", given, infill=infill, **options)
         found = {"needed": gone.needed, "auc": gone.auc}
         if insertion:
-            shown = _measured("insertion", given, infill=infill, **options)
+            shown = measured("insertion", given, infill=infill, **options)
             found |= {"inserted": shown.needed, "insertion": shown.auc}
         return found
 
@@ -160,24 +173,39 @@ def order(
     return ScoreSet(settings, numbers, compute, curves, limit=limit)
 
 
-def erased(*, limit: int | None = None) -> ScoreSet:
-    """How far all probabilities move when the map's lowest pixels turn black."""
-    middle = SHARES.index(0.5)
-    numbers = {"kl50": Number("KL, lowest 50% black", "low", 3, "kl", middle, unit="nats")}
+def erased(
+    *, shares: Sequence[float] = (0.5,), erased: str = "black", limit: int | None = None
+) -> ScoreSet:
+    """How far all probabilities move when the map's lowest pixels are erased.
+
+    Args:
+        shares: some of `fidojax.metrics.SHARES`, a number "kl50" for each.
+        erased: what erased pixels become, a name in `fidojax.metrics.ERASED`.
+        limit: only the first `limit` pictures are measured; all when None.
+    """
+    numbers = {
+        f"kl{100 * share:.0f}": Number(
+            f"KL, lowest {share:.0%} {erased}", "low", 3, "kl", SHARES.index(share), "nats"
+        )
+        for share in shares
+    }
     percent = [100 * share for share in SHARES]
-    curves = {"kl": Curve("Erasing", "kl", percent, "lowest pixels black, %", "KL, nats", "low")}
+    curves = {
+        "kl": Curve("Erasing", "kl", percent, f"lowest pixels {erased}, %", "KL, nats", "low")
+    }
 
     def compute(given: Maps) -> dict[str, np.ndarray]:
-        return {"kl": _measured("erasing", given).curve}
+        return {"kl": measured("erasing", given, erased=erased).curve}
 
-    return ScoreSet({"shares": SHARES}, numbers, compute, curves, limit=limit)
+    settings = {"shares": SHARES} | ({} if erased == "black" else {"erased": erased})
+    return ScoreSet(settings, numbers, compute, curves, limit=limit)
 
 
 def shape(*, size: str = "none") -> ScoreSet:
-    """How much a map says: size and entropy of masks, sparseness of any map.
+    """How much a map shows: size and entropy of masks, sparseness of any map.
 
     Args:
-        size: which size is better, for an experiment that claims one.
+        size: which size is better ("low", "high" or "none"), for an experiment that claims one.
     """
     numbers = {
         "size": Number("size", size, 3, "size"),
@@ -186,38 +214,109 @@ def shape(*, size: str = "none") -> ScoreSet:
     }
 
     def compute(given: Maps) -> dict[str, np.ndarray]:
-        found = {"gini": _measured("complexity", given).gini}
-        if given.cut == "absolute":  # a mask
-            found |= _measured("mask_size", given)._asdict()
+        found = {"gini": measured("complexity", given).gini}
+        if given.row.cut == "absolute":  # a mask
+            found |= measured("mask_size", given)._asdict()
         return found
 
     return ScoreSet({}, numbers, compute)
 
 
-def likeness() -> ScoreSet:
-    """How alike the map is to that of the row's `like`: correlation of ranks and of values."""
+def likeness(*, sign: str = "signed", ssim: bool = False) -> ScoreSet:
+    """How alike the map is to that of the row's `like`: correlation of ranks and of values.
+
+    A constant map is like nothing: NaN.
+
+    Args:
+        sign: what is compared, see `fidojax.metrics.agreement`.
+        ssim: also the structural similarity, each map brought to [0, 1].
+    """
+    names = {"spearman": "Spearman", "pearson": "Pearson"} | ({"ssim": "SSIM"} if ssim else {})
+    suffix = "" if sign == "signed" else f", {sign}"
     numbers = {
-        "spearman": Number("likeness, Spearman", "none", 3, "spearman"),
-        "pearson": Number("likeness, Pearson", "none", 3, "pearson"),
+        key: Number(f"likeness, {name}{suffix}", "none", 3, key) for key, name in names.items()
     }
 
     def compute(given: Maps) -> dict[str, np.ndarray]:
         others = given.others()
         if others is None:
             return {}
-        flat = agreement.flat(given.maps), agreement.flat(others)
-        return {
-            "spearman": agreement.spearman(given.maps, others),
-            "pearson": agreement.correlation(*flat),
-        }
+        found = alike(given.maps, others, sign=sign)
+        return {key: np.asarray(found[key]) for key in names}
 
-    return ScoreSet({}, numbers, compute, whole=True, compared=True)
+    settings = {} if (sign, ssim) == ("signed", False) else {"sign": sign, "ssim": ssim}
+    return ScoreSet(settings, numbers, compute, whole=True, compared=True)
 
 
-def _measured(metric: str, given: Maps, **options: Any) -> Any:
-    """A metric of all maps."""
-    # Another seed than the method's own, so that a random infill is drawn afresh.
+@partial(jax.jit, static_argnames="sign")
+def alike(one: Any, other: Any, sign: str = "signed") -> dict[str, jax.Array]:
+    """Agreement of each map "n h w" with its partner: columns `spearman`, `pearson` and `ssim`."""
+    window = min(7, *one.shape[1:])
+    found = jax.vmap(partial(agreement, sign=sign, scale="range", window=window))(one, other)
+    return {"spearman": found.spearman, "pearson": found.pearson, "ssim": found.ssim}
+
+
+def recorded(numbers: Mapping[str, Number], curves: Mapping[str, Curve] = {}) -> ScoreSet:
+    """Numbers that the row itself records of its explanations, see `StudyRow.record`."""
+    columns = sorted({one.column for one in (*numbers.values(), *curves.values())})
+
+    def compute(given: Maps) -> dict[str, np.ndarray]:
+        return {name: given.column(name) for name in columns}
+
+    return ScoreSet({}, numbers, compute, curves)
+
+
+def mixture(*, controls: bool = False, keep_image: bool = False) -> ScoreSet:
+    """The class on the picture's own kept pixels, with the row's own infill and objective.
+
+    Args:
+        controls: also the class on random and centred masks of the same area.
+        keep_image: store the mixture as the column `seen`, "n h w c" uint8.
+    """
+    numbers = {
+        "kept": Number("kept area", "low", 3, "area"),
+        "on mixture": Number("p on its mixture", "high", 3, "probability"),
+        "on samples": Number("p on its samples", "high", 3, "sampled"),
+        "samples' area": Number("their area", "low", 3, "sampled_area"),
+    }
+    if controls:
+        numbers |= {
+            "on random": Number("p, random pixels", "none", 3, "random"),
+            "on blobs": Number("p, random blobs", "none", 3, "coarse"),
+            "on centre": Number("p, centred box", "none", 3, "center"),
+            "on random samples": Number("p, random samples of that area", "none", 3,
+                                        "sampled_random"),
+            "original": Number("p on the picture", "none", 3, "original"),
+        }  # fmt: skip
+
+    def compute(given: Maps) -> dict[str, np.ndarray]:
+        options = given.row.options
+        found = measured(
+            "mixture", given, infill=options["infill"], objective=options.get("objective", "ssr")
+        )
+        columns = {number.column: getattr(found, number.column) for number in numbers.values()}
+        seen = np.round(255 * np.clip(found.image, 0, 1)).astype(np.uint8)
+        return columns | ({"seen": seen} if keep_image else {})
+
+    return ScoreSet({"controls": controls, "keep_image": keep_image}, numbers, compute)
+
+
+def measured(metric: Any, given: Maps, *, seed: int | None = None, **options: Any) -> Any:
+    """A metric of all maps, see `fidojax.measure_batch`.
+
+    Args:
+        metric: a name in `fidojax.metrics.METRICS` or a function like those.
+        seed: of what the metric draws; the run's seed + 1 when None, so that a random infill is
+            drawn afresh and not as the method drew it.
+    """
     return measure_batch(
-        metric, given.classifier, given.drawn.images, given.targets, given.maps,
-        options=options, seed=given.seed + 1, ids=given.drawn.ids, rewrite=False,
-    )  # fmt: skip
+        metric,
+        given.classifier,
+        given.drawn.images,
+        given.targets,
+        given.maps,
+        options=options,
+        seed=given.seed + 1 if seed is None else seed,
+        ids=given.drawn.ids,
+        rewrite=False,
+    )

@@ -1,12 +1,14 @@
-"""What a run works on: where, with which classifier, on which pictures."""
+"""What a run works on: the folder, the classifier and the pictures."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import rich
+import tyro
 from rich.console import Console
 
 from fidojax import networks
@@ -25,15 +27,15 @@ class StudyRun:
     out: Path
     """Folder of the results; a stopped run goes on from there."""
     data: str = "tfds:tiny_imagenet40/validation"
-    """A labelled set, as `fidojax.data.pictures` takes it."""
+    """A labelled set of pictures, as `fidojax.data.pictures` takes it."""
     data_dir: Path | None = None
     """Where TFDS sets lie prepared."""
     classifier: str = "tiny_imagenet40"
     """A name for `fidojax.networks.load`."""
     weights: Path | None = None
-    """A file with other weights for it."""
+    """A file with other weights for the classifier."""
     limit: int | None = None
-    """So many pictures, drawn at random; all when None."""
+    """Number of pictures, drawn at random; all when None."""
     batch_size: int = 8
     """Pictures per device and compiled call; other values give other last bits."""
     seed: int = 0
@@ -46,14 +48,19 @@ class StudyRun:
     """Say what the run will cost, and compute nothing."""
 
 
+def defaults(**values: Any) -> StudyRun:
+    """A protocol's own defaults of a `StudyRun`; its `out` must be given on the command line."""
+    return StudyRun(out=tyro.MISSING, **values)
+
+
 class Drawn(NamedTuple):
-    """Pictures in random order.
+    """The pictures of a run.
 
     Attributes:
-        ids: of the pictures.
+        ids: names of the pictures.
         images: "n h w c" in [0, 1].
         labels: "n", true classes.
-        predictions: "n", of the classifier.
+        predictions: "n", classes that the classifier predicts.
         boxes: of each picture's object, see `fidojax.data.Picture`.
     """
 
@@ -65,11 +72,11 @@ class Drawn(NamedTuple):
 
     @property
     def right(self) -> np.ndarray:
-        """ "n", whether the classifier reads it right."""
+        """ "n", whether the classifier predicts the true class."""
         return self.predictions == self.labels
 
     def rows(self, rows: np.ndarray) -> "Drawn":
-        """Some of them."""
+        """Some of the pictures."""
         arrays = (self.images[rows], self.labels[rows], self.predictions[rows])
         return Drawn([self.ids[i] for i in rows], *arrays, [self.boxes[i] for i in rows])
 
@@ -83,22 +90,29 @@ class Subject:
 
     @property
     def picture_list(self) -> list[Picture]:
-        """One by one."""
+        """The pictures one by one."""
         columns = zip(
             self.drawn.ids, self.drawn.images, self.drawn.labels, self.drawn.boxes, strict=True
         )
         return [Picture(name, image, int(label), boxes) for name, image, label, boxes in columns]
 
+    def targets(self, chosen: str | np.ndarray) -> np.ndarray:
+        """ "n", the classes to explain, see `eval.study.StudyRow.targets`."""
+        if isinstance(chosen, str):
+            return {"label": self.drawn.labels, "prediction": self.drawn.predictions}[chosen]
+        return np.asarray(chosen)
 
-def subject(run: StudyRun, *, boxes: bool = False, right: bool = False) -> Subject:
-    """Loads them.
+
+def load_subject(run: StudyRun, *, boxes: bool = False, right: bool = False, **choices) -> Subject:
+    """Load the classifier and draw the pictures.
 
     Args:
         boxes: only pictures with boxes.
-        right: only pictures that are classified right.
+        right: only pictures whose class the classifier predicts.
+        choices: see `draw`.
 
     Raises:
-        ValueError: there are fewer than 2, or no launcher has started this process.
+        ValueError: there are fewer than 2 pictures, or no launcher has started this process.
     """
     check_count(limit=2 if run.limit is None else run.limit, batch_size=run.batch_size)
     if run.distributed:
@@ -106,7 +120,9 @@ def subject(run: StudyRun, *, boxes: bool = False, right: bool = False) -> Subje
     model = networks.load(run.classifier, run.weights)
     model = model._replace(classifier=fast(model.classifier))
     limit = None if boxes else run.limit
-    drawn = draw(run.data, model, run.data_dir, limit, run.seed, rich.get_console(), right=right)
+    drawn = draw(
+        run.data, model, run.data_dir, limit, run.seed, rich.get_console(), right=right, **choices
+    )
     if boxes:
         having = [i for i, own in enumerate(drawn.boxes) if own is not None and len(own)]
         drawn = drawn.rows(np.array(having[: run.limit], int))
@@ -114,6 +130,12 @@ def subject(run: StudyRun, *, boxes: bool = False, right: bool = False) -> Subje
         what = "with boxes" if boxes else "to explain"
         raise ValueError(f"{run.data}: expected at least 2 pictures {what}, found {len(drawn.ids)}")
     return Subject(model, drawn)
+
+
+def make_subject(model: Pretrained, found: Sequence[Picture]) -> Subject:
+    """The subject of pictures that the protocol chose itself; all have labels."""
+    model = model._replace(classifier=fast(model.classifier))
+    return Subject(model, _seen(model, found))
 
 
 def draw(
@@ -125,42 +147,69 @@ def draw(
     console: Console,
     *,
     right: bool = False,
+    shuffled: bool = True,
+    crop: float = 1.0,
+    label: Callable[[Picture], int | None] | None = None,
 ) -> Drawn:
-    """So many pictures in random order, or all; of those classified `right` only, if asked.
+    """Draw `limit` pictures of a set at random, or all of them in random order.
+
+    Args:
+        source, data_dir, crop: as `fidojax.data.pictures` takes them.
+        limit: number of pictures; all when None.
+        seed: of the order.
+        console: told which pictures cannot be read.
+        right: only pictures whose class the classifier predicts.
+        shuffled: in random order; else the first pictures in the order of the set.
+        label: the true class of a picture, for sets without labels; pictures for which it returns
+            None are left out.
 
     Raises:
-        ValueError: there is none, or one has no label or one that the classifier does not know.
+        ValueError: there is no picture, or one has no label or one that the classifier has not.
     """
     found: list[Picture] = []
-    for picture in pictures([source], model.size, data_dir):
+    # All of them only where some will be left out.
+    most = None if shuffled or right else limit
+    for picture in pictures([source], model.size, data_dir, crop=crop):
         if isinstance(picture, BadPicture):
             console.print(f"left out {picture}", markup=False, soft_wrap=True)
-        elif picture.label is None:
+            continue
+        own = picture.label if label is None else label(picture)
+        if own is not None:
+            found.append(Picture(picture.id, picture.image, own, picture.boxes, picture.source))
+        elif label is None:
             raise ValueError(f"{picture.source} has no label")
-        else:
-            found.append(picture)
+        if len(found) == most:
+            break
     if not found:
         raise ValueError(f"{source} has no pictures")
-    order = np.random.default_rng(seed).permutation(len(found))
-    # All of them only where some will be left out.
-    chosen = [found[i] for i in (order if right else order[:limit])]
-    images = np.stack([picture.image for picture in chosen])
-    labels = np.array([picture.label for picture in chosen])
-    seen = logits(model.classifier, images)
-    if labels.max() >= seen.shape[1]:
-        raise ValueError(f"{source} has more classes than {model.name}, {seen.shape[1]}")
-    ids = [picture.id for picture in chosen]
-    drawn = Drawn(ids, images, labels, seen.argmax(1), [picture.boxes for picture in chosen])
+    order = np.arange(len(found))
+    if shuffled:
+        order = np.random.default_rng(seed).permutation(len(found))
+    drawn = _seen(model, [found[i] for i in (order if right else order[:limit])])
     if not right:
         return drawn
     rows = np.flatnonzero(drawn.right)[:limit]
     if not len(rows):
-        raise ValueError(f"{source} has no picture that {model.name} classifies right")
+        raise ValueError(f"{source} has no picture whose class {model.name} predicts")
     return drawn.rows(rows)
 
 
+def _seen(model: Pretrained, found: Sequence[Picture]) -> Drawn:
+    """The pictures with what the classifier predicts."""
+    images = np.stack([picture.image for picture in found])
+    labels = np.array([picture.label for picture in found])
+    seen = logits(model.classifier, images)
+    if labels.max() >= seen.shape[1]:
+        raise ValueError(
+            f"{found[int(labels.argmax())].id} is of class {labels.max()}, "
+            f"but {model.name} has only {seen.shape[1]} classes"
+        )
+    ids = [picture.id for picture in found]
+    return Drawn(ids, images, labels, seen.argmax(1), [picture.boxes for picture in found])
+
+
 def logits(classifier, images: np.ndarray, batch: int = 64) -> np.ndarray:
-    """ "n k" of all pictures, a batch of one shape at a time."""
+    """ "n k" of all pictures, in batches of one shape."""
     return in_batches(lambda rows: forward(classifier, images[rows]), len(images), batch)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from eval import scores
 from eval.runner import conduct
 from eval.study import Claim, Study, StudyRow
-from eval.subject import StudyRun, subject
+from eval.subject import StudyRun, load_subject
 from fidojax.core import check_name
 from fidojax.presets import PRESETS
 from fidojax.runs import digest
@@ -84,4 +84,4 @@ def sweep(
         gallery="metric",
         gallery_rows=list(rows),
     )
-    conduct(study, run, subject(run, boxes=True, right=right), settings)
+    conduct(study, run, load_subject(run, boxes=True, right=right), settings)

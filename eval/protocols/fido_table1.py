@@ -15,7 +15,7 @@ from eval.explainers import explainers
 from eval.protocols.fido_published import TABLE1, table1_claims
 from eval.runner import conduct
 from eval.study import Study, StudyRow
-from eval.subject import StudyRun, subject
+from eval.subject import StudyRun, load_subject
 from fidojax.core import COMPONENTS, EMPTY, check_name
 from fidojax.metrics import KERNELS
 from fidojax.runs import digest
@@ -132,7 +132,7 @@ def fido_table1(
         "methods": methods, "infill": infill, "bbmp_infill": bbmp_infill, "preset": preset,
         "deletion": deletion, "ca_limit": ca_limit,
     }  # fmt: skip
-    conduct(study, run, subject(run, boxes=True), chosen)
+    conduct(study, run, load_subject(run, boxes=True), chosen)
 
 
 def _limits(first: tuple[str, ...], rows: Mapping[str, StudyRow]) -> dict[str, int]:

@@ -18,7 +18,7 @@ from eval import scores
 from eval.explainers import CONTROLS, explainers
 from eval.runner import conduct
 from eval.study import Study, StudyRow
-from eval.subject import StudyRun, subject
+from eval.subject import StudyRun, load_subject
 from fidojax.core import check_name
 from fidojax.data import BadPicture, Picture, pictures
 from fidojax.runs import digest, load_maps
@@ -48,7 +48,7 @@ def own_maps(
     files = dict(_named(text) for text in maps)
     for name in masks:
         check_name("masks", name, files)
-    of = subject(run)
+    of = load_subject(run)
     places = _places(run, of.model.size)
     rows = explainers(controls, {}, "fast", run.classifier)
     for name, path in files.items():

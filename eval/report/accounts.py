@@ -11,7 +11,7 @@ from fidojax.runs import DONE, Ledger
 
 
 def progress(run: StoredRun) -> dict[str, Any]:
-    """Of the pictures, and of every row its maps and its sets of scores."""
+    """The counts of pictures, and of every row's maps and sets of scores."""
     rows = {}
     for row in run.study["rows"]:
         maps = run.explained.get(row)
@@ -20,6 +20,7 @@ def progress(run: StoredRun) -> dict[str, Any]:
             "scores": {
                 name: _counts(run.scored.get((name, row)), run.expected(row, name), maps)
                 for name in run.sets
+                if run.folder(row, name) is not None
             },
         }
     parts = [part for of in rows.values() for part in (of["maps"], *of["scores"].values())]
@@ -33,12 +34,12 @@ def progress(run: StoredRun) -> dict[str, Any]:
 
 
 def failures(run: StoredRun) -> list[dict[str, Any]]:
-    """By row and reason, the pictures without a result and the parts that lack it."""
+    """The pictures without a result and the parts that lack it, by row and reason."""
     ledgers: dict[tuple[str | None, str], Ledger] = {(None, "pictures"): run.pictures}
     for row in run.study["rows"]:
         ledgers |= {(row, "maps"): run.explained[row]} if row in run.explained else {}
         ledgers |= {(row, s): run.scored[s, row] for s in run.sets if (s, row) in run.scored}
-    # What has no map has no scores either: once is enough.
+    # A picture without a map has no scores either: one entry is enough.
     parts = defaultdict(list)
     for (row, part), ledger in ledgers.items():
         reasons = defaultdict(list)
@@ -59,7 +60,7 @@ def failures(run: StoredRun) -> list[dict[str, Any]]:
 
 
 def costs(run: StoredRun) -> dict[str, Any]:
-    """Of every row the seconds per picture, and what its maps were made with."""
+    """Each row's seconds per picture, and what its maps were made with."""
     found = {}
     for row, of in run.study["rows"].items():
         ledger = run.explained.get(row)
@@ -80,7 +81,7 @@ def costs(run: StoredRun) -> dict[str, Any]:
 
 
 def _failed(run: StoredRun) -> list[set[int]]:
-    """The pictures that could not be read, and by row those of which anything failed."""
+    """The pictures that could not be read, and for each row those of which anything failed."""
     rows = {row: [ledger] for row, ledger in run.explained.items()}
     for (_, row), ledger in run.scored.items():
         rows.setdefault(row, []).append(ledger)
@@ -89,7 +90,7 @@ def _failed(run: StoredRun) -> list[set[int]]:
 
 
 def _counts(ledger: Ledger | None, expected: int, maps: Ledger | None = None) -> dict[str, int]:
-    """Of a part; pictures whose map failed will have no scores, so that they failed too."""
+    """The counts of one part; pictures whose map failed have no scores, so they failed too."""
     done, failed = set(), {*(maps.problems if maps is not None else ())}
     if ledger is not None:
         done = {*np.flatnonzero(ledger.status[:expected] == DONE).tolist()}

@@ -1,4 +1,4 @@
-"""All that the page shows, as JSON."""
+"""All that the report shows, as JSON."""
 
 import math
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from eval.report.reading import StoredRun
 
 
 def findings(run: StoredRun) -> dict[str, Any]:
-    """Numbers that are none are None."""
+    """The report's numbers and tables as JSON; None stands for a number that does not exist."""
     study = run.study
     samples = samples_of(run)
     found = {
@@ -40,6 +40,7 @@ def findings(run: StoredRun) -> dict[str, Any]:
         "claims": claims(run, samples),
         "curves": curves(run),
         "gallery": {"number": study["gallery"], "rows": cases(run, samples)},
+        "tables": run.tables,
         "costs": costs(run),
         "failures": failures(run),
         "deviations": study["deviations"],
@@ -53,7 +54,7 @@ def _environment(run: StoredRun) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """With None for what JSON has no number for."""
+    """The same values with None for numbers that JSON cannot hold."""
     if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

@@ -31,6 +31,9 @@ def _parts(found: Findings) -> Iterator[str]:
     if found["claims"]:
         yield "\n## The paper's orderings\n"
         yield markdown_table([_claim(found, claim) for claim in found["claims"]])
+    for title, lines in found["tables"].items():
+        yield f"\n## {title}\n"
+        yield markdown_table(lines)
     if found["costs"]:
         yield "\n## Cost\n"
         yield markdown_table([_cost(row, of) for row, of in found["costs"].items()])

@@ -21,6 +21,8 @@ def page(run: StoredRun, found: Findings) -> str:
         "Claims": _claims(found),
         "Distributions": page_figures.distributions(found),
         "Curves": page_figures.curves(found),
+        "Tables": page_tables.own(found),
+        "Figures": page_figures.own(run),
         "Gallery": page_figures.gallery(run, found),
         "Cost": page_tables.costs(found),
         "Failures": page_tables.failures(found) if found["failures"] else "<p>None.</p>",

@@ -71,6 +71,15 @@ def _panel(found: Findings, curve: Mapping[str, Any], group: str, rows: list[str
     )
 
 
+def own(run: StoredRun) -> str:
+    """The study's own figures."""
+    return "".join(
+        f'<figure class="own"><img alt="{text(path.stem)}" src="{pictures.embedded(path)}"/>'
+        f"<figcaption>{text(path.stem)}</figcaption></figure>"
+        for path in run.figures
+    )
+
+
 def gallery(run: StoredRun, found: Findings) -> str:
     """Pictures and maps of each row's best, median and worst case."""
     shown = found["gallery"]["rows"]

@@ -149,7 +149,7 @@ def progress(found: Findings, rows: Sequence[str]) -> str:
     sets = list(dict.fromkeys(name for row in rows for name in state[row]["scores"]))
     lines = [
         f"<tr><td>{text(_label(found, row))}</td>"
-        + "".join(map(_part, (state[row]["maps"], *state[row]["scores"].values())))
+        + "".join(map(_part, (state[row]["maps"], *map(state[row]["scores"].get, sets))))
         + "</tr>"
         for row in rows
     ]
@@ -184,7 +184,19 @@ def _share(count: int, pictures: int) -> str:
     return "" if count == pictures else f'<small class="share">{count} of {pictures}</small>'
 
 
-def _part(part: Mapping[str, int]) -> str:
+def own(found: Findings) -> str:
+    """The study's own tables, each under its title."""
+    parts = []
+    for title, lines in found["tables"].items():
+        cells = ("".join(f"<td>{text(value)}</td>" for value in line.values()) for line in lines)
+        heads = [text(head) for head in lines[0]]
+        parts.append(f"<h3>{text(title)}</h3>{table(heads, (f'<tr>{row}</tr>' for row in cells))}")
+    return "".join(parts)
+
+
+def _part(part: Mapping[str, int] | None) -> str:
+    if part is None:
+        return f'<td class="number" data-value="">{NOTHING}</td>'
     failed = f'<small class="share">{part["failed"]} failed</small>' if part["failed"] else ""
     whole = part["missing"] == 0
     return (

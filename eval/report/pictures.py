@@ -1,8 +1,9 @@
-"""Pictures and maps of the page, stored in it."""
+"""Pictures and maps, embedded in the page."""
 
 from base64 import b64encode
 from collections.abc import Mapping
 from io import BytesIO
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -29,6 +30,11 @@ def picture(image: np.ndarray, frames: Mapping[str, np.ndarray], alt: str) -> st
         f'<svg class="picture" viewBox="0 0 {columns} {rows}" role="img" aria-label="{text(alt)}">'
         f'<image width="{columns}" height="{rows}" href="{_encoded(image)}"/>{drawn}</svg>'
     )
+
+
+def embedded(path: Path) -> str:
+    """A PNG file as a data URL."""
+    return f"data:image/png;base64,{b64encode(path.read_bytes()).decode()}"
 
 
 def coloured(saliency: np.ndarray) -> np.ndarray:

@@ -1,15 +1,15 @@
-"""A run on disk, finished or not."""
+"""Read a run from disk, finished or not."""
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fidojax.runs import DONE, Ledger, find_ledger
+from fidojax.runs import DONE, Ledger, find_ledger, read_maps
 
 BETTER = ("low", "high", "none")
 
@@ -27,15 +27,17 @@ _CLAIM = {"text": "", "published": ""}
 
 @dataclass(frozen=True)
 class StoredRun:
-    """What a study has stored.
+    """A run on disk, finished or not.
 
     Attributes:
+        path: the run's folder.
         study: study.json, with a value for everything that is optional.
-        pictures: their ledger.
-        explained: the ledger of each row that has one.
-        scored: the same by set and row.
+        pictures: the ledger of the pictures.
+        explained: the ledger of each row's maps, of the rows that have one.
+        scored: the ledgers of scores by set and row, of those that exist.
     """
 
+    path: Path
     study: Mapping[str, Any]
     pictures: Ledger
     explained: Mapping[str, Ledger]
@@ -46,33 +48,55 @@ class StoredRun:
 
     @property
     def sets(self) -> list[str]:
-        """Of scores, in the order of the numbers."""
+        """Names of the sets of scores, in the order of the numbers."""
         measured = (*self.study["numbers"].values(), *self.study["curves"].values())
         return list(dict.fromkeys(one["set"] for one in measured))
 
     def expected(self, row: str, scores: str | None = None) -> int:
-        """So many pictures the row is to have explained, or to have in a set of scores."""
+        """The number of pictures that the row explains, or that a set of scores measures."""
         limit = self.study["rows"][row]["limit"]
+        if scores is not None and self.folder(row, scores) is None:
+            return 0
         # A set may be limited too, which its ledgers tell.
         lengths = [len(one) for (name, _), one in self.scored.items() if name == scores]
         ends = [len(self), max(lengths, default=len(self)), len(self) if limit is None else limit]
         return min(ends)
 
+    def folder(self, row: str, scores: str) -> str | None:
+        """The folder of a row's scores; None where the row is not measured by the set."""
+        return self.study["rows"][row]["scores"].get(scores, scores)
+
+    @property
+    def tables(self) -> dict[str, list[dict[str, str]]]:
+        """The study's own tables by title; none where the run is not complete."""
+        path = self.path / "tables.json"
+        return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+
+    @property
+    def figures(self) -> list[Path]:
+        """The study's own figures, in the order of their names."""
+        return sorted((self.path / "figures").glob("*.png"))
+
     def values(self, number: str, row: str) -> np.ndarray:
-        """Of a number for every picture, NaN where there is none: "n"."""
+        """A number of every picture, NaN where there is none: "n"."""
         of = self.study["numbers"][number]
-        found = self._column(of["set"], row, of["column"])
+        found = self.column(of["set"], row, of["column"])
         if found is None:
             return np.full(len(self), np.nan)
         return found if of["index"] is None else found[:, of["index"]]
 
     def curve(self, name: str, row: str) -> np.ndarray:
-        """Of every picture, NaN where there is none: "n x"."""
+        """A curve of every picture, NaN where there is none: "n x"."""
         of = self.study["curves"][name]
-        found = self._column(of["set"], row, of["column"])
+        found = self.column(of["set"], row, of["column"])
         return np.full((len(self), len(of["x"])), np.nan) if found is None else found
 
-    def _column(self, scores: str, row: str, name: str) -> np.ndarray | None:
+    def maps(self, row: str, rows: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
+        """The maps of some pictures, or of all that the row explains; NaN where one failed."""
+        return read_maps(self.explained[row], rows)
+
+    def column(self, scores: str, row: str, name: str) -> np.ndarray | None:
+        """A stored column of scores as float64 "n ...", NaN where there is none; or None."""
         ledger = self.scored.get((scores, row))
         if ledger is None or name not in ledger.names:
             return None
@@ -87,7 +111,7 @@ def read(path: str | Path) -> StoredRun:
     """The run in a folder.
 
     Raises:
-        ValueError: there is none, or its study.json is not what a runner writes.
+        ValueError: there is no run, or its study.json is not what a runner writes.
     """
     path = Path(path)
     study = _study(path / "study.json")
@@ -96,13 +120,14 @@ def read(path: str | Path) -> StoredRun:
     if pictures is None:
         raise ValueError(f"{path} has no pictures yet: there is no results.zarr/pictures")
     explained = {row: find_ledger(stored / "rows" / row) for row in study["rows"]}
-    run = StoredRun(study, pictures, _begun(explained), {})
-    scored = {
-        (name, row): find_ledger(stored / "scores" / of["scores"].get(name, name) / row)
-        for name in run.sets
-        for row, of in study["rows"].items()
-    }
-    return StoredRun(study, pictures, run.explained, _begun(scored))
+    run = StoredRun(path, study, pictures, _begun(explained), {})
+    scored = {}
+    for row, of in study["rows"].items():
+        for name in dict.fromkeys((*run.sets, *of["scores"])):
+            folder = run.folder(row, name)
+            if folder is not None:
+                scored[name, row] = find_ledger(stored / "scores" / folder / row)
+    return StoredRun(path, study, pictures, run.explained, _begun(scored))
 
 
 def _study(path: Path) -> dict[str, Any]:
@@ -139,7 +164,7 @@ def _study(path: Path) -> dict[str, Any]:
 def _whole(
     place: str, given: Mapping[str, Any], names: tuple[str, ...], optional: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """With what is optional; KeyError where one of the names is missing."""
+    """The given entries with the optional ones; KeyError where a required one is missing."""
     for name in names:
         if name not in given:
             raise KeyError(f"{place}.{name}")

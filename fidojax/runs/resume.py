@@ -106,6 +106,7 @@ def explain_missing(
     targets: Targets,
     *,
     finish: Callable[[Explained], Sequence[str | None]] = Explained.problems,
+    record: Callable[[Any], Mapping[str, np.ndarray]] | None = None,
     progress: Callable[[float, int], None] | None = None,
     smaller: Callable[[int], None] | None = None,
 ) -> Tally:
@@ -123,19 +124,21 @@ def explain_missing(
         targets: called with batches of pictures, in the order of the items.
         finish: called with each batch before it is stored; returns the reason why a picture failed
             after all, or None. What else belongs to a finished picture is done here.
+        record: further columns "n ..." of a batch, made from the `info` of its explanation.
         progress: called with the pictures done, parts of them included, and those that are stored.
         smaller: told the new batch size where the memory was short.
     """
-    return _Work(ledger, request, targets, finish, progress, smaller).go(iter(items))
+    return _Work(ledger, request, targets, finish, record, progress, smaller).go(iter(items))
 
 
 class _Work:
     """One call of `explain_missing`, and what became of it so far."""
 
-    def __init__(self, ledger, request, targets, finish, progress, smaller) -> None:
+    def __init__(self, ledger, request, targets, finish, record, progress, smaller) -> None:
         self._ledger, self._request, self._targets = ledger, request, targets
         self._finish, self._progress = finish, progress or (lambda done, stored: None)
         self._tell = smaller or (lambda batch_size: None)
+        self._record = record or (lambda info: {})
         self._pending: dict[int, tuple[Item, int]] = {}
         self._batch_size = request.batch_size
         self._stored = self._explained = 0
@@ -214,7 +217,11 @@ class _Work:
         self._ledger.write(
             [item.row for item in one.items],
             [item.name for item in one.items],
-            {**_columns(one), "batch_size": np.full(len(one.items), self._batch_size, np.int32)},
+            {
+                **_columns(one),
+                **self._record(one.explanation.info),
+                "batch_size": np.full(len(one.items), self._batch_size, np.int32),
+            },
             problems,
         )
         for item, reason in zip(one.items, problems, strict=True):

@@ -36,7 +36,7 @@ def run(tmp_path_factory):
     ]
     grey = {"mean": partial(infillers.mean, 0.0), "local": partial(infillers.local, color=0.0)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subject, "pictures", lambda *_: found)
+        patch.setattr(subject, "pictures", lambda *_, **__: found)
         patch.setattr(protocol, "INFILLERS", grey)
         patch.setattr(protocol, "PRESETS", {"short": {"steps": 2, "samples": 2, "size": 28}})
         patch.setattr(intervals, "RESAMPLES", 100)

@@ -65,7 +65,7 @@ def recover(digits):
 
         def call(out, found=digits, figures=False, **options):
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(drawn, "pictures", lambda *_: found)
+                patch.setattr(drawn, "pictures", lambda *_, **__: found)
                 for name in () if figures else ("box_plots", "curves", "gallery"):
                     patch.setattr(protocol, name, lambda *_: None)
                 protocol.infill_recovery(out, **{"classifier": "mnist", "batch": 3} | options)

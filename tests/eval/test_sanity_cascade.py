@@ -32,7 +32,7 @@ def run(tmp_path_factory):
     images = np.random.default_rng(1).random((4, 28, 28, 1), np.float32)
     found = [Picture(f"digits/{i}", image, i, None) for i, image in enumerate(images)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subject, "pictures", lambda *_: found)
+        patch.setattr(subject, "pictures", lambda *_, **__: found)
         patch.setattr(intervals, "RESAMPLES", 100)
 
         def call(**options):

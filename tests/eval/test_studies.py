@@ -38,7 +38,7 @@ def run(tmp_path, monkeypatch):
         Picture(f"digits/{i}", image, int(label), box)
         for i, (image, label) in enumerate(zip(images, labels, strict=True))
     ]
-    monkeypatch.setattr(subject, "pictures", lambda *_: found)
+    monkeypatch.setattr(subject, "pictures", lambda *_, **__: found)
     monkeypatch.setattr(fido_ablations, "INFILLERS", {"mean": BLACK, "ca": WHITE, "blur": WHITE})
     monkeypatch.setattr(fido_ablations, "PRESETS", {"fast": SHORT})
     return StudyRun(tmp_path / "run", classifier="mnist", batch_size=COUNT)

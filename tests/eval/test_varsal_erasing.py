@@ -157,7 +157,7 @@ def run(tmp_path_factory):
         BadPicture("digit 3", "the record is damaged"),
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subject, "pictures", lambda *_: found)
+        patch.setattr(subject, "pictures", lambda *_, **__: found)
         patch.setattr(rankings, "PDA", {"window": 4, "stride": 12, "samples": 1})
         patch.setattr(rankings, "PRESETS", {"fast": {"steps": 2, "samples": 1, "size": 7}})
         patch.setattr(intervals, "RESAMPLES", 100)

@@ -38,8 +38,8 @@ def digits():
     images = np.random.default_rng(1).random((6, 28, 28, 1), np.float32)
     found = [Picture(f"digits/{i}", image, i) for i, image in enumerate(images)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subject, "pictures", lambda *_: found)
-        patch.setattr(sanity, "pictures", lambda *_: found)
+        patch.setattr(subject, "pictures", lambda *_, **__: found)
+        patch.setattr(sanity, "pictures", lambda *_, **__: found)
         patch.setattr(intervals, "RESAMPLES", 50)
         patch.setattr(uncertainty, "PRESETS", {"paper": {"steps": 2, "samples": 2, "size": 14}})
         yield images

@@ -412,7 +412,7 @@ def run(tmp_path_factory):
         Picture(f"digits/{i}", image, i, UPPER if i else None) for i, image in enumerate(images)
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subject, "pictures", lambda *_: found)
+        patch.setattr(subject, "pictures", lambda *_, **__: found)
         patch.setattr(explainers, "INFILLERS", {"mean": partial(infillers.mean, 0.0)})
         patch.setattr(explainers, "PRESETS", {"short": {"steps": 2, "samples": 2, "size": 28}})
         patch.setattr(explainers, "load_masker", lambda _: Partial(_half))
