@@ -22,8 +22,7 @@ from fidojax.methods import LOOPS, METHODS, explains_all_classes
 from fidojax.networks import SHIPPED, Pretrained, class_index, load
 from fidojax.presets import PRESETS
 from fidojax.runs import digest
-from fidojax.transforms import PRECISIONS
-from fidojax.transforms.cpu import fast
+from fidojax.transforms import PRECISIONS, cpu
 from infillers.named import make_infill
 
 # Options of the command line that go to the method under the same name.
@@ -263,7 +262,7 @@ def _load(asked: Explain) -> Pretrained:
         raise ValueError(f"--classifier {asked.classifier}: {reason}") from error
     if not asked.rewrite:
         return pretrained
-    return pretrained._replace(classifier=fast(pretrained.classifier))
+    return pretrained._replace(classifier=cpu.fast(pretrained.classifier))
 
 
 def _target(asked: Explain, labels: tuple[str, ...]) -> int | str:

@@ -1,13 +1,10 @@
-"""sliding windows: which pixels each covers."""
+"""Sliding windows over a picture: which pixels each window covers, and sums over windows."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from fidojax.core import check_count, check_name
-from fidojax.types import (
-    Image,
-    Saliency,
-)
+from fidojax.core.checks import check_count, check_name
+from fidojax.types import Image, Saliency
 
 BORDERS = ("clip", "drop")
 
