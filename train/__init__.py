@@ -1,1 +1,1 @@
-"""Training programs, one per shipped network: `python -m train.classifier --help`."""
+"""Training programs, one for each kind of shipped network: `python -m train.classifier --help`."""

@@ -1,4 +1,4 @@
-"""Adam with its learning rate, as the programs of amortised explainers use it."""
+"""Adam and its learning rate for the amortised explainers."""
 
 import optax
 
@@ -8,10 +8,10 @@ SCHEDULES = ("constant", "cosine")
 
 
 def rate(schedule: str, peak: float, steps: int) -> optax.Schedule:
-    """Constant, or a cosine to 0 after a warm-up of a twentieth of the steps.
+    """Return a constant rate, or a cosine to 0 after a warm-up of a twentieth of the steps.
 
     Raises:
-        ValueError: the schedule is no name in `SCHEDULES`.
+        ValueError: `SCHEDULES` does not have the schedule.
     """
     check_name("schedule", schedule, SCHEDULES)
     if schedule == "constant":
@@ -22,5 +22,5 @@ def rate(schedule: str, peak: float, steps: int) -> optax.Schedule:
 def adam(
     rate: optax.Schedule, weight_decay: float, betas: tuple[float, float] = (0.9, 0.999)
 ) -> optax.GradientTransformation:
-    """With the weight decay added to the gradient, as PyTorch's is."""
+    """Return Adam with the weight decay added to the gradient, as in PyTorch."""
     return optax.chain(optax.add_decayed_weights(weight_decay), optax.adam(rate, *betas))

@@ -1,4 +1,4 @@
-"""The model card, NAME.md beside NAME.npz: what all of them say of how the weights were made."""
+"""The model card NAME.md beside NAME.npz: the parts that all programs' cards share."""
 
 import csv
 import shlex
@@ -24,27 +24,28 @@ DATA = {
     ),
     "smoke": "synthetic pictures",
 }
-"""By the data set's name."""
+"""Descriptions of the data sets by name."""
 
 
 def write(path: Path, title: str, lines: Sequence[str]) -> None:
-    """Writes a Markdown file of a title and lines; it appears at once or not at all."""
+    """Write a Markdown file of a title and lines, whole or not at all."""
     write_text(path, "\n".join([f"# {title}", "", *lines]) + "\n")
 
 
-def made(config: Any, command: str, data: str) -> list[str]:
-    """How the weights came to be, as items of a list.
+def provenance(config: Any, command: str, epochs: int | str, log: Path) -> list[str]:
+    """Return how the weights were made, as the items of a list.
 
     Args:
-        config: has `seed`, `epochs`, `batch`, and `out`, the folder of metrics.csv.
-        command: as it was given; the card is told no folders.
-        data: a key of `DATA`, or words that say what the pictures are.
+        config: the program's settings; a `name` that is no key of `DATA` is printed as it is.
+        command: the command line, whose folders are left out of the card.
+        epochs: the number of epochs done.
+        log: the run's metrics.csv.
     """
     return [
-        f"* Command: `{without_places(command)}`",
-        f"* Seed {config.seed}, {config.epochs} epochs, batch {config.batch}; "
-        f"wall time {wall(config.out / 'metrics.csv') / 60:.0f} minutes on {hardware()}.",
-        f"* Data: {DATA.get(data, data)}.",
+        f"* Command: `{without_folders(command)}`",
+        f"* Seed {config.seed}, {epochs} epochs, batch {config.batch}; "
+        f"wall time {wall_time(log) / 60:.0f} minutes on {hardware()}.",
+        f"* Data: {DATA.get(config.name, config.name)}.",
         "* Weights: trained from scratch by this project's own program, under this project's",
         "  licence; check the terms of the data before commercial use.",
         "* Versions: " + ", ".join(f"{n} {version(n)}" for n in ("jax", "flax", "optax")) + ".",
@@ -52,7 +53,7 @@ def made(config: Any, command: str, data: str) -> list[str]:
 
 
 def network(model: nnx.Module, path: Path) -> str:
-    """What the file at `path` holds: the network's class, its weights, its size."""
+    """Return a sentence on the file at `path`: the network's class, its weights and its size."""
     return (
         f"{type(model).__name__}, {weights(model):,} weights, "
         f"{path.stat().st_size / 1024:,.0f} KiB as float16."
@@ -60,18 +61,18 @@ def network(model: nnx.Module, path: Path) -> str:
 
 
 def steps(path: Path) -> int:
-    """The last step in a metrics.csv."""
+    """Return the last step in a metrics.csv."""
     with path.open(newline="") as file:
         return int([row["step"] for row in csv.DictReader(file)][-1])
 
 
 def weights(model: nnx.Module) -> int:
-    """Number of parameters."""
+    """Return the number of parameters."""
     return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
 
 
-def wall(path: Path) -> float:
-    """Seconds over all parts of a run: the clock in metrics.csv starts anew when it is resumed."""
+def wall_time(path: Path) -> float:
+    """Return the seconds of all parts of a run; the clock in metrics.csv restarts on resuming."""
     with path.open(newline="") as file:
         clock = [float(row["seconds"]) for row in csv.DictReader(file)]
     steps = zip([0.0, *clock], clock, strict=False)
@@ -79,7 +80,7 @@ def wall(path: Path) -> float:
 
 
 def hardware() -> str:
-    """In general words."""
+    """Describe the devices in general words."""
     kinds = {device.device_kind for device in jax.local_devices()}
     if kinds != {"cpu"}:
         return ", ".join(sorted(kinds))
@@ -87,10 +88,10 @@ def hardware() -> str:
     return f"{count} CPU core{'s' if count != 1 else ''}"
 
 
-def without_places(command: str) -> str:
-    """The command without this machine's folders."""
+def without_folders(command: str) -> str:
+    """Replace the machine's folders in a command."""
     words = shlex.split(command)
-    for flag, place in (("--data-dir", "D"), ("--out", "DIR")):
+    for flag, folder in (("--data-dir", "D"), ("--out", "DIR")):
         if flag in words[:-1]:
-            words[words.index(flag) + 1] = place
+            words[words.index(flag) + 1] = folder
     return shlex.join(words)

@@ -1,4 +1,4 @@
-"""One program over the local devices: weights on each of them, pictures spread over them."""
+"""Data-parallel training: the weights on every local device, the pictures spread over them."""
 
 from typing import Any, NamedTuple
 
@@ -8,12 +8,12 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 
 class Placement(NamedTuple):
-    """Where arrays lie.
+    """The shardings of arrays on the devices.
 
     Attributes:
-        replicated: whole, on each device.
-        spread: the first axis, in equal parts.
-        count: of the devices.
+        replicated: a copy on each device.
+        spread: equal parts of the first axis.
+        count: the number of devices.
     """
 
     replicated: NamedSharding
@@ -21,21 +21,21 @@ class Placement(NamedTuple):
     count: int
 
     def copied(self, tree: Any) -> Any:
-        """Copies of the arrays on each device, which a step may then take for its own results."""
+        """Copy the arrays to each device; a step may donate the copies."""
         return jax.device_put(jax.tree.map(jnp.array, tree), self.replicated)
 
 
 def placement(devices: int, batch: int) -> Placement:
-    """The local devices as a mesh.
+    """Return the shardings on a mesh of the local devices.
 
-    Must be called before anything starts JAX's backend if the CPU is to be split.
+    To split the CPU, call this before anything starts JAX's backend.
 
     Args:
-        devices: to split the CPU into; 0 takes the local devices as they are.
+        devices: the number of devices to split the CPU into; 0 takes the local devices as they are.
         batch: pictures per step.
 
     Raises:
-        ValueError: the devices cannot have equal parts of the batch.
+        ValueError: the batch is no multiple of the number of devices.
     """
     if devices:
         jax.config.update("jax_num_cpu_devices", devices)

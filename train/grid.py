@@ -1,4 +1,4 @@
-"""A PNG of pictures in rows: what a generative network makes, to be looked at."""
+"""A PNG page of pictures in rows."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,19 +10,19 @@ from fidojax.runs import write_atomically
 
 
 def write(path: str | Path, rows: Sequence[np.ndarray], zoom: int = 1, gap: int = 2) -> None:
-    """Writes one picture of all rows, one below the other, and its folder if there is none.
+    """Write one picture of all rows, one below the other, whole or not at all.
 
-    The file appears at once or not at all, also when the program is killed meanwhile.
+    The folder is made if it does not exist.
 
     Args:
         path: ends in ".png".
-        rows: each "n h w c", uint8 or floating in [0, 1] (values beyond are clipped), grey or RGB;
+        rows: each "n h w c", uint8 or floating in [0, 1] (other values are clipped), grey or RGB;
             all with the same n, h and w.
-        zoom: each pixel becomes a square of this side.
-        gap: white pixels between the pictures.
+        zoom: side of the square that each pixel becomes.
+        gap: number of white pixels between pictures.
 
     Raises:
-        ValueError: there is no row, or the rows differ in n, h or w, or have neither 1 nor 3
+        ValueError: there is no row, the rows differ in n, h or w, or a row has neither 1 nor 3
             channels.
     """
     rows = [_bytes(np.asarray(row)) for row in rows]
@@ -40,7 +40,7 @@ def write(path: str | Path, rows: Sequence[np.ndarray], zoom: int = 1, gap: int 
 
 
 def _bytes(row: np.ndarray) -> np.ndarray:
-    """uint8 and three channels."""
+    """Convert a row to uint8 with three channels."""
     if row.ndim != 4 or row.shape[-1] not in (1, 3):
         raise ValueError(f'a row must be "n h w 1" or "n h w 3", got shape {row.shape}')
     if row.dtype != np.uint8:

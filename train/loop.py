@@ -1,14 +1,11 @@
 """The loop of a training program: resume, step, log, save, stop.
 
-What a step does is the program's business: `step(state, index) -> (state, metrics)`. The loop runs
-on the host because XLA's CPU convolutions are many times slower inside `lax.scan`. Everything
-random must follow from the index; then a run that was killed and started again ends with the same
-bits as one that was not.
+The program defines `step(state, index) -> (state, metrics)`. The loop runs on the host because
+XLA's CPU convolutions are many times slower inside `lax.scan`. All randomness must follow from the
+index; then a run that was killed and started again ends with the same bits as one that was not.
 """
 
 import csv
-import dataclasses
-import json
 import math
 import signal
 from collections.abc import Callable
@@ -22,7 +19,7 @@ from rich import progress
 
 
 class Stopped(SystemExit):
-    """The run was asked to stop (SIGTERM or Ctrl-C) and has saved its state."""
+    """SIGTERM or Ctrl-C ended the run after its state was saved."""
 
 
 @jax.jit
@@ -31,34 +28,8 @@ def _finite(state: Any) -> jax.Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves]))
 
 
-PLACES = ("out", "data_dir", "export")
-"""Fields of a program's settings that its results do not depend on."""
-
-
-def same_settings(config: Any) -> None:
-    """Writes the settings beside the checkpoints, or raises ValueError where others are there.
-
-    Args:
-        config: a dataclass; its field `out` is the folder.
-    """
-    directory = config.out
-    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in PLACES}
-    path = directory / "settings.json"
-    text = json.dumps(settings, indent=1, sort_keys=True, default=str)
-    if path.exists() and path.read_text() != text:
-        old = json.loads(path.read_text())
-        new = json.loads(text)
-        names = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
-        raise ValueError(
-            f"--out {directory} holds a run with another {', '.join(names)}: "
-            "choose another folder, or the same settings to continue"
-        )
-    directory.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
 class _Log:
-    """metrics.csv; rows beyond the resumed step are dropped, they will be written again."""
+    """metrics.csv; rows after the resumed step are dropped, since they will be written again."""
 
     def __init__(self, path: Path, start: int):
         self.path, self.rows = path, []
@@ -94,24 +65,28 @@ def fit(
     evaluate: Callable[[Any, int], dict[str, float]] = lambda state, done: {},
     title: str = "training",
 ) -> Any:
-    """Runs `step` for index 0 .. steps - 1 and returns the last state; resumes from `directory`.
+    """Run `step` for index 0 .. steps - 1, or from the last checkpoint; return the last state.
 
     Args:
-        state: the initial state, a pytree of arrays, already placed on its devices.
+        state: the initial state, a pytree of arrays on their devices.
         step: `step(state, index) -> (state, metrics)`; metrics are scalars and hold "loss".
-        steps: how many in all.
-        directory: holds the checkpoints and metrics.csv.
-        save_every: steps between checkpoints; each writes one row of metrics, means since the last.
+        steps: the number of steps in all.
+        directory: folder of the checkpoints and metrics.csv.
+        save_every: steps between checkpoints; each writes one row of metrics, the means since the
+            last one.
         evaluate: further columns of that row, from the state and the number of steps done.
-        title: what the progress bar says.
+        title: text of the progress bar.
 
     Raises:
-        FloatingPointError: loss or state is not finite; names the step. The last checkpoint stays.
-        Stopped: after SIGTERM or Ctrl-C, when the state is saved.
+        FloatingPointError: the loss or the state of the named step is not finite. The last
+            checkpoint stays.
+        Stopped: SIGTERM or Ctrl-C came, and the state is saved.
     """
     asked: list[int] = []
-    handlers = {s: signal.signal(s, lambda number, frame: asked.append(number))
-                for s in (signal.SIGTERM, signal.SIGINT)}  # fmt: skip
+    handlers = {
+        number: signal.signal(number, lambda number, frame: asked.append(number))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
     keep: Any = ocp.training.preservation_policies.LatestN(2)
     keeper = ocp.training.Checkpointer(
         str((directory / "checkpoints").absolute()),
@@ -152,7 +127,7 @@ def fit(
                         raise FloatingPointError(f"a weight is not finite after step {index}")
                     row = {n: sum(r[n] for r in recent) / len(recent) for n in values}
                     row = {"step": done} | row | evaluate(state, done)
-                    log.add(row)  # first: a row without its checkpoint is dropped on resuming
+                    log.add(row)  # before the checkpoint: resuming drops a row without one
                     keeper.save(done, state, force=True)
                     recent = []
                     bar.update(task, note=" ".join(f"{k} {v:.4g}" for k, v in row.items()))
@@ -163,20 +138,3 @@ def fit(
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return state
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """Which data, where to, on what."""
-
-    name: str
-    """Data set; the files written are called after it."""
-    out: Path
-    """Folder for checkpoints, metrics.csv, grids and the result."""
-    data_dir: Path | None = None
-    """Folder of TFDS data sets; TFDS's own default if not given."""
-    split: str = "validation"
-    """The split that is measured and never trained on."""
-    seed: int = 0
-    devices: int = 0
-    """Devices to split the CPU into; 0 takes the local devices as they are."""

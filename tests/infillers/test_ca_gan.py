@@ -17,8 +17,7 @@ from infillers.ca.attention import contextual_attention, known_keys, nearest
 from infillers.ca.ca import WEIGHTS, ca
 from infillers.ca.critics import Critic, Critics, Hole
 from infillers.ca.generator import Generator
-from train import pictures
-from train.vae import recovery
+from train import pictures, recovery
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

@@ -18,10 +18,11 @@ pytest.importorskip("orbax.checkpoint")
 
 from conftest import arrays, rows
 
-from train import card, pictures
-from train.classifier import __main__, export
+from train import augment, card, pictures
+from train.classifier import __main__, report
 from train.classifier.step import Phase, at, optimiser
-from train.loop import Stopped, fit, same_settings
+from train.loop import Stopped, fit
+from train.program import same_settings
 
 pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
 
@@ -120,26 +121,26 @@ def test_another_setting_in_the_same_folder_is_refused(tmp_path):
 
 def test_crop_of_everything_is_the_image():
     image = jax.random.uniform(jax.random.key(0), (12, 12, 3))
-    same = pictures.crop(jax.random.key(1), image, 12, (1.0, 1.0), (1.0, 1.0))
+    same = augment.crop(jax.random.key(1), image, 12, (1.0, 1.0), (1.0, 1.0))
     np.testing.assert_allclose(same, image, atol=1e-5)
 
 
 def test_crop_is_a_window_of_the_asked_area():
     ramp = jnp.broadcast_to(jnp.linspace(0, 1, 64)[:, None, None], (64, 64, 1))
-    cut = pictures.crop(jax.random.key(3), ramp, 32, (0.25, 0.25), (1.0, 1.0))
+    cut = augment.crop(jax.random.key(3), ramp, 32, (0.25, 0.25), (1.0, 1.0))
     assert cut.shape == (32, 32, 1)
     np.testing.assert_allclose(jnp.diff(cut[4:-4, 0, 0]), 0.5 / 31.5, rtol=0.05)
-    wide = pictures.crop(jax.random.key(3), jnp.ones((64, 64, 1)), 32, (2.0, 2.0), (1.0, 1.0))
+    wide = augment.crop(jax.random.key(3), jnp.ones((64, 64, 1)), 32, (2.0, 2.0), (1.0, 1.0))
     np.testing.assert_allclose(wide.mean(), 0.5, atol=0.03)
 
 
 def test_flip_and_colours():
     image = jax.random.uniform(jax.random.key(0), (6, 6, 3))
-    flips = [pictures.flip(jax.random.key(k), image) for k in range(8)]
+    flips = [augment.flip(jax.random.key(k), image) for k in range(8)]
     assert {bool((f == image).all()) for f in flips} == {True, False}
     assert all(bool((f == image).all() | (f == image[:, ::-1]).all()) for f in flips)
-    np.testing.assert_allclose(pictures.colours(jax.random.key(0), image, 0.0), image, atol=1e-6)
-    changed = pictures.colours(jax.random.key(0), image, 0.5)
+    np.testing.assert_allclose(augment.colours(jax.random.key(0), image, 0.0), image, atol=1e-6)
+    changed = augment.colours(jax.random.key(0), image, 0.5)
     assert not np.allclose(changed, image)
     assert changed.min() >= 0
     assert changed.max() <= 1
@@ -147,15 +148,15 @@ def test_flip_and_colours():
 
 def test_grey_by_rate():
     image = jax.random.uniform(jax.random.key(0), (4, 4, 3))
-    np.testing.assert_array_equal(pictures.grey(jax.random.key(0), image, 0.0), image)
-    plain = pictures.grey(jax.random.key(0), image, 1.0)
+    np.testing.assert_array_equal(augment.grey(jax.random.key(0), image, 0.0), image)
+    plain = augment.grey(jax.random.key(0), image, 1.0)
     np.testing.assert_array_equal(plain[..., 0], plain[..., 2])
     assert plain.std() > 0.05
 
 
 def test_blur_and_sharpen():
     image = jax.random.uniform(jax.random.key(0), (8, 8, 3), minval=0.4, maxval=0.6)
-    soft, same, sharp = (pictures.blur(jax.random.key(0), image, (w, w)) for w in (0.2, 0.0, -0.1))
+    soft, same, sharp = (augment.blur(jax.random.key(0), image, (w, w)) for w in (0.2, 0.0, -0.1))
     np.testing.assert_allclose(same, image, atol=1e-6)
     assert soft.std() < image.std() < sharp.std()
     np.testing.assert_allclose(soft.mean(), image.mean(), atol=0.02)
@@ -217,15 +218,15 @@ def test_predict_pads_the_last_batch():
         shapes.append(batch.shape)
         return batch.sum((1, 2))
 
-    got = export.predict(total, images, batch=2)
+    got = report.predict(total, images, batch=2)
     np.testing.assert_allclose(got, images.sum((1, 2)) / 255, rtol=1e-5)
     assert set(shapes) == {(2, 2, 2, 1)}
 
 
 def test_card_pieces(tmp_path):
     test = pictures.Pictures(np.zeros((4, 1, 1, 3), np.uint8), np.array([0, 0, 1, 1]), ("a", "b"))
-    assert export.confusions(np.array([1, 0, 1, 1]), test) == ["a: b, 1 of 2"]
+    assert report.confusions(np.array([1, 0, 1, 1]), test) == ["a: b, 1 of 2"]
     (tmp_path / "m.csv").write_text("step,seconds\n1,10\n2,30\n3,5\n4,7\n")
-    assert card.wall(tmp_path / "m.csv") == 37
+    assert card.wall_time(tmp_path / "m.csv") == 37
     command = "python -m train.classifier mnist --data-dir /a/b --out /c --seed 1"
-    assert card.without_places(command).endswith("mnist --data-dir D --out DIR --seed 1")
+    assert card.without_folders(command).endswith("mnist --data-dir D --out DIR --seed 1")

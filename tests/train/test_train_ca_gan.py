@@ -101,8 +101,8 @@ def test_rate_rises_stays_and_falls():
 
 
 def test_weights_are_glorots():
-    weights = {"kernel": jax.ShapeDtypeStruct((3, 3, 40, 80), jnp.float32),
-               "bias": jax.ShapeDtypeStruct((80,), jnp.float32)}  # fmt: skip
+    shapes = {"kernel": (3, 3, 40, 80), "bias": (80,)}
+    weights = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()}
     got = ca_gan_step.glorot(jax.random.key(0), weights)
     limit = (6 / (9 * 40 + 9 * 80)) ** 0.5
     assert float(jnp.abs(got["kernel"]).max()) == pytest.approx(limit, rel=1e-2)

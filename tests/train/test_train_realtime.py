@@ -129,8 +129,10 @@ def test_weight_decay_is_part_of_the_gradient():
 def test_each_phase_has_its_weights():
     network = RealtimeNetwork(3, (5, 6), (4,), 2, rngs=nnx.Rngs(0))
     _, selector, decoder, stats = split(network)
-    names = [{"/".join(map(str, key)) for key, _ in nnx.to_flat_state(part)}
-             for part in (selector, decoder, stats)]  # fmt: skip
+    names = [
+        {"/".join(map(str, key)) for key, _ in nnx.to_flat_state(part)}
+        for part in (selector, decoder, stats)
+    ]
     assert names[0] == {"selector/kernel"}
     assert {"mask/kernel", "stages/0/shortcut/bias", "stages/0/up/norm/scale"} < names[1]
     assert "stages/0/up/norm/mean" in names[2]

@@ -21,9 +21,8 @@ from conftest import arrays, rows
 
 import infillers
 from infillers.vae.vae import vae
-from train import card, grid
+from train import card, grid, recovery
 from train.vae import __main__ as program
-from train.vae import recovery
 from train.vae.step import drawn_holes, optimiser
 
 pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
@@ -198,7 +197,8 @@ def test_grid(tmp_path):
 def test_card(tmp_path):
     (tmp_path / "metrics.csv").write_text("step,seconds\n1,100\n2,300\n3,50\n4,70\n")
     config = dataclasses.replace(SMOKE, out=tmp_path)
-    lines = card.made(config, f"python -m train.vae smoke --out {tmp_path} --seed 0", "smoke")
+    command = f"python -m train.vae smoke --out {tmp_path} --seed 0"
+    lines = card.provenance(config, command, 3, tmp_path / "metrics.csv")
     card.write(tmp_path / "a.md", "name", lines)
     text = (tmp_path / "a.md").read_text()
     assert text.startswith("# name\n\n* Command: `python -m train.vae smoke --out DIR --seed 0`\n")

@@ -1,93 +1,90 @@
-"""Trains the contextual attention GAN that fidojax ships as an infiller.
+"""Train the contextual attention GAN that fidojax ships as an infiller.
 
     python -m train.ca_gan tiny-imagenet40 --data-dir D --out DIR --devices 2
     python -m train.ca_gan full-256 --data-dir D --out DIR     # the paper's, for an accelerator
     python -m train.ca_gan smoke --out DIR                     # seconds, synthetic pictures
 
-D holds the TFDS data sets as array_record. `--devices` splits a CPU into that many. Kill it at any
-time: the same command continues and ends with the same bits. DIR/grids shows infills as they get
-better; at its end it writes ca_NAME.npz (float16) and its model card ca_NAME.md into DIR, and
-`--export` does so at once with the last checkpoint.
+D is a folder of TFDS data sets as array_record. `--devices` splits a CPU into that many devices. A
+run may be killed at any time: the same command continues it, with the same bits in the end. Every
+checkpoint adds a page of infills to DIR/grids. The end of the run, or `--export` at any time,
+writes the weights ca_NAME.npz (float16) and their model card ca_NAME.md into DIR.
 """
 
 import dataclasses
-import shlex
-import sys
-import time
 from pathlib import Path
 
 import jax
 import tyro
 from flax import nnx
 
-from fidojax import networks as pretrained
+from fidojax import networks
 from fidojax.networks import weight_files
 from fidojax.types import Infiller
 from infillers.ca.ca import ca
 from infillers.ca.generator import Generator
-from train import pictures
+from train import pictures, program, recovery
 from train.ca_gan import report
 from train.ca_gan.step import Run, build, make_steps
-from train.data_parallel import placement
-from train.loop import Settings, fit, same_settings
-from train.vae import recovery
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Settings):
-    """Settings of one run; the defaults are the paper's, of its authors' code where they differ."""
+class Config(program.Settings):
+    """The settings of a run; the defaults are the paper's, or those of its authors' code."""
 
     name: str = "imagenet256"
     out: Path = Path("runs/ca_imagenet256")
     validate: int = 192
-    """How many of its pictures are measured at each checkpoint; at the end all are."""
-    export: bool = False
-    """Measure and write the last checkpoint, and train no further."""
+    """Number of the split's pictures measured at each checkpoint; at the end all are."""
 
     side: int = 256
-    """Of the pictures in pixels, a multiple of 16."""
+    """Side of the pictures in pixels, a multiple of 16."""
     width: int = 32
     """Channels of the generator's first layer."""
     dilations: tuple[int, ...] = (2, 4, 8, 16)
+    """Dilations of the generator's middle convolutions."""
     rule: str = "known"
-    """Which places attention may copy from, see `infillers.ca.attention.known_keys`."""
+    """The places that attention may copy from, see `infillers.ca.attention.known_keys`."""
     critic_width: int = 64
     """Channels of the critics' first layers."""
 
     steps: int = 1_000_000
-    """Of the generator."""
+    """Steps of the generator."""
     save_every: int = 10_000
     """Steps between checkpoints, with measurements and a grid."""
     batch: int = 16
     critic_steps: int = 5
-    """Of the critics before each of the generator, each on a batch of its own."""
+    """Steps of the critics before each step of the generator, each on its own batch."""
     adversarial_from: int = 0
-    """Before this step there are no critics, only reconstruction."""
+    """The step at which the critics join; before it there are only reconstruction losses."""
     learning_rate: float = 1e-4
     critic_rate: float = 1e-4
     betas: tuple[float, float] = (0.5, 0.9)
-    """Adam's, of the generator."""
+    """Adam's decay rates for the generator."""
     critic_betas: tuple[float, float] = (0.5, 0.9)
+    """Adam's decay rates for the critics."""
     warmup: int = 0
     """Steps over which the generator's learning rate rises from 0."""
     cooldown: float = 0.0
-    """Last share of the steps, in which the generator's learning rate falls to `last_rate`."""
+    """Share of the steps, the last ones, in which the generator's learning rate falls to
+    `last_rate`."""
     last_rate: float = 0.0
     ema: float = 0.0
-    """Decay of the moving average of the weights, which is what is measured and exported."""
+    """Decay of the moving average of the weights, which is measured and exported."""
 
     gan_weight: float = 1e-3
+    """Weight of the adversarial loss."""
     l1_weight: float = 1.2
-    """Of the discounted error in the hole."""
+    """Weight of the discounted error in the hole."""
     known_weight: float = 1.2
-    """Of the error of known pixels."""
+    """Weight of the error of known pixels."""
     coarse_weight: float = 1.2
-    """Of the coarse stage in both errors."""
+    """Weight of the coarse stage in both errors."""
     penalty: float = 10.0
-    """Of the critics' gradients."""
+    """Weight of the penalty on the critics' gradients."""
 
     holes: tuple[str, ...] = ("rectangle",)
-    """Of "rectangle", "pixels" and "free_form", drawn fairly for each picture."""
+    """Kinds of holes, "rectangle", "pixels" and "free_form", drawn with equal probability for each
+    picture."""
     keep: tuple[float, float] = (0.1, 0.9)
     """Range of the share of pixels kept where the hole is "pixels"."""
 
@@ -100,7 +97,7 @@ CONFIGS = {
             out=Path("runs/ca_tiny_imagenet40"),
             side=64,
             width=16,
-            dilations=(2, 4, 8),  # 16 would only see itself on a side of 16
+            dilations=(2, 4, 8),  # a tap at distance 16 lies outside a side of 16
             critic_width=32,
             steps=4800,
             save_every=300,
@@ -118,7 +115,7 @@ CONFIGS = {
     ),
     "full-256": ("the paper's network and recipe, 256 x 256 x 3", Config()),
     "smoke": (
-        "a few steps on synthetic pictures, to see the program run",
+        "a short run on synthetic pictures, as a test",
         Config(
             name="smoke",
             out=Path("runs/ca_smoke"),
@@ -140,31 +137,20 @@ CONFIGS = {
 
 
 def data(config: Config) -> tuple[pictures.Pictures, pictures.Pictures]:
-    """Training pictures and measured pictures."""
-    if config.name == "smoke":
-        side = config.side
-        return pictures.synthetic(128, side, 6, seed=1), pictures.synthetic(32, side, 6, seed=2)
-    return pictures.both(config.data_dir, config.name, config.split)
+    """Return the pictures to train on, and those that are measured."""
+    return pictures.both(config, counts=(128, 32), size=config.side)
 
 
 def main(config: Config) -> None:
-    """Trains, measures and writes the weights and their card."""
-    begun = time.time()
-    on = placement(config.devices, config.batch)
-    same_settings(config)
-    train, test = data(config)
-    if train.images.shape[1:] != (config.side, config.side, 3):
-        size = " x ".join(map(str, train.images.shape[1:]))
+    """Train generator and critics, then measure and write the generator's weights and card."""
+    job = program.begin("train.ca_gan", config, data)
+    if job.train.images.shape[1:] != (config.side, config.side, 3):
+        size = " x ".join(map(str, job.train.images.shape[1:]))
         raise ValueError(f"{config.name}: pictures are {size}, expected --side {config.side} x 3")
 
-    networks, run = build(config)
-    run = on.copied(run)
-    draw, critics_step, generator_step = make_steps(config, networks, on.replicated, on.spread)
+    parts, run = build(config)
+    draw, critics_step, generator_step = make_steps(config, parts, job.placement)
     seed = jax.random.key(config.seed + 1)
-
-    def next_images(drawn: int) -> jax.Array:
-        rows = pictures.rows(len(train.labels), config.batch, config.seed, drawn)
-        return jax.device_put(train.images[rows], on.spread)
 
     def step(run: Run, index: int):
         adversarial = index >= config.adversarial_from
@@ -174,45 +160,36 @@ def main(config: Config) -> None:
         metrics = {"critic": 0.0, "distance": 0.0}
         for turn in range(turns):
             hole_key, turn_key = jax.random.split(jax.random.fold_in(key, turn + 1))
-            real, hole = draw(next_images(drawn + turn), hole_key)
+            real, hole = draw(job.batch(drawn + turn)[0], hole_key)
             run, metrics = critics_step(run, real, hole, turn_key)
-        run, found = generator_step(run, *draw(next_images(drawn + turns), key), adversarial)
+        real, hole = draw(job.batch(drawn + turns)[0], key)
+        run, found = generator_step(run, real, hole, adversarial)
         return run, found | metrics
 
-    def network() -> Generator:
+    def generator() -> Generator:
         return Generator(config.width, config.dilations, config.rule, rngs=nnx.Rngs(0))
 
-    def infiller(run: Run, path: Path) -> Infiller:
-        """As a user gets it: stored and read again."""
-        weight_files.save(path, nnx.merge(networks.generator, jax.device_get(run.average)))
-        return ca(path, size=None, network=network)
+    def stored(run: Run, path: Path) -> Infiller:
+        """Write the averaged weights; return the infiller that reads them, as users get it."""
+        weight_files.save(path, nnx.merge(parts.generator, jax.device_get(run.average)))
+        return ca(path, size=None, network=generator)
 
-    some = test.first(config.validate)
-    known = config.name in pretrained.SHIPPED
-    classifier = pretrained.load(config.name).classifier if known else None
+    some = job.test.first(config.validate)
+    known = config.name in networks.SHIPPED
+    classifier = networks.load(config.name).classifier if known else None
 
     def evaluate(run: Run, done: int) -> dict[str, float]:
-        infill = infiller(run, config.out / "latest.npz")
+        infill = stored(run, config.out / "latest.npz")
         recovery.show(config.out / "grids" / f"{done:07d}.png", infill, some)
         row = {}
         for kind in recovery.KINDS:
             error, probability = recovery.measure(infill, some, kind, classifier)
             row |= {kind: error} | ({f"{kind}_read": probability} if known else {})
-        return row | {"seconds": time.time() - begun}
+        return row
 
-    print(f"{config.name}: {len(train.labels)} pictures, {config.steps} steps, {on.count} devices")
-    run = fit(
-        run,
-        step,
-        steps=0 if config.export else config.steps,
-        directory=config.out,
-        save_every=config.save_every,
-        evaluate=evaluate,
-        title=config.name,
-    )
-    command = "python -m train.ca_gan " + shlex.join(sys.argv[1:])
+    run = job.fit(run, step, evaluate, steps=config.steps, save_every=config.save_every)
     path = config.out / f"ca_{config.name}.npz"
-    report.write(config, infiller(run, path), path, test, command, len(train.labels))
+    report.write(job, stored(run, path), path)
 
 
 if __name__ == "__main__":

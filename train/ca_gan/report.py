@@ -2,44 +2,32 @@
 
 import dataclasses
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from flax import nnx
 
 from fidojax.types import Infiller
-from train import card
-from train.pictures import Pictures
-from train.vae import recovery
+from train import card, recovery
+from train.program import Job
 
 
-def write(
-    config: Any, infill: Infiller, path: Path, test: Pictures, command: str, pictures: int
-) -> None:
-    """The card of the weights that are stored at `path`, beside them.
-
-    Args:
-        pictures: how many there were to train on.
-    """
-    steps = card.steps(config.out / "metrics.csv")
-    drawn: Any = infill
+def write(job: Job, infill: Infiller, path: Path) -> None:
+    """Write the card of the weights stored at `path`, beside them."""
+    config, log = job.config, job.config.out / "metrics.csv"
+    steps = card.steps(log)
+    epochs = f"{steps * config.batch / len(job.train.labels):.1f}"
     alone = min(steps, config.adversarial_from)
-    said = SimpleNamespace(
-        seed=config.seed,
-        epochs=f"{steps * config.batch / pictures:.1f}",
-        batch=config.batch,
-        out=config.out,
-    )
+    function: Any = infill
     lines = [
-        card.network(nnx.merge(*drawn.network.args), path),
+        card.network(nnx.merge(*function.network.args), path),
         f"Images in [0, 1], {config.side} x {config.side} x 3, channels last; masks 1 = keep.",
         "",
-        *recovery.measured(infill, test, config.name, config.split),
+        *recovery.measured(infill, job.test, config.name, config.split),
         "",
-        *card.made(said, command, config.name),
+        *card.provenance(config, job.command, epochs, log),
         f"* {steps:,} steps: {alone:,} with reconstruction losses alone, then {steps - alone:,} "
-        f"with the critics, {config.critic_steps} of their steps before each.",
-        f"* Settings other than the paper's: {departures(config)}.",
+        f"with the critics, which take {config.critic_steps} steps before each.",
+        f"* Settings that differ from the paper's: {departures(config)}.",
     ]
     card.write(path.with_suffix(".md"), path.stem, lines)
 
@@ -48,11 +36,11 @@ NOT_THE_PAPERS = (
     *("name", "out", "data_dir", "split", "validate", "seed", "devices", "export", "save_every"),
     "steps",
 )
-"""Settings of which the paper has none, and how long."""
+"""Settings that the paper does not give, and the number of steps."""
 
 
 def departures(config: Any) -> str:
-    """The settings that are not the defaults, which are the paper's, as a list in words."""
+    """List the settings that differ from the defaults, which are the paper's."""
     fields = [field for field in dataclasses.fields(config) if field.name not in NOT_THE_PAPERS]
     found = [
         f"{field.name} {_words(getattr(config, field.name))} ({_words(field.default)})"

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jax.sharding import NamedSharding
 
 from infillers import holes
 from infillers.ca.critics import (
@@ -23,22 +22,23 @@ from infillers.ca.critics import (
     reconstruction_loss,
 )
 from infillers.ca.generator import Generator
-from train import pictures
+from train import augment
+from train.data_parallel import Placement
 
 
 class Run(NamedTuple):
-    """What is saved; randomness and data order follow from the seed and the step."""
+    """What a checkpoint holds; randomness and data order follow from the seed and the step."""
 
     generator: Any
     critics: Any
     generator_opt: Any
     critics_opt: Any
     average: Any
-    """Of the generator's weights: what is measured and exported."""
+    """Moving average of the generator's weights, which is measured and exported."""
 
 
 class Networks(NamedTuple):
-    """Structure and optimiser of both."""
+    """The structures and the optimisers of generator and critics."""
 
     generator: Any
     critics: Any
@@ -47,7 +47,7 @@ class Networks(NamedTuple):
 
 
 def build(config: Any) -> tuple[Networks, Run]:
-    """The networks, their weights drawn from the seed."""
+    """Return the networks and their initial state, weights drawn from the seed."""
 
     def both():
         rngs = nnx.Rngs(0)
@@ -58,19 +58,21 @@ def build(config: Any) -> tuple[Networks, Run]:
     params, critics = glorot(jax.random.key(config.seed), (params, critics))
     adam = optax.adam(schedule(config), *config.betas)
     critics_adam = optax.adam(config.critic_rate, *config.critic_betas)
-    # Over all weights as one array, since a program for each of them takes long to compile.
+    # All weights as one array: one update per array takes long to compile.
     networks = Networks(graph, critics_graph, optax.flatten(adam), optax.flatten(critics_adam))
     opts = networks.generator_tx.init(params), networks.critics_tx.init(critics)
     return networks, Run(params, critics, *opts, params)
 
 
 def glorot(key: jax.Array, weights: Any) -> Any:
-    """Kernels of Glorot's uniform distribution, biases 0, from one draw for all."""
+    """Draw kernels from Glorot's uniform distribution, all in one draw; biases are 0."""
     leaves, tree = jax.tree.flatten(weights)
     draw = np.asarray(jax.random.uniform(key, (sum(x.size for x in leaves),), minval=-1.0))
     parts = np.split(draw, np.cumsum([x.size for x in leaves])[:-1])
-    limits = [(6 / (x.size / x.shape[-1] + x.size / x.shape[-2])) ** 0.5 if x.ndim > 1 else 0.0
-              for x in leaves]  # fmt: skip
+    limits = [
+        (6 / (x.size / x.shape[-1] + x.size / x.shape[-2])) ** 0.5 if x.ndim > 1 else 0.0
+        for x in leaves
+    ]
     scaled = [
         jnp.asarray(limit * part.reshape(x.shape), x.dtype)
         for limit, part, x in zip(limits, parts, leaves, strict=True)
@@ -79,7 +81,7 @@ def glorot(key: jax.Array, weights: Any) -> Any:
 
 
 def schedule(config: Any) -> optax.Schedule:
-    """The generator's learning rate: a rise over `warmup`, then constant, then a linear fall."""
+    """Return the generator's learning rate: a rise over `warmup`, constant, then a linear fall."""
     rate, start = config.learning_rate, round((1 - config.cooldown) * config.steps)
     fall = optax.linear_schedule(rate, config.last_rate, config.steps - start)
     later = optax.join_schedules([optax.constant_schedule(rate), fall], [start])
@@ -88,7 +90,7 @@ def schedule(config: Any) -> optax.Schedule:
 
 
 def draw(config: Any, key: jax.Array) -> Hole:
-    """A hole of a kind drawn from `config.holes`."""
+    """Draw a hole of a kind drawn from `config.holes`."""
     shape = (config.side, config.side)
     kind_key, box_key, shape_key, rate_key = jax.random.split(key, 4)
     half = config.side // 2
@@ -96,7 +98,7 @@ def draw(config: Any, key: jax.Array) -> Hole:
     kinds = []
     for kind in config.holes:
         if kind == "rectangle":
-            # Every side of the box moves in by as much, at random.
+            # All four sides of the box move inwards by up to an eighth, drawn per axis.
             shrink = jax.random.randint(shape_key, (2,), 0, half // 8 + 1)
             top, left = corner + shrink
             mask = holes.box(shape, top, left, half - 2 * shrink)
@@ -113,19 +115,19 @@ def draw(config: Any, key: jax.Array) -> Hole:
 
 
 def batch(config: Any, images: jax.Array, key: jax.Array) -> tuple[jax.Array, Hole]:
-    """Pictures in [-1, 1], mirrored at random, and their holes."""
+    """Return pictures in [-1, 1], mirrored at random, and their holes."""
     keys = jax.random.split(key, (2, len(images)))
-    real = jax.vmap(pictures.flip)(keys[0], images.astype(jnp.float32) / 127.5 - 1.0)
+    real = jax.vmap(augment.flip)(keys[0], images.astype(jnp.float32) / 127.5 - 1.0)
     return real, jax.vmap(partial(draw, config))(keys[1])
 
 
 def make_steps(
-    config: Any, networks: Networks, replicated: NamedSharding, spread: NamedSharding
+    config: Any, networks: Networks, placement: Placement
 ) -> tuple[Callable, Callable, Callable]:
-    """The jitted `batch`, `critics_step` and `generator_step`.
+    """Return the jitted `batch`, `critics_step` and `generator_step`.
 
-    The steps are `(run, real, hole, key or adversarial) -> (run, metrics)`; `adversarial` is static
-    and says whether the critics have a say in what the generator learns.
+    The steps are `(run, real, hole, key) -> (run, metrics)` and `(run, real, hole, adversarial) ->
+    (run, metrics)`; `adversarial` is static and adds the critics to the generator's loss.
     """
 
     def critics_step(run: Run, real: jax.Array, hole: Hole, key: jax.Array):
@@ -160,6 +162,6 @@ def make_steps(
         run = run._replace(generator=params, generator_opt=opt, average=average)
         return run, {"loss": loss, "hole": inside, "known": known}
 
-    jitted = partial(jax.jit, out_shardings=replicated, donate_argnums=0)
-    drawn = jax.jit(partial(batch, config), out_shardings=spread)
+    jitted = partial(jax.jit, out_shardings=placement.replicated, donate_argnums=0)
+    drawn = jax.jit(partial(batch, config), out_shardings=placement.spread)
     return drawn, jitted(critics_step), jitted(generator_step, static_argnums=3)

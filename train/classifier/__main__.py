@@ -1,19 +1,17 @@
-"""Trains the classifiers that fidojax ships.
+"""Train the classifiers that fidojax ships.
 
     python -m train.classifier tiny-imagenet40 --data-dir D --out DIR --devices 4
     python -m train.classifier mnist --data-dir D --out DIR
     python -m train.classifier smoke --out DIR          # seconds, synthetic pictures
 
-D holds the TFDS data sets as array_record. `--devices` splits a CPU into that many: XLA's weight
-gradients hardly use more than one core each, so data-parallel steps are twice as fast. Kill it at
-any time: the same command continues and ends with the same bits. At its end it writes NAME.npz
-(float16) and its model card NAME.md into DIR.
+D is a folder of TFDS data sets as array_record. `--devices` splits a CPU into that many devices:
+XLA's weight gradients use little more than one core each, so that data-parallel steps are twice as
+fast. A run may be killed at any time: the same command continues it, with the same bits in the end.
+The end of the run, or `--export` at any time, writes the weights NAME.npz (float16) and their model
+card NAME.md into DIR.
 """
 
 import dataclasses
-import shlex
-import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -23,16 +21,14 @@ import numpy as np
 import tyro
 from flax import nnx
 
-from train import pictures
-from train.classifier import export
+from train import pictures, program
+from train.classifier import report
 from train.classifier.step import Phase, Run, at, make_step, network, optimiser
-from train.data_parallel import placement
-from train.loop import Settings, fit, same_settings
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Settings):
-    """Settings of one run; the defaults are those of tiny_imagenet40."""
+class Config(program.Settings):
+    """The settings of a run; the defaults are those of tiny_imagenet40."""
 
     name: str = "tiny_imagenet40"
     out: Path = Path("runs/tiny_imagenet40")
@@ -40,6 +36,7 @@ class Config(Settings):
     widths: tuple[int, ...] = (24, 64, 128, 256)
     """Channels of the ResNet's stages; empty for the MNIST network."""
     blocks: tuple[int, ...] = (1, 2, 2, 1)
+    """Residual blocks of each stage."""
 
     epochs: int = 60
     batch: int = 128
@@ -47,9 +44,10 @@ class Config(Settings):
     """"sgd" (Nesterov, momentum 0.9) or "adamw"."""
     learning_rate: float = 0.1
     warmup: float = 0.06
-    """Part of the first cycle in which the learning rate rises; then it falls as a cosine to 0."""
+    """Share of the first cycle in which the learning rate rises; then it falls as a cosine to 0."""
     again: tuple[int, float] = (50, 0.03)
-    """(epoch, rate): from there a constant learning rate; none if the epoch is beyond the last."""
+    """(epoch, rate) from which on the learning rate is constant; an epoch after the last one means
+    that it never is."""
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
 
@@ -70,11 +68,13 @@ class Config(Settings):
             ema=0.999,
         ),
     )
-    """Small crops first, which saves time; grey pictures and close-ups later, since they slow the
-    start and without them the network reads little but colour and whole objects; at the end
-    pictures as sharp and objects as large as those that are measured."""
+    """Small crops first, which saves time. Grey pictures and close-ups come later: they slow the
+    start, but without them the network learns little except colours and whole objects. At the end
+    pictures are as sharp and objects as large as those that are measured."""
     ratio: tuple[float, float] = (0.75, 1.3333)
+    """Range of the crops' width / height."""
     flip: bool = True
+    """Mirror each picture with probability one half."""
     colours: float = 0.35
     """Strength of the changes of brightness, contrast and saturation; 0 for none."""
 
@@ -101,7 +101,7 @@ CONFIGS = {
         ),
     ),
     "smoke": (
-        "a few steps on synthetic pictures, to see the program run",
+        "a short run on synthetic pictures, as a test",
         Config(
             name="smoke",
             out=Path("runs/smoke"),
@@ -117,53 +117,33 @@ CONFIGS = {
 
 
 def data(config: Config) -> tuple[pictures.Pictures, pictures.Pictures]:
-    """Training pictures and measured pictures."""
-    if config.name == "smoke":
-        return pictures.synthetic(256, 24, 6, seed=1), pictures.synthetic(96, 24, 6, seed=2)
-    return pictures.both(config.data_dir, config.name, config.split)
+    """Return the pictures to train on, and those that are measured."""
+    return pictures.both(config, counts=(256, 96), size=24)
 
 
 def main(config: Config) -> None:
-    """Trains, measures and writes the weights and their card."""
-    begun = time.time()
-    on = placement(config.devices, config.batch)
-    same_settings(config)
-    train, test = data(config)
-    per_epoch = len(train.labels) // config.batch
-    steps = config.epochs * per_epoch
+    """Train the network, then measure and write the weights and their card."""
+    job = program.begin("train.classifier", config, data)
+    test, per_epoch = job.test, job.steps_per_epoch
 
     graph, params, stats = nnx.split(network(config, len(test.names)), nnx.Param, ...)
     tx = optimiser(config, per_epoch)
-    run = Run(params, stats, tx.init(params), (params, stats))
-    run = on.copied(run)
-    jitted = make_step(config, graph, tx, on.replicated)
+    jitted = make_step(config, graph, tx, job.placement.replicated)
 
     def step(run: Run, index: int):
-        rows = pictures.rows(len(train.labels), config.batch, config.seed, index)
-        phase = at(config.phases, index // per_epoch)
-        images, labels = jax.device_put((train.images[rows], train.labels[rows]), on.spread)
-        return jitted(run, images, labels, jnp.int32(index), phase)
+        images, labels = job.batch(index)
+        return jitted(run, images, labels, jnp.int32(index), at(config.phases, index // per_epoch))
 
     forward = jax.jit(lambda average, images: nnx.merge(graph, *average, copy=True)(images))
 
     def evaluate(run: Run, done: int) -> dict[str, float]:
         average = jax.device_get(run.average)
-        guess = export.predict(partial(forward, average), test.images).argmax(-1)
-        return {config.split: float(np.mean(guess == test.labels)), "seconds": time.time() - begun}
+        guess = report.predict(partial(forward, average), test.images).argmax(-1)
+        return {config.split: float(np.mean(guess == test.labels))}
 
-    print(f"{config.name}: {len(train.labels)} pictures, {steps} steps, {on.count} devices")
-    run = fit(
-        run,
-        step,
-        steps=steps,
-        directory=config.out,
-        save_every=per_epoch,
-        evaluate=evaluate,
-        title=config.name,
-    )
-    command = "python -m train.classifier " + shlex.join(sys.argv[1:])
-    model = nnx.merge(graph, *jax.device_get(run.average), copy=True)
-    export.write(config, model, test, command)
+    run = Run(params, stats, tx.init(params), (params, stats))
+    run = job.fit(run, step, evaluate, steps=config.epochs * per_epoch, save_every=per_epoch)
+    report.write(job, nnx.merge(graph, *jax.device_get(run.average), copy=True))
 
 
 if __name__ == "__main__":

@@ -11,32 +11,32 @@ from flax import nnx
 from jax.sharding import NamedSharding
 
 from fidojax.networks import MnistAllConv, ResNet
-from train import pictures
+from train import augment
 
 
 class Phase(NamedTuple):
-    """How pictures are augmented from the epoch `start` on."""
+    """The augmentation from the epoch `start` on."""
 
     start: int
-    """The first epoch is 0."""
+    """Number of the epoch, the first one being 0."""
     size: int
     """Side of the crops in pixels."""
     pad: int = 0
-    """Pixels by which the picture is first extended, by reflection: objects get smaller."""
+    """Pixels by which the picture is first extended by reflection, which makes objects smaller."""
     area: tuple[float, float] = (0.2, 1.0)
-    """Range of the crops' area, as a fraction of the picture; above 1 the border is black."""
+    """Range of the crops' area as a fraction of the picture's; above 1 the border is black."""
     grey: float = 0.0
     """Probability that a picture loses its colours."""
     method: str = "linear"
-    """Interpolation of the crops, "linear" or, which leaves them sharper, "cubic"."""
+    """Interpolation of the crops: "linear", or the sharper "cubic"."""
     blur: tuple[float, float] = (0.0, 0.0)
-    """Range of what a pixel gets from each of its neighbours; below 0 this sharpens."""
+    """Range of the weight of each neighbour of a pixel; negative weights sharpen."""
     ema: float = 0.998
-    """Decay of the moving average of the weights, which is what is measured and exported."""
+    """Decay of the moving average of the weights, which is measured and exported."""
 
 
 class Run(NamedTuple):
-    """What is saved; randomness and data order follow from the seed and the step."""
+    """What a checkpoint holds; randomness and data order follow from the seed and the step."""
 
     params: Any
     stats: Any
@@ -45,7 +45,7 @@ class Run(NamedTuple):
 
 
 def network(config: Any, classes: int) -> MnistAllConv | ResNet:
-    """The network to train, its weights drawn from the seed."""
+    """Return the network to train, its weights drawn from the seed."""
     rngs = nnx.Rngs(config.seed)
     if not config.widths:
         return MnistAllConv(rngs)
@@ -53,7 +53,7 @@ def network(config: Any, classes: int) -> MnistAllConv | ResNet:
 
 
 def optimiser(config: Any, per_epoch: int) -> optax.GradientTransformation:
-    """Warm-up and cosine, then perhaps a constant rate; weight decay for kernels only."""
+    """Return SGD or AdamW: warm-up, cosine, then a constant rate; weight decay for kernels only."""
     begin, constant = config.again
     steps = min(begin, config.epochs) * per_epoch
     rise = max(1, round(config.warmup * steps))
@@ -73,30 +73,30 @@ def optimiser(config: Any, per_epoch: int) -> optax.GradientTransformation:
 
 
 def at(phases: tuple[Phase, ...], epoch: int) -> Phase:
-    """The phase of an epoch; without its start, which compiles to nothing."""
+    """Return the phase of an epoch, without its start, which the compiled step does not use."""
     return [phase for phase in phases if epoch >= phase.start][-1]._replace(start=0)
 
 
 def augmented(config: Any, phase: Phase, key: jax.Array, image: jax.Array) -> jax.Array:
-    """One picture in [0, 1] -> one training picture of the phase's size."""
+    """Augment one picture in [0, 1] to a training picture of the phase's size."""
     key_crop, key_flip, key_colours = jax.random.split(key, 3)
     image = jnp.pad(image, ((phase.pad,) * 2, (phase.pad,) * 2, (0, 0)), mode="reflect")
-    image = pictures.crop(key_crop, image, phase.size, phase.area, config.ratio, phase.method)
+    image = augment.crop(key_crop, image, phase.size, phase.area, config.ratio, phase.method)
     if config.flip:
-        image = pictures.flip(key_flip, image)
+        image = augment.flip(key_flip, image)
     if config.colours:
-        image = pictures.colours(key_colours, image, config.colours)
+        image = augment.colours(key_colours, image, config.colours)
     if phase.grey:
-        image = pictures.grey(jax.random.fold_in(key, 3), image, phase.grey)
+        image = augment.grey(jax.random.fold_in(key, 3), image, phase.grey)
     if any(phase.blur):
-        image = pictures.blur(jax.random.fold_in(key, 4), image, phase.blur)
+        image = augment.blur(jax.random.fold_in(key, 4), image, phase.blur)
     return image
 
 
 def make_step(
     config: Any, graph: Any, tx: optax.GradientTransformation, replicated: NamedSharding
 ) -> Callable:
-    """The jitted `(run, images, labels, index, phase) -> (run, metrics)`; `phase` is static."""
+    """Return the jitted `(run, images, labels, index, phase) -> (run, metrics)`, `phase` static."""
     seed = jax.random.key(config.seed + 1)
 
     def loss_of(params, stats, images, labels, key):

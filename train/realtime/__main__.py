@@ -1,29 +1,29 @@
-"""Trains the maskers that fidojax ships for Realtime: the evidence for any class, in one pass.
+"""Train the maskers that fidojax ships for Realtime: the evidence for any class in one pass.
 
     python -m train.realtime tiny-imagenet40 --data-dir D --out DIR --devices 2
     python -m train.realtime mnist --data-dir D --out DIR
     python -m train.realtime paper --data-dir D --out DIR     # ResNet-50 at 224, an accelerator
     python -m train.realtime smoke --out DIR                  # seconds, synthetic pictures
 
-D holds the TFDS data sets as array_record. A masker reads the features of the one classifier that
-it is trained for, which stays as it is. The class selector is trained first, then, with it as it
-is, the decoder; DIR/selector and DIR/decoder hold the checkpoints and metrics.csv of each.
-`--devices` splits a CPU into that many. Kill it at any time: the same command continues and ends
-with the same bits. With every checkpoint DIR/grids shows masks; at its end it writes
-realtime_NAME.npz (float16) and its model card realtime_NAME.md into DIR, and `--export` does so at
-once with the last checkpoints.
+D is a folder of TFDS data sets as array_record. A masker reads the features of the one classifier
+that it is trained for, whose weights stay fixed. The class selector is trained first, then the
+decoder with the selector fixed; DIR/selector and DIR/decoder hold the checkpoints and metrics.csv
+of each. `--devices` splits a CPU into that many devices. A run may be killed at any time: the same
+command continues it, with the same bits in the end. Every checkpoint of the decoder adds a page of
+masks to DIR/grids. The end of the run, or `--export` at any time, writes the weights
+realtime_NAME.npz (float16) and their model card realtime_NAME.md into DIR.
 """
 
 import dataclasses
 import math
-import shlex
-import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import tyro
 from flax import nnx
 from jax.tree_util import Partial
@@ -31,10 +31,8 @@ from jax.tree_util import Partial
 from fidojax import networks
 from fidojax.networks import WIDTHS, RealtimeNetwork, fold, load_masker, weight_files
 from fidojax.transforms import feature_pyramid
-from fidojax.types import Classifier
-from train import pictures
-from train.data_parallel import placement
-from train.loop import Settings, fit, same_settings
+from fidojax.types import Classifier, Masker
+from train import pictures, program
 from train.realtime import report
 from train.realtime.step import (
     Run,
@@ -47,28 +45,26 @@ from train.realtime.step import (
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Settings):
-    """Settings of one run; the defaults are the authors'."""
+class Config(program.Settings):
+    """The settings of a run; the defaults are the authors'."""
 
     name: str = "imagenet224"
     classifier: str = "keras:ResNet50"
-    """What is explained: a name that `fidojax.networks.load` knows."""
+    """The classifier to explain, as `fidojax.networks.load` takes it."""
     out: Path = Path("runs/realtime_imagenet224")
     validate: int = 256
-    """How many of its pictures are measured at each checkpoint; at the end all are."""
+    """Number of the split's pictures measured at each checkpoint; at the end all are."""
     confidence: float = 6.0
-    """Of the masks that are shown and measured meanwhile; training itself has 0."""
+    """Confidence of the masks shown and measured at checkpoints; training itself uses 0."""
     save_every: int = 500
     """Steps between checkpoints."""
-    export: bool = False
-    """Measure and write the last checkpoint, and train no further."""
 
     widths: tuple[int, ...] = WIDTHS
-    """Channels of the decoder's stages, each of which doubles the sides."""
+    """Channels of the decoder's stages, each of which doubles the resolution."""
     ratio: int = 4
-    """By which the residual block of a stage narrows."""
+    """Factor by which the residual block of a stage has fewer channels."""
     crop: tuple[float, float] | None = (0.3, 1.0)
-    """Area of random crops, as a share of the picture's."""
+    """Range of the random crops' area, as a share of the picture's; None for no crops."""
     flip: bool = True
     """Mirror each picture with probability one half."""
     weight_decay: float = 1e-4
@@ -77,29 +73,31 @@ class Config(Settings):
     selector_batch: int = 128
     selector_rate: float = 1e-3
     selector_falls: int = 4000
-    """Steps after which the selector's rate is a tenth, again and again."""
+    """Steps after each of which the selector's learning rate falls to a tenth."""
     selector_fakes: float = 0.5
-    """Share of the pictures for which the selector is asked for a class that is not theirs."""
+    """Share of the pictures for which the selector is asked for another class than their own."""
 
     steps: int = 3000
-    """Of the decoder, as all that follows."""
+    """Steps of the decoder; all following settings are the decoder's too."""
     batch: int = 64
     learning_rate: float = 1e-3
     schedule: str = "constant"
     """"constant" (authors) or "cosine" to 0 after a warm-up."""
     fakes: float = 0.3
-    """As `selector_fakes`."""
+    """Share of the pictures for which a mask of another class than their own is asked."""
     objective: str = "code"
     """"code", the hinges of the authors' code, or "paper", whose constants are `--area 1e-3
     --smoothness 10`."""
     area: float = 8.0
+    """Weight of the mask's area."""
     smoothness: float = 0.005
+    """Weight of the mask's total variation."""
     preserver: float = 0.3
-    """Weight of what is kept, in the authors' code."""
+    """Weight of the loss on the kept pixels, for the objective "code"."""
     loses: float = 5.0
-    """Lead of another class where the class should not be seen, in the authors' code."""
+    """Lead that another class must have where the class should not be seen, for "code"."""
     sigma: float = 11.0
-    """Of the blurred pictures that stand where pixels are dropped, in pixels."""
+    """Standard deviation, in pixels, of the blur that replaces dropped pixels."""
 
 
 CONFIGS = {
@@ -145,11 +143,11 @@ CONFIGS = {
             schedule="cosine",
             area=4.0,  # a digit is larger than an object
             preserver=1.0,
-            sigma=3.0,  # by 1.4, in proportion, digits stay legible
+            sigma=3.0,  # under 1.4, the proportional value, digits stay legible
         ),
     ),
     "smoke": (
-        "a few steps on synthetic pictures, to see the program run",
+        "a short run on synthetic pictures, as a test",
         Config(
             name="smoke",
             classifier="smoke",
@@ -175,14 +173,12 @@ CONFIGS = {
 
 
 def data(config: Config) -> tuple[pictures.Pictures, pictures.Pictures]:
-    """Training pictures and measured pictures."""
-    if config.name == "smoke":
-        return pictures.synthetic(256, 16, 6, seed=1), pictures.synthetic(64, 16, 6, seed=2)
-    return pictures.both(config.data_dir, config.name, config.split)
+    """Return the pictures to train on, and those that are measured."""
+    return pictures.both(config, counts=(256, 64), size=16)
 
 
 def explained(config: Config) -> Classifier:
-    """The classifier; for synthetic pictures one that sees stripes."""
+    """Return the classifier; for synthetic pictures one that detects stripes."""
     if config.classifier != "smoke":
         return networks.load(config.classifier).classifier
     line = jnp.array([[-0.5], [1.0], [-0.5]]) / 3 * jnp.ones((1, 3))
@@ -192,30 +188,31 @@ def explained(config: Config) -> Classifier:
 
 
 def _stripes(halve: Any, lines: Any, images: Any) -> Any:
+    layout = ("NHWC", "HWIO", "NHWC")
+    padded = partial(jax.lax.conv_general_dilated, padding="SAME", dimension_numbers=layout)
+
     def conv(x, kernel, stride):
-        layout = ("NHWC", "HWIO", "NHWC")
         groups = x.shape[3] // kernel.shape[2]
-        return jax.lax.conv_general_dilated(
-            x, kernel, (stride,) * 2, "SAME",
-            dimension_numbers=layout, feature_group_count=groups,
-        )  # fmt: skip
+        return padded(x, kernel, (stride, stride), feature_group_count=groups)
 
     x = conv(images, jnp.tile(halve, (1, 1, 1, 3)), 2)
     x = conv(nnx.relu(conv(x, lines, 1)), jnp.tile(halve, (1, 1, 1, 6)), 2)
     return 30 * x.mean((1, 2))
 
 
-def main(config: Config) -> None:
-    """Trains, measures and writes the weights and their card."""
-    begun = time.time()
-    on = placement(config.devices, math.gcd(config.batch, config.selector_batch))
-    same_settings(config)
-    train, test = data(config)
-    classes, some = len(test.names), test.first(config.validate)
-    classifier = jax.device_put(explained(config), on.replicated)
+def build(
+    config: Config, classifier: Classifier, images: np.ndarray, classes: int
+) -> RealtimeNetwork:
+    """Return the masker for the classifier's features.
 
-    # The features are evaluated abstractly, for their channels.
-    one = jax.ShapeDtypeStruct((1, *train.images.shape[1:]), jnp.float32)
+    Args:
+        images: pictures of the size that is explained, "n h w c".
+        classes: the number of classes.
+
+    Raises:
+        ValueError: the decoder has more stages than the classifier has resolutions.
+    """
+    one = jax.ShapeDtypeStruct((1, *images.shape[1:]), jnp.float32)
     levels = jax.eval_shape(feature_pyramid.features, classifier, one)
     if len(levels) <= len(config.widths):
         raise ValueError(
@@ -223,59 +220,69 @@ def main(config: Config) -> None:
             f"{config.classifier} has {len(levels)}"
         )
     channels = tuple(level.shape[3] for level in levels[: len(config.widths) + 1])
-    network = RealtimeNetwork(
+    return RealtimeNetwork(
         classes, channels, config.widths, config.ratio, rngs=nnx.Rngs(config.seed)
     )
+
+
+def main(config: Config) -> None:
+    """Train selector and decoder, then measure and write the masker's weights and card."""
+    divisible = math.gcd(config.batch, config.selector_batch)
+    job = program.begin("train.realtime", config, data, divisible=divisible)
+    replicated, classes = job.placement.replicated, len(job.test.names)
+    classifier = jax.device_put(explained(config), replicated)
+    network = build(config, classifier, job.train.images, classes)
     graph, selector, decoder, stats = split(network)
 
-    def batch(size: int, index: int) -> tuple[jax.Array, jax.Array]:
-        rows = pictures.rows(len(train.labels), size, config.seed, index)
-        return jax.device_put((train.images[rows], train.labels[rows]), on.spread)
+    # Phase 1: the selector, with the decoder's first weights fixed.
+    first = make_selector_step(config, graph, decoder, stats, classes, replicated)
 
-    def masker(selector: Any, run: Run, path: Path):
-        """As a user gets it: stored and read again."""
+    def selector_step(run: Run, index: int):
+        batch = job.batch(index, config.selector_batch)
+        return first(run, classifier, *batch, jnp.int32(index))
+
+    run = Run(selector, (), selector_optimiser(config).init(selector))
+    run = job.fit(
+        run,
+        selector_step,
+        lambda run, done: {},
+        steps=config.selector_steps,
+        save_every=config.save_every,
+        phase="selector",
+    )
+    selector = run.params
+
+    # Phase 2: the decoder, with the trained selector fixed.
+    second = make_step(config, graph, classes, replicated)
+
+    def decoder_step(run: Run, index: int):
+        return second(run, selector, classifier, *job.batch(index), jnp.int32(index))
+
+    def stored(run: Run, path: Path) -> Masker:
+        """Write the weights; return the masker that reads them, as users get it."""
         parts = jax.device_get((selector, run.params, run.stats))
         weight_files.save(path, fold(nnx.merge(graph, *parts, copy=True)))
         return load_masker(path)
 
-    def evaluate(run: Run, done: int, selector: Any, begun: float) -> dict[str, float]:
-        now = masker(selector, run, config.out / "latest.npz")
-        given = (now, classifier, some, config.confidence)
+    some = job.test.first(config.validate)
+
+    def evaluate(run: Run, done: int) -> dict[str, float]:
+        given = (stored(run, config.out / "latest.npz"), classifier, some, config.confidence)
         report.show(config.out / "grids" / f"{done:06d}.png", *given)
         own = report.measured(*given, config.sigma)
         other = report.measured(*given, config.sigma, own=False)
-        row = own | {"other_covered": other["covered"], "other_exists": other["exists"]}
-        return row | {"seconds": time.time() - begun}
+        return own | {"other_covered": other["covered"], "other_exists": other["exists"]}
 
-    print(
-        f"{config.name}: {len(train.labels)} pictures, {config.selector_steps} + {config.steps} "
-        f"steps, {on.count} devices"
-    )
-    first = make_selector_step(config, graph, decoder, stats, classes, on.replicated)
-    chosen: Any = fit(
-        on.copied(Run(selector, (), selector_optimiser(config).init(selector))),
-        lambda run, i: first(run, classifier, *batch(config.selector_batch, i), jnp.int32(i)),
-        steps=0 if config.export else config.selector_steps,
-        directory=config.out / "selector",
+    run = job._replace(started=time.time()).fit(
+        Run(decoder, stats, optimiser(config).init(decoder)),
+        decoder_step,
+        evaluate,
+        steps=config.steps,
         save_every=config.save_every,
-        evaluate=lambda run, done: {"seconds": time.time() - begun},
-        title=f"{config.name}: selector",
-    ).params
-    halfway = time.time()
-    second = make_step(config, graph, classes, on.replicated)
-    run = fit(
-        on.copied(Run(decoder, stats, optimiser(config).init(decoder))),
-        lambda run, i: second(run, chosen, classifier, *batch(config.batch, i), jnp.int32(i)),
-        steps=0 if config.export else config.steps,
-        directory=config.out / "decoder",
-        save_every=config.save_every,
-        evaluate=lambda run, done: evaluate(run, done, chosen, halfway),
-        title=f"{config.name}: decoder",
+        phase="decoder",
     )
-    command = "python -m train.realtime " + shlex.join(sys.argv[1:])
     path = config.out / f"realtime_{config.name}.npz"
-    found = masker(chosen, run, path)
-    report.write(config, found, classifier, path, test, command, len(train.labels))
+    report.write(job, stored(run, path), classifier, path)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,7 @@
-"""What a training run of Realtime shows: a grid of masks, and the model card at its end."""
+"""What a training run of Realtime writes: pages of masks, and the model card at its end."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -16,6 +14,7 @@ from fidojax.methods import perturbed, realtime
 from fidojax.types import Classifier, Masker
 from train import card, grid
 from train.pictures import Pictures
+from train.program import Job
 
 BATCH = 64
 COLUMNS = ("covered", "kept", "rest", "exists")
@@ -25,7 +24,7 @@ COLUMNS = ("covered", "kept", "rest", "exists")
 def maps(
     masker: Masker, classifier: Classifier, images: Any, targets: Any, confidence: float
 ) -> tuple[jax.Array, jax.Array]:
-    """The masks "n h w" for a class of each picture, and the probability that it is there."""
+    """Return the masks "n h w" for a class of each picture, and the probability of each class."""
 
     def one(image, target):
         key = jax.random.key(0)  # the method draws nothing
@@ -43,7 +42,7 @@ def show(
     confidence: float,
     count: int = 12,
 ) -> None:
-    """The first pictures; below each its mask, what it keeps, the rest, and another class's."""
+    """Write a page of the first pictures: masks, kept pixels, the rest, another class's masks."""
     images = jnp.asarray(test.images[:count], jnp.float32) / 255
     labels = jnp.asarray(test.labels[:count])
     own, _ = maps(masker, classifier, images, labels, confidence)
@@ -61,7 +60,7 @@ def _another(labels: Any, test: Pictures) -> Any:
 
 @partial(jax.jit, static_argnames=("sigma", "confidence"))
 def _measured(masker, classifier, images, labels, targets, key, sigma, confidence) -> jax.Array:
-    """ "columns n"."""
+    """Return "columns n", by the names in `COLUMNS`."""
     masks, there = maps(masker, classifier, images, targets, confidence)
 
     def seen(key, masks):
@@ -83,14 +82,16 @@ def measured(
     *,
     own: bool = True,
 ) -> dict[str, float]:
-    """Means over the pictures.
+    """Return means over pictures by the names in `COLUMNS`.
 
-    Those are the mask's area, the probability of the picture's class by what the mask keeps and by
-    the rest (blurred or of one colour elsewhere, as in training), and that the class asked for is
-    there.
+    Those are the mask's area, the probability of the picture's class on the kept pixels and on the
+    rest (the others are blurred or of one colour, as in training), and the probability that the
+    requested class exists.
 
     Args:
-        own: the masks are asked for the pictures' own classes, or else for other ones.
+        confidence: the masker's second argument.
+        sigma: standard deviation of the blur in pixels.
+        own: whether the masks are those of the pictures' own classes, or of other ones.
     """
     found = []
     for first in range(0, len(test.images), BATCH):
@@ -106,7 +107,7 @@ def measured(
 
 
 def table(masker: Masker, classifier: Classifier, test: Pictures, sigma: float) -> list[str]:
-    """A Markdown table for the model card."""
+    """Return a Markdown table of `measured` for own and other classes and two confidences."""
     heads = ("mask of", "confidence", "area", "class by what is kept", "by the rest", "exists")
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for own, name in ((True, "the picture's class"), (False, "another class")):
@@ -117,45 +118,28 @@ def table(masker: Masker, classifier: Classifier, test: Pictures, sigma: float) 
     return lines
 
 
-def write(
-    config: Any,
-    masker: Masker,
-    classifier: Classifier,
-    path: Path,
-    test: Pictures,
-    command: str,
-    count: int,
-) -> None:
-    """The card of the weights that are stored at `path`, beside them.
-
-    Args:
-        count: pictures there were to train on.
-    """
-    logs = {phase: config.out / phase / "metrics.csv" for phase in ("selector", "decoder")}
-    steps = {phase: card.steps(log) for phase, log in logs.items()}
+def write(job: Job, masker: Masker, classifier: Classifier, path: Path) -> None:
+    """Write the card of the weights stored at `path`, beside them."""
+    config, test = job.config, job.test
+    selector, decoder = (config.out / phase / "metrics.csv" for phase in ("selector", "decoder"))
+    epochs = f"{card.steps(decoder) * config.batch / len(job.train.labels):.1f}"
     function: Any = masker
-    said = SimpleNamespace(
-        seed=config.seed,
-        epochs=f"{steps['decoder'] * config.batch / count:.1f}",
-        batch=config.batch,
-        out=config.out / "decoder",
-    )
-    pictures: Callable = " x ".join
+    size = " x ".join(map(str, test.images.shape[1:]))
     lines = [
         f"{card.network(nnx.merge(*function.args), path)} It reads the features of the classifier "
         f"`{config.classifier}` and of no other.",
-        f"Images in [0, 1], {pictures(map(str, test.images.shape[1:]))}, channels last; a mask in "
-        "[0, 1], 1 = keep, for any of the classes.",
+        f"Images in [0, 1], {size}, channels last; a mask in [0, 1], 1 = keep, for any of the "
+        "classes.",
         "",
-        "Means over pictures: the mask's area, the probability of the picture's class by what the "
-        "mask keeps and by the rest (blurred or of one random colour elsewhere), and that the "
-        f"class asked for is there by the selector, {config.split} split, "
+        "Means over pictures: the mask's area, the probability of the picture's class on the kept "
+        "pixels and on the rest (the others are blurred or of one random colour), and the "
+        f"selector's probability that the requested class exists, {config.split} split, "
         f"{len(test.labels):,} pictures, as stored:",
         "",
         *table(masker, classifier, test, config.sigma),
         "",
-        *card.made(said, command, config.name),
-        f"* Before that {steps['selector']:,} steps of the selector alone, batch "
-        f"{config.selector_batch}, {card.wall(logs['selector']) / 60:.0f} minutes.",
+        *card.provenance(config, job.command, epochs, decoder),
+        f"* Before that {card.steps(selector):,} steps of the selector alone, batch "
+        f"{config.selector_batch}, {card.wall_time(selector) / 60:.0f} minutes.",
     ]
     card.write(path.with_suffix(".md"), path.stem, lines)

@@ -1,6 +1,7 @@
 """The two training steps of Realtime: the class selector's, and then the decoder's."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -12,16 +13,16 @@ from jax.sharding import NamedSharding
 from fidojax.core import check_name
 from fidojax.methods import existence_loss, exists, realtime_objective, realtime_paper_objective
 from fidojax.transforms import feature_pyramid
-from train import pictures
+from train import augment
 from train.adam import adam, rate
 
 OBJECTIVES = ("code", "paper")
 
 
 class Run(NamedTuple):
-    """What is saved; randomness and data order follow from the seed and the step.
+    """What a checkpoint holds; randomness and data order follow from the seed and the step.
 
-    In the first phase `params` are the selector's and there are no `stats`.
+    In the first phase `params` are the selector's, and `stats` is empty.
     """
 
     params: Any
@@ -30,21 +31,21 @@ class Run(NamedTuple):
 
 
 def split(network: nnx.Module) -> tuple[Any, Any, Any, Any]:
-    """Structure, the selector's weights, the decoder's weights, batch norm's statistics."""
+    """Return the structure, the weights of selector and decoder, and batch norm's statistics."""
     selector = nnx.All(nnx.Param, nnx.PathContains("selector"))
     parts: Any = nnx.split(network, selector, nnx.Param, ...)
     return parts
 
 
 def selector_optimiser(config: Any) -> optax.GradientTransformation:
-    """Adam, its rate a tenth after every so many steps."""
+    """Return Adam, whose rate falls to a tenth after every `selector_falls` steps."""
     falls = range(config.selector_falls, config.selector_steps, config.selector_falls)
     falling = optax.piecewise_constant_schedule(config.selector_rate, dict.fromkeys(falls, 0.1))
     return adam(falling, config.weight_decay)
 
 
 def optimiser(config: Any) -> optax.GradientTransformation:
-    """Adam, at a constant rate or one that falls to 0 after a warm-up."""
+    """Return Adam with a constant rate, or one that falls to 0 after a warm-up."""
     falling = rate(config.schedule, config.learning_rate, config.steps)
     return adam(falling, config.weight_decay)
 
@@ -52,9 +53,9 @@ def optimiser(config: Any) -> optax.GradientTransformation:
 def asked(
     key: jax.Array, labels: jax.Array, classes: int, fakes: float
 ) -> tuple[jax.Array, jax.Array]:
-    """The classes to ask the masker for, and which of them are the pictures' own.
+    """Draw the classes to ask the masker for; return them and whether they are the pictures' own.
 
-    With probability `fakes` it is another one, each of the others alike.
+    With probability `fakes` the class is another one, drawn uniformly from the others.
     """
     coin_key, class_key = jax.random.split(key)
     real = ~jax.random.bernoulli(coin_key, fakes, labels.shape)
@@ -63,22 +64,22 @@ def asked(
 
 
 def prepared(config: Any, key: jax.Array, images: jax.Array) -> jax.Array:
-    """Pictures of bytes in [0, 1], augmented."""
+    """Scale uint8 pictures to [0, 1] and augment them."""
     images = images.astype(jnp.float32) / 255
     crop_key, flip_key = jax.random.split(key)
     if config.crop is not None:
         keys, ratio = jax.random.split(crop_key, len(images)), (3 / 4, 4 / 3)
         side = images.shape[1]
-        images = jax.vmap(lambda k, x: pictures.crop(k, x, side, config.crop, ratio))(keys, images)
+        images = jax.vmap(lambda k, x: augment.crop(k, x, side, config.crop, ratio))(keys, images)
     if config.flip:
-        images = jax.vmap(pictures.flip)(jax.random.split(flip_key, len(images)), images)
+        images = jax.vmap(augment.flip)(jax.random.split(flip_key, len(images)), images)
     return images
 
 
 def make_selector_step(
     config: Any, graph: Any, decoder: Any, stats: Any, classes: int, replicated: NamedSharding
 ) -> Callable:
-    """The jitted `(run, classifier, images, labels, index) -> (run, metrics)` of phase 1."""
+    """Return the jitted `(run, classifier, images, labels, index) -> (run, metrics)` of phase 1."""
     seed, tx = jax.random.key(config.seed + 1), selector_optimiser(config)
 
     def loss_of(params, targets, real, coarsest):
@@ -102,9 +103,9 @@ def make_selector_step(
 
 
 def make_step(config: Any, graph: Any, classes: int, replicated: NamedSharding) -> Callable:
-    """The jitted `(run, selector, classifier, images, labels, index) -> (run, metrics)`, phase 2.
+    """Return the jitted step of phase 2, which leaves the selector unchanged.
 
-    The selector stays as it is.
+    It is `(run, selector, classifier, images, labels, index) -> (run, metrics)`.
     """
     seed, tx = jax.random.key(config.seed + 2), optimiser(config)
     objective = objectives(config)
@@ -137,13 +138,9 @@ def make_step(config: Any, graph: Any, classes: int, replicated: NamedSharding) 
 
 
 def objectives(config: Any) -> Callable:
-    """The one that is minimised, with the weights of the configuration."""
+    """Return the minimised objective with the weights of the configuration."""
     check_name("objective", config.objective, OBJECTIVES)
+    options = {"sigma": config.sigma, "area": config.area, "smoothness": config.smoothness}
     if config.objective == "paper":
-        return lambda *given, real: realtime_paper_objective(
-            *given, real=real, sigma=config.sigma, area=config.area, smoothness=config.smoothness
-        )
-    return lambda *given, real: realtime_objective(
-        *given, real=real, sigma=config.sigma, area=config.area, smoothness=config.smoothness,
-        preserver=config.preserver, loses=config.loses,
-    )  # fmt: skip
+        return partial(realtime_paper_objective, **options)
+    return partial(realtime_objective, **options, preserver=config.preserver, loses=config.loses)

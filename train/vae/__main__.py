@@ -1,20 +1,17 @@
-"""Trains the variational autoencoders that fidojax ships as infillers.
+"""Train the variational autoencoders that fidojax ships as infillers.
 
     python -m train.vae mnist --data-dir D --out DIR
     python -m train.vae natural --data-dir D --out DIR --devices 2
     python -m train.vae natural-224 --data-dir D --out DIR     # the paper's, for an accelerator
     python -m train.vae smoke --out DIR                        # seconds, synthetic pictures
 
-D holds the TFDS data sets as array_record. `--devices` splits a CPU into that many. Kill it at any
-time: the same command continues and ends with the same bits. After every epoch DIR/grids shows
-infills; at its end it writes vae_NAME.npz (float16) and its model card vae_NAME.md into DIR, and
-`--export` does so at once with the last checkpoint.
+D is a folder of TFDS data sets as array_record. `--devices` splits a CPU into that many devices. A
+run may be killed at any time: the same command continues it, with the same bits in the end. Every
+epoch adds a page of infills to DIR/grids. The end of the run, or `--export` at any time, writes the
+weights vae_NAME.npz (float16) and their model card vae_NAME.md into DIR.
 """
 
 import dataclasses
-import shlex
-import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -27,58 +24,57 @@ from fidojax.networks import weight_files
 from fidojax.types import Infiller
 from infillers.vae.parts import fold
 from infillers.vae.vae import vae
-from train import pictures
-from train.data_parallel import placement
-from train.loop import Settings, fit, same_settings
-from train.vae import recovery, report
+from train import pictures, program, recovery
+from train.vae import report
 from train.vae.step import Run, make_step, network, optimiser
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Settings):
-    """Settings of one run; the defaults are those of VDSM's authors for MNIST."""
+class Config(program.Settings):
+    """The settings of a run; the defaults are those of VDSM's authors for MNIST."""
 
     name: str = "mnist"
     out: Path = Path("runs/vae_mnist")
     split: str = "test"
     validate: int = 256
-    """How many of its pictures are measured after each epoch; at the end all are."""
-    export: bool = False
-    """Measure and write the last checkpoint, and train no further."""
+    """Number of the split's pictures measured after each epoch; at the end all are."""
 
     widths: tuple[int, ...] = (8,)
-    """Channels of MNIST's network; of the other at the full, half and quarter side."""
+    """Channels of MNIST's network, or of the other one at the full, half and quarter side."""
     latent: int = 8
+    """Channels of the latent variable."""
     dilations: tuple[int, ...] = (2, 4, 8, 16)
     variance: bool = True
-    """The decoder gives each pixel a variance."""
+    """Whether the decoder predicts a variance for each pixel."""
 
     epochs: int = 100
     batch: int = 128
     learning_rate: float = 1e-3
     schedule: str = "plateau"
-    """"plateau" (times 0.2 when the loss of three epochs is no better) or "cosine" to 0."""
+    """"plateau" (times 0.2 after three epochs without a lower loss) or "cosine" to 0."""
     again: tuple[int, float] = (1000, 0.0)
-    """(epoch, rate): there the first cosine ends and a second begins; none if beyond the last."""
+    """(epoch, rate) of a second cosine, at whose start the first one ends; an epoch after the last
+    one means a single cosine."""
     clip: float = 5.0
-    """Each element of the gradient is cut to this; 0 for none."""
+    """Largest absolute value of a gradient's elements; 0 for no limit."""
     ema: float = 0.0
-    """Decay of the moving average of the weights, which is what is measured and exported."""
+    """Decay of the moving average of the weights, which is measured and exported."""
     loss: str = "authors"
     """MNIST: cross-entropy over all pixels ("authors") or over the dropped ones ("paper")."""
     kl_weight: float | None = None
-    """Of the divergence beside the reconstruction of one picture. If not given, the authors':
-    batch size / number of training pictures."""
+    """Weight of the divergence beside the reconstruction of one picture; the authors' batch size /
+    number of training pictures if not given."""
 
     holes: tuple[str, ...] = ("rectangle", "pixels")
-    """Of `train.vae.step.KINDS`, drawn fairly."""
+    """Kinds of holes, names in `train.vae.step.KINDS`, drawn with equal probability."""
     mixed: bool = False
-    """Each picture draws its kind of hole, not each batch."""
+    """Draw the kind of hole for each picture instead of for each batch."""
     keep: tuple[float, float] = (0.5, 0.5)
     """Range of the share of pixels kept where the hole is "pixels"."""
     sides: tuple[tuple[int, int], ...] = ((0, 28),)
-    """(epoch, side): from there crops of that side, at random places; less is faster."""
+    """(epoch, side) pairs: from that epoch on, random crops of that side; smaller is faster."""
     flip: bool = False
+    """Mirror each picture with probability one half."""
 
 
 CONFIGS = {
@@ -91,7 +87,7 @@ CONFIGS = {
             split="validation",
             widths=(24, 48, 96),
             latent=48,
-            dilations=(2, 4),  # 16, on a side of 16, would only see itself
+            dilations=(2, 4),  # a tap at distance 16 lies outside a side of 16
             epochs=10,
             batch=16,
             schedule="cosine",
@@ -120,7 +116,7 @@ CONFIGS = {
         ),
     ),
     "smoke": (
-        "a few steps on synthetic pictures, to see the program run",
+        "a short run on synthetic pictures, as a test",
         Config(
             name="smoke",
             out=Path("runs/vae_smoke"),
@@ -141,13 +137,11 @@ CONFIGS = {
 
 
 def data(config: Config) -> tuple[pictures.Pictures, pictures.Pictures]:
-    """Training pictures and measured pictures."""
-    if config.name == "smoke":
-        train, test = pictures.synthetic(256, 24, 6, seed=1), pictures.synthetic(96, 24, 6, seed=2)
-        if len(config.widths) == 3:
-            return train, test
+    """Return the pictures to train on, and those that are measured."""
+    train, test = pictures.both(config, counts=(256, 96), size=24)
+    if config.name == "smoke" and len(config.widths) == 1:
         return _grey(train), _grey(test)
-    return pictures.both(config.data_dir, config.name, config.split)
+    return train, test
 
 
 def _grey(some: pictures.Pictures) -> pictures.Pictures:
@@ -155,53 +149,36 @@ def _grey(some: pictures.Pictures) -> pictures.Pictures:
 
 
 def main(config: Config) -> None:
-    """Trains, measures and writes the weights and their card."""
-    begun = time.time()
-    on = placement(config.devices, config.batch)
-    same_settings(config)
-    train, test = data(config)
-    per_epoch = len(train.labels) // config.batch
-    steps = config.epochs * per_epoch
+    """Train the network, then measure and write the weights and their card."""
+    job = program.begin("train.vae", config, data)
+    per_epoch = job.steps_per_epoch
 
     graph, params, stats = nnx.split(network(config), nnx.Param, ...)
     tx = optimiser(config, per_epoch)
-    run = Run(params, stats, tx.init(params), (params, stats))
-    run = on.copied(run)
-    jitted = make_step(config, graph, tx, len(train.labels), on.replicated)
-
-    shape = partial(network, config, norm=False)
-    some = test.first(config.validate)
+    jitted = make_step(config, graph, tx, len(job.train.labels), job.placement.replicated)
 
     def step(run: Run, index: int):
-        rows = pictures.rows(len(train.labels), config.batch, config.seed, index)
+        images, _ = job.batch(index)
         side = [side for start, side in config.sides if index >= start * per_epoch][-1]
-        return jitted(run, jax.device_put(train.images[rows], on.spread), jnp.int32(index), side)
+        return jitted(run, images, jnp.int32(index), side)
 
-    def infiller(run: Run, path: Path) -> Infiller:
-        """As a user gets it: stored and read again."""
+    def stored(run: Run, path: Path) -> Infiller:
+        """Write the averaged weights; return the infiller that reads them, as users get it."""
         model = nnx.merge(graph, *jax.device_get(run.average), copy=True)
         weight_files.save(path, fold(model))
-        return vae(path, size=None, network=shape)
+        return vae(path, size=None, network=partial(network, config, norm=False))
+
+    some = job.test.first(config.validate)
 
     def evaluate(run: Run, done: int) -> dict[str, float]:
-        infill = infiller(run, config.out / "latest.npz")
+        infill = stored(run, config.out / "latest.npz")
         recovery.show(config.out / "grids" / f"{-(-done // per_epoch):03d}.png", infill, some)
-        errors = {kind: recovery.measure(infill, some, kind).error for kind in recovery.KINDS}
-        return errors | {"seconds": time.time() - begun}
+        return {kind: recovery.measure(infill, some, kind).error for kind in recovery.KINDS}
 
-    print(f"{config.name}: {len(train.labels)} pictures, {steps} steps, {on.count} devices")
-    run = fit(
-        run,
-        step,
-        steps=0 if config.export else steps,
-        directory=config.out,
-        save_every=per_epoch,
-        evaluate=evaluate,
-        title=config.name,
-    )
-    command = "python -m train.vae " + shlex.join(sys.argv[1:])
+    run = Run(params, stats, tx.init(params), (params, stats))
+    run = job.fit(run, step, evaluate, steps=config.epochs * per_epoch, save_every=per_epoch)
     path = config.out / f"vae_{config.name}.npz"
-    report.write(config, infiller(run, path), path, test, command, per_epoch)
+    report.write(job, stored(run, path), path)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,19 @@
 """The model card at the end of an autoencoder's training."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 from flax import nnx
 
-from train import card
-from train.pictures import Pictures
-from train.vae import recovery
+from train import card, recovery
+from train.program import Job
 
 
-def write(
-    config: Any, infill: Any, path: Path, test: Pictures, command: str, per_epoch: int
-) -> None:
-    """The card of the weights that are stored at `path`, beside them."""
-    epochs = card.steps(config.out / "metrics.csv") // per_epoch
+def write(job: Job, infill: Any, path: Path) -> None:
+    """Write the card of the weights stored at `path`, beside them."""
+    config, test = job.config, job.test
+    log = config.out / "metrics.csv"
+    epochs = card.steps(log) // job.steps_per_epoch
     size = " x ".join(map(str, test.images.shape[1:]))
     lines = [
         card.network(nnx.merge(*infill.network.args), path),
@@ -23,6 +21,6 @@ def write(
         "",
         *recovery.measured(infill, test, config.name, config.split),
         "",
-        *card.made(dataclasses.replace(config, epochs=epochs), command, config.name),
+        *card.provenance(config, job.command, epochs, log),
     ]
     card.write(path.with_suffix(".md"), path.stem, lines)

@@ -14,13 +14,13 @@ from infillers import holes
 from infillers.vae import mnist, natural
 from infillers.vae.mnist import MnistVAE
 from infillers.vae.natural import NaturalVAE
-from train import pictures as augment
+from train import augment
 
 KINDS = ("rectangle", "pixels", "free_form")
 
 
 class Run(NamedTuple):
-    """What is saved; randomness and data order follow from the seed and the step."""
+    """What a checkpoint holds; randomness and data order follow from the seed and the step."""
 
     params: Any
     stats: Any
@@ -29,7 +29,7 @@ class Run(NamedTuple):
 
 
 def network(config: Any, norm: bool = True) -> MnistVAE | NaturalVAE:
-    """The network to train, its weights drawn from the seed; without norm, what it is folded to."""
+    """Return the network to train, weights drawn from the seed; `norm=False` is its folded form."""
     rngs = nnx.Rngs(config.seed)
     if len(config.widths) == 1:
         return MnistVAE(config.widths[0], config.latent, norm=norm, rngs=rngs)
@@ -38,7 +38,7 @@ def network(config: Any, norm: bool = True) -> MnistVAE | NaturalVAE:
 
 
 def optimiser(config: Any, per_epoch: int) -> optax.GradientTransformationExtraArgs:
-    """Elementwise clipping, Adam, and a rate that falls when an epoch's loss no longer does."""
+    """Return elementwise clipping and Adam, with the learning rate of `config.schedule`."""
     clip = optax.clip(config.clip) if config.clip else optax.identity()
     if config.schedule == "plateau":
         # PyTorch's patience of 2 lets two epochs pass and lowers the rate after the third.
@@ -63,9 +63,9 @@ def optimiser(config: Any, per_epoch: int) -> optax.GradientTransformationExtraA
 
 
 def drawn_holes(config: Any, key: jax.Array, count: int, shape: tuple[int, int]) -> jax.Array:
-    """Masks "n h w": one kind of hole per batch (the papers) or per picture, by a fair draw.
+    """Draw masks "n h w": one kind of hole per batch, as in the papers, or per picture.
 
-    Rectangles have sides of 3/8 to 1/2 of the picture's, one draw per batch.
+    Rectangles have sides of 3/8 to 1/2 of the picture's, drawn once per batch.
     """
     kind_key, side_key, key = jax.random.split(key, 3)
     low, high = ((n // 2 - n // 8 for n in shape), (n // 2 + 1 for n in shape))
@@ -95,10 +95,13 @@ def drawn_holes(config: Any, key: jax.Array, count: int, shape: tuple[int, int])
 def make_step(
     config: Any, graph: Any, tx: Any, pictures: int, replicated: NamedSharding
 ) -> Callable:
-    """The jitted `(run, images, index, side) -> (run, metrics)`; `side`, of the crops, is static.
+    """Return the jitted `(run, images, index, side) -> (run, metrics)`.
+
+    `side`, that of the crops, is static.
 
     Args:
-        pictures: how many there are to train on, which weighs the divergence.
+        pictures: number of training pictures, from which the authors' weight of the divergence
+            follows.
     """
     seed = jax.random.key(config.seed + 1)
 

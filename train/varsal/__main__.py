@@ -1,21 +1,19 @@
-"""Trains the encoders that fidojax ships for VarSal: a map and its uncertainty in one pass.
+"""Train the encoders that fidojax ships for VarSal: a map and its uncertainty in one pass.
 
     python -m train.varsal tiny-imagenet40 --data-dir D --out DIR --devices 2
     python -m train.varsal mnist --data-dir D --out DIR
     python -m train.varsal paper --data-dir D --out DIR     # VGG16 at 224, for an accelerator
     python -m train.varsal smoke --out DIR                  # seconds, synthetic pictures
 
-D holds the TFDS data sets as array_record. An encoder explains the one classifier that it is
-trained for, which stays as it is. `--devices` splits a CPU into that many. Kill it at any time: the
-same command continues and ends with the same bits. After every epoch DIR/grids shows maps; at its
-end it writes varsal_NAME.npz (float16) and its model card varsal_NAME.md into DIR, of the epoch
-with the lowest loss, and `--export` does so at once with the last checkpoint.
+D is a folder of TFDS data sets as array_record. An encoder explains the one classifier that it is
+trained for, whose weights stay fixed. `--devices` splits a CPU into that many devices. A run may be
+killed at any time: the same command continues it, with the same bits in the end. Every epoch adds a
+page of maps to DIR/grids. The end of the run, or `--export` at any time, writes the weights
+varsal_NAME.npz (float16) of the epoch with the lowest loss and their model card varsal_NAME.md into
+DIR.
 """
 
 import dataclasses
-import shlex
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -29,31 +27,27 @@ from jax.tree_util import Partial
 from fidojax import networks
 from fidojax.methods import BASELINES
 from fidojax.networks import WIDTHS, VarSalNetwork, fold, load_encoder, weight_files
-from fidojax.types import Classifier
-from train import pictures
-from train.data_parallel import placement
-from train.loop import Settings, fit, same_settings
+from fidojax.types import Classifier, Encoder
+from train import pictures, program
 from train.varsal import report
-from train.varsal.step import keep_best, kept, make_step, optimiser, start
+from train.varsal.step import Run, keep_best, kept, make_step, optimiser, start
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Settings):
-    """Settings of one run; the defaults are the paper's."""
+class Config(program.Settings):
+    """The settings of a run; the defaults are the paper's."""
 
     name: str = "imagenet224"
     classifier: str = "keras:VGG16"
-    """What is explained: a name that `fidojax.networks.load` knows."""
+    """The classifier to explain, as `fidojax.networks.load` takes it."""
     weights: Path | None = None
-    """A file of weights for it instead of its own, say, in part randomised for a sanity check."""
+    """Another weights file for the classifier, say, with randomised layers for a sanity check."""
     out: Path = Path("runs/varsal_imagenet224")
     validate: int = 256
-    """How many of its pictures are measured after each epoch; at the end all are."""
-    export: bool = False
-    """Measure and write the best weights so far, and train no further."""
+    """Number of the split's pictures measured after each epoch; at the end all are."""
 
     widths: tuple[int, ...] = WIDTHS
-    """Channels of each layer but the last."""
+    """Channels of every layer except the last."""
     epochs: int = 10
     batch: int = 128
     learning_rate: float = 1e-4
@@ -70,19 +64,19 @@ class Config(Settings):
     beta: float | None = None
     """Weight of the divergence; the paper's 1 / (10 h w) if not given."""
     half: bool = True
-    """The divergence with its factor 1/2; the paper's eq. 7 is without."""
+    """Whether the divergence has its factor 1/2; the paper's eq. 7 omits it."""
     baselines: tuple[str, ...] = BASELINES
-    """What may stand where pixels are dropped, drawn fairly."""
+    """What replaces dropped pixels, drawn with equal probability."""
     sigma: float = 10.0
-    """Of the blurred baseline, in pixels."""
+    """Standard deviation of the blurred baseline's kernel, in pixels."""
     noise: float = 0.2
-    """Of the other two, in units of the pixels' range."""
+    """Standard deviation of the other two baselines' noise, in units of the pixels' range."""
     epsilon: float = 0.01
-    """Softness of the top k."""
+    """Temperature of the soft top k."""
     hard: bool = False
-    """The classifier sees rounded masks."""
+    """Whether the classifier sees rounded masks."""
     mixed: bool = False
-    """Each picture draws its k and its baseline, not each step."""
+    """Draw k and the baseline for each picture instead of for each step."""
 
 
 CONFIGS = {
@@ -120,7 +114,7 @@ CONFIGS = {
         ),
     ),
     "smoke": (
-        "a few steps on synthetic pictures, to see the program run",
+        "a short run on synthetic pictures, as a test",
         Config(
             name="smoke",
             classifier="smoke",
@@ -139,14 +133,12 @@ CONFIGS = {
 
 
 def data(config: Config) -> tuple[pictures.Pictures, pictures.Pictures]:
-    """Training pictures and measured pictures."""
-    if config.name == "smoke":
-        return pictures.synthetic(256, 16, 6, seed=1), pictures.synthetic(64, 16, 6, seed=2)
-    return pictures.both(config.data_dir, config.name, config.split)
+    """Return the pictures to train on, and those that are measured."""
+    return pictures.both(config, counts=(256, 64), size=16)
 
 
 def explained(config: Config, train: pictures.Pictures) -> Classifier:
-    """The classifier; for synthetic pictures that of the nearest class mean."""
+    """Return the classifier; for synthetic pictures the one of the nearest class mean."""
     if config.classifier != "smoke":
         return networks.load(config.classifier, config.weights).classifier
     images = train.images.astype(np.float32) / 255
@@ -160,56 +152,43 @@ def _nearest(means: Any, images: Any) -> Any:
 
 
 def main(config: Config) -> None:
-    """Trains, measures and writes the weights and their card."""
-    begun = time.time()
-    on = placement(config.devices, config.batch)
-    same_settings(config)
-    train, test = data(config)
-    per_epoch = len(train.labels) // config.batch
-    steps = config.epochs * per_epoch
+    """Train the encoder, then measure and write the weights and their card."""
+    job = program.begin("train.varsal", config, data)
+    per_epoch = job.steps_per_epoch
 
-    classifier = jax.device_put(explained(config, train), on.replicated)
-    channels = train.images.shape[-1]
+    classifier = jax.device_put(explained(config, job.train), job.placement.replicated)
+    channels = job.train.images.shape[-1]
     network = VarSalNetwork(channels, config.widths, rngs=nnx.Rngs(config.seed))
     graph, params, stats = nnx.split(network, nnx.Param, ...)
     tx = optimiser(config, per_epoch)
-    run = start(params, stats, tx)
-    run = on.copied(run)
-    jitted = make_step(config, graph, tx, on.replicated)
-    some = test.first(config.validate)
+    jitted = make_step(config, graph, tx, job.placement.replicated)
 
-    def step(run, index: int):
-        rows = pictures.rows(len(train.labels), config.batch, config.seed, index)
-        images = jax.device_put(train.images[rows], on.spread)
+    def step(run: Run, index: int):
+        images, _ = job.batch(index)
         run, metrics = jitted(run, classifier, images, jnp.int32(index))
         return (keep_best(run, per_epoch) if (index + 1) % per_epoch == 0 else run), metrics
 
-    def encoder(run, path: Path):
-        """As a user gets it: stored and read again."""
+    def stored(run: Run, path: Path) -> Encoder:
+        """Write the best weights; return the encoder that reads them, as users get it."""
         model = nnx.merge(graph, *jax.device_get(kept(run)), copy=True)
         weight_files.save(path, fold(model))
         return load_encoder(path)
 
-    def evaluate(run, done: int) -> dict[str, float]:
-        best = encoder(run, config.out / "latest.npz")
+    some = job.test.first(config.validate)
+
+    def evaluate(run: Run, done: int) -> dict[str, float]:
+        best = stored(run, config.out / "latest.npz")
         report.show(config.out / "grids" / f"{-(-done // per_epoch):03d}.png", best, some)
         half = report.erased(best, classifier, some, (0.5,))
-        erased = {f"erased_{name}": float(mean) for name, (mean,) in half.items()}
-        return {"best": float(run.lowest), **erased, "seconds": time.time() - begun}
+        return {
+            "best": float(run.lowest),
+            **{f"erased_{name}": float(mean) for name, (mean,) in half.items()},
+        }
 
-    print(f"{config.name}: {len(train.labels)} pictures, {steps} steps, {on.count} devices")
-    run = fit(
-        run,
-        step,
-        steps=0 if config.export else steps,
-        directory=config.out,
-        save_every=per_epoch,
-        evaluate=evaluate,
-        title=config.name,
-    )
-    command = "python -m train.varsal " + shlex.join(sys.argv[1:])
+    run = start(params, stats, tx)
+    run = job.fit(run, step, evaluate, steps=config.epochs * per_epoch, save_every=per_epoch)
     path = config.out / f"varsal_{config.name}.npz"
-    report.write(config, encoder(run, path), classifier, path, test, command, per_epoch)
+    report.write(job, stored(run, path), classifier, path)
 
 
 if __name__ == "__main__":

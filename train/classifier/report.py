@@ -1,7 +1,6 @@
-"""The end of a training run: weights as float16, measured as stored, and a model card."""
+"""The end of a classifier's training: float16 weights, their accuracy, and the model card."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import numpy as np
@@ -12,10 +11,12 @@ from fidojax.engine import in_batches
 from fidojax.networks import MnistAllConv, ResNet, fold, weight_files
 from train import card
 from train.pictures import Pictures
+from train.program import Job
 
 
-def write(config: Any, model: MnistAllConv | ResNet, test: Pictures, command: str) -> float:
-    """Writes NAME.npz and NAME.md into `config.out`; returns the accuracy of the stored weights."""
+def write(job: Job, model: MnistAllConv | ResNet) -> None:
+    """Write the weights NAME.npz and their card NAME.md into `config.out`."""
+    config, test, log = job.config, job.test, job.config.out / "metrics.csv"
     plain = fold(model) if isinstance(model, ResNet) else model
     path = config.out / f"{config.name}.npz"
     weight_files.save(path, plain)
@@ -34,18 +35,17 @@ def write(config: Any, model: MnistAllConv | ResNet, test: Pictures, command: st
         "",
         f"* Accuracy (top-1, {config.split} split, {len(test.labels):,} pictures): {accuracy:.2%} "
         f"as stored (float16), {trained:.2%} before folding and rounding.",
-        *card.made(config, command, config.name),
+        *card.provenance(config, job.command, card.steps(log) // job.steps_per_epoch, log),
         "",
-        "Most frequent confusions (class: read as, how often):",
+        "Most frequent confusions (class: predicted as, how often):",
         "",
         *(f"* {line}" for line in confusions(guess, test)),
     ]
     card.write(path.with_suffix(".md"), config.name, rows)
-    return accuracy
 
 
 def predict(classifier: Callable, images: np.ndarray, batch: int = 128) -> np.ndarray:
-    """Logits "n k" of uint8 pictures, in padded batches of one shape."""
+    """Return the logits "n k" of uint8 pictures, computed in padded batches of one shape."""
     return in_batches(
         lambda rows: classifier(images[rows].astype(np.float32) / 255), len(images), batch
     )
@@ -57,7 +57,7 @@ def _full(model: nnx.Module):
 
 
 def confusions(guess: np.ndarray, test: Pictures, top: int = 10) -> list[str]:
-    """The most frequent wrong answers, as sentences."""
+    """Return the most frequent wrong answers, as sentences."""
     table = np.zeros((len(test.names),) * 2, int)
     np.add.at(table, (test.labels, guess), 1)
     total = table.sum(1)

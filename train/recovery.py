@@ -1,4 +1,4 @@
-"""What an infiller recovers of measured pictures: error in the holes, what a classifier reads."""
+"""How well an infiller recovers pictures: its error in the holes, and the classifier's answer."""
 
 from functools import partial
 from pathlib import Path
@@ -17,16 +17,18 @@ from train import grid
 from train.pictures import Pictures
 
 KINDS = ("pixels", "centre", "free_form")
-"""Half of the pixels at random, a centred box of a quarter of the area, strokes of a brush."""
+"""The kinds of holes: half of the pixels at random, a centred quarter, brush strokes."""
 
 BATCH = 64
-"""Pictures at once; one number, so that `fill` compiles once."""
+"""Pictures per call; always the same number, so that `fill` compiles once."""
 
 
 class Recovery(NamedTuple):
-    """`error`: root of the mean square over dropped pixels and colours, pixels in [0, 1].
+    """Means over pictures.
 
-    `probability`: mean of the true class after the infill, nan without a classifier.
+    Attributes:
+        error: root mean square error over dropped pixels and colours, pixels in [0, 1].
+        probability: that of the true class after infilling, NaN without a classifier.
     """
 
     error: float
@@ -35,7 +37,7 @@ class Recovery(NamedTuple):
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def masks(kind: str, count: int, shape: tuple[int, int]) -> jax.Array:
-    """The same masks "n h w" at each call."""
+    """Return masks "n h w", the same ones in every call."""
     keys = jax.random.split(jax.random.key(20), count)
     if kind == "pixels":
         return jax.vmap(lambda key: holes.random_pixels(key, shape))(keys)
@@ -46,13 +48,13 @@ def masks(kind: str, count: int, shape: tuple[int, int]) -> jax.Array:
 
 @jax.jit
 def fill(infill: Infiller, images: jax.Array, hole: jax.Array) -> jax.Array:
-    """Pictures "n h w c" with their dropped pixels infilled."""
+    """Infill the dropped pixels of pictures "n h w c"."""
     keys = jax.random.split(jax.random.key(21), len(images))
     return jax.vmap(mix)(images, hole, jax.vmap(infill)(keys, images, hole))
 
 
 def measure(infill: Infiller, test: Pictures, kind: str, classifier: Any = None) -> Recovery:
-    """Over all pictures, in batches of one shape."""
+    """Measure the recovery of all pictures from one kind of hole, in batches of one shape."""
     squares, dropped, read = 0.0, 0.0, []
     hole_of_all = masks(kind, len(test.images), test.images.shape[1:3])
     for first in range(0, len(test.images), BATCH):
@@ -74,7 +76,7 @@ _logits = jax.jit(lambda classifier, images: classifier(images))
 
 
 def show(path: Path, infill: Infiller, test: Pictures, count: int = 12) -> None:
-    """The first pictures; then for each kind of hole what is seen, and the picture infilled."""
+    """Write a page of the first pictures, and for each kind of hole the rest and the infill."""
     some = np.arange(BATCH) % len(test.images)
     images = jnp.asarray(test.images[some], jnp.float32) / 255
     rows = [images]
@@ -86,7 +88,7 @@ def show(path: Path, infill: Infiller, test: Pictures, count: int = 12) -> None:
 
 
 def measured(infill: Infiller, test: Pictures, name: str, split: str) -> list[str]:
-    """What a model card says of it: a sentence, and `table`."""
+    """Return the lines of a model card on the recovery: a sentence and `table`."""
     known = name in networks.SHIPPED
     read = " and mean probability of the true class by the shipped classifier" if known else ""
     return [
@@ -98,7 +100,7 @@ def measured(infill: Infiller, test: Pictures, name: str, split: str) -> list[st
 
 
 def table(infill: Infiller, test: Pictures, name: str) -> list[str]:
-    """A Markdown table: the infiller beside those that are not learned."""
+    """Return a Markdown table of the infiller and those that are not learned."""
     classifier = networks.load(name).classifier if name in networks.SHIPPED else None
     grey = test.images.shape[-1] == 1
     rivals = {
