@@ -1,12 +1,14 @@
-"""Does `fidojax.transforms.cpu.fast` err more than the classifier as it is? Both in float32 against float64.
+"""Compare the rounding errors of `fidojax.transforms.cpu.fast` with the original classifier's.
 
     python -m benchmarks.cpu_agreement --network keras:VGG16 --pictures FOLDER --noise 8
 
-Networks of some libraries compute in float32 only, so their traced program is evaluated here, each
-operation in the precision that is asked for. Errors are those of the predicted class's logit and
-its gradient, the largest relative to the largest value. A unit's side is where it lies of its kink:
-of 0, of ReLU6's 6, or which pixel of its window a maximum is. "sides of float64" is the gradient's
-error with every unit made to take the side that it has in float64: what rounding alone does.
+Both are computed in float32 and compared with float64. Networks of some libraries compute only in
+float32, so their traced program is evaluated here, each operation in the requested precision.
+Errors are those of the logits and of the gradient of the predicted class's logit: the largest
+difference relative to the largest value. A unit's side says on which side of its kink it lies: of
+0, of ReLU6's 6, or the pixel of the window that is the maximum. "sides of float64" is the
+gradient's error with every unit forced to its side in float64, which leaves the effect of rounding
+alone.
 """
 
 import dataclasses
@@ -36,27 +38,27 @@ FORMS = {
     "fast, no Winograd": (cpu.bind, np.float32, False),
     "fast, float64": (cpu.bind, np.float64, True),
 }
-"""What evaluates an operation, in which precision, and whether Winograd's form is allowed."""
+"""The evaluator of an operation, its precision, and whether Winograd's form is allowed."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Measure one network."""
+    """Measure the errors of one network."""
 
     network: str = "keras:MobileNetV2"
-    """What `fidojax.networks.load` takes."""
+    """The network, as `fidojax.networks.load` takes it."""
     weights: str = "random"
-    """File of a Keras network."""
+    """Weights file of a Keras network, or "random"."""
     pictures: tuple[str, ...] = ()
-    """Picture files and folders, of which `count` are taken, evenly."""
+    """Picture files and folders, of which `count` pictures at equal distances are taken."""
     count: int = 16
     noise: int = 16
-    """Pictures of uniform noise besides."""
+    """Number of additional pictures of uniform noise."""
     batch: int = 4
 
 
 def main(config: Config) -> None:
-    """Evaluates all forms batch by batch and prints a row for each."""
+    """Evaluate all forms batch by batch and print a row for each."""
     keras = config.network.startswith("keras:")
     if keras:
         import_keras().utils.set_random_seed(0)
@@ -77,21 +79,25 @@ def main(config: Config) -> None:
             )
             smooth = error(read(form, sides)[1], gradients)
             found[name].append([error(ours[0], logits), error(ours[1], gradients), across, smooth])
-    table = Table(
-        "", "logits", "gradient, median", "worst", "> 1e-5", "units across", "sides of float64",
-        title=f"{config.network}, {len(images)} pictures, {units:.3g} units, float32",
-    )  # fmt: skip
+    heads = ("logits", "gradient, median", "worst", "> 1e-5", "units across", "sides of float64")
+    title = f"{config.network}, {len(images)} pictures, {units:.3g} units, float32"
+    table = Table("", *heads, title=title)
     for name, batches in found.items():
         logits, gradient, across, smooth = np.concatenate(batches, axis=1)
         table.add_row(
-            name, f"{logits.max():.1e}", f"{np.median(gradient):.1e}", f"{gradient.max():.1e}",
-            f"{(gradient > 1e-5).sum()}", f"{across.sum():.0f}", f"{smooth.max():.1e}",
-        )  # fmt: skip
+            name,
+            f"{logits.max():.1e}",
+            f"{np.median(gradient):.1e}",
+            f"{gradient.max():.1e}",
+            f"{(gradient > 1e-5).sum()}",
+            f"{across.sum():.0f}",
+            f"{smooth.max():.1e}",
+        )
     Console().print(table)
 
 
 def error(ours: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Each picture's largest difference, relative to its largest true value."""
+    """Return each picture's largest difference relative to its largest true value."""
     axes = tuple(range(1, true.ndim))
     return np.abs(ours - true).max(axes) / np.abs(true).max(axes)
 
@@ -105,7 +111,7 @@ def _images(config: Config, size: tuple[int, int, int]) -> np.ndarray:
 
 
 def _read(classifier, images, chosen, form, sides=None):
-    """Logits, gradients of the chosen ones, and the side of each kink's units, as arrays."""
+    """Return the logits, the gradients of the chosen ones, and all units' sides, as arrays."""
     _, dtype, winograd = form
     pays = cpu_winograd.pays if winograd else lambda *_: False
     with jax.enable_x64(dtype == np.float64), mock.patch.object(cpu_winograd, "pays", pays):
@@ -126,10 +132,12 @@ def _gradients(form, classifier, images, chosen, sides):
 
 
 def evaluate(bind: Callable, dtype, classifier, images, sides=None):
-    """Logits of a program of float32 in a precision, and the sides of its units by themselves.
+    """Evaluate a float32 program in another precision; return its logits and its units' sides.
 
     Args:
-        sides: those that its units take instead.
+        bind: evaluates one operation.
+        dtype: the precision.
+        sides: sides that the units are forced to.
     """
     own: list[jax.Array] = []
     like = jax.ShapeDtypeStruct(images.shape, np.float32)
@@ -172,7 +180,7 @@ KINKS = {
     "min": lambda params, a, b: ((b, a), a < b),
     "reduce_window_max": _max_pool,
 }
-"""Operation -> rule(params, *operands) -> what its result may be, and the number of which it is."""
+"""Rules of operations with kinks: `rule(params, *operands) -> (branches, index of the branch)`."""
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Do memory and throughput of `fidojax explain` stay as they are over thousands of pictures?
+"""Measure memory and throughput of `fidojax explain` over thousands of pictures.
 
     python -m benchmarks.endurance --out runs/endurance -- \
         tfds:tiny_imagenet40/train --data-dir DATA --limit 10000 --no-figures --steps 10
 
-Runs the command, looks at its memory and at its store every few seconds, kills it once with
-SIGKILL on the way and starts it again. The table has the means over tenths of the pictures; memory
-is what the process holds in RAM (Linux).
+The program runs the command, records its memory and its finished pictures every few seconds, kills
+it once with SIGKILL (`--kill-at`) and starts it again. The table has one row per tenth of the
+pictures; memory is the process's resident set (Linux).
 """
 
 import argparse
@@ -22,19 +22,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from eval.report import markdown_table
 from fidojax.runs import DONE, find_ledger
 
 PARTS = 10
 
 
-class Look(NamedTuple):
-    """What was seen at one moment.
+class Sample(NamedTuple):
+    """Memory and progress at one moment.
 
     Attributes:
         life: 0 before the kill, 1 after it.
-        seconds: since the life began.
-        done: pictures in the store.
-        megabytes: of the process.
+        seconds: time since the process started.
+        done: number of finished pictures.
+        megabytes: memory of the process.
     """
 
     life: int
@@ -44,27 +45,27 @@ class Look(NamedTuple):
 
 
 def main() -> int:
-    """0 where the second life has finished what the first began."""
-    parser = argparse.ArgumentParser(description="Watches `fidojax explain` over many pictures")
+    """Watch the command, print the table and write samples.csv; return 0."""
+    parser = argparse.ArgumentParser(description="Watch `fidojax explain` over many pictures")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--every", type=float, default=5.0, help="seconds between two looks")
-    parser.add_argument("--kill-at", type=int, default=None, help="pictures done at the kill")
-    parser.add_argument("command", nargs=argparse.REMAINDER, help="-- what `explain` takes")
+    parser.add_argument("--every", type=float, default=5.0, help="seconds between two samples")
+    parser.add_argument("--kill-at", type=int, help="number of finished pictures at the kill")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="-- arguments of `explain`")
     asked = parser.parse_args()
     words = [word for word in asked.command if word != "--"]
     asked.out.mkdir(parents=True, exist_ok=True)
     seen = list(_watch(words, asked, 0, asked.kill_at))
     if asked.kill_at is not None:
         seen += _watch(words, asked, 1, None)
-    with (asked.out / "looks.csv").open("w", newline="") as file:
+    with (asked.out / "samples.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(Look._fields)
+        writer.writerow(Sample._fields)
         writer.writerows(seen)
     print(table(seen))
     return 0
 
 
-def _watch(words: Sequence[str], asked, life: int, kill_at: int | None) -> Iterator[Look]:
+def _watch(words: Sequence[str], asked, life: int, kill_at: int | None) -> Iterator[Sample]:
     results = asked.out / "explanations"
     command = [sys.executable, "-m", "fidojax.cli", "explain", *words, "--out", str(results)]
     start = time.monotonic()
@@ -73,7 +74,7 @@ def _watch(words: Sequence[str], asked, life: int, kill_at: int | None) -> Itera
             time.sleep(asked.every)
             memory, done = _megabytes(process.pid), _done(results)
             if memory is not None:
-                yield Look(life, time.monotonic() - start, done, memory)
+                yield Sample(life, time.monotonic() - start, done, memory)
             if kill_at is not None and done >= kill_at:
                 process.send_signal(signal.SIGKILL)
                 print(f"killed with {done} pictures done")
@@ -95,10 +96,10 @@ def _done(results: Path) -> int:
     return sum(int((ledger.status == DONE).sum()) for ledger in ledgers if ledger is not None)
 
 
-def table(seen: Sequence[Look]) -> str:
-    """Throughput and memory by tenths of the pictures, as Markdown."""
+def table(seen: Sequence[Sample]) -> str:
+    """Return throughput and memory by tenths of the pictures as a Markdown table."""
     edges = np.linspace(0, max(moment.done for moment in seen), PARTS + 1)
-    lines = ["| pictures | life | pictures/s | MB, mean | MB, largest |", "|---|---|---|---|---|"]
+    rows = []
     for life in sorted({moment.life for moment in seen}):
         ours = [moment for moment in seen if moment.life == life and moment.done > 0]
         for low, high in itertools.pairwise(edges):
@@ -107,11 +108,16 @@ def table(seen: Sequence[Look]) -> str:
                 continue
             rate = (part[-1].done - part[0].done) / (part[-1].seconds - part[0].seconds)
             memory = [moment.megabytes for moment in part]
-            lines.append(
-                f"| {part[0].done} to {part[-1].done} | {life + 1} | {rate:.1f} "
-                f"| {np.mean(memory):.0f} | {max(memory):.0f} |"
+            rows.append(
+                {
+                    "pictures": f"{part[0].done} to {part[-1].done}",
+                    "life": f"{life + 1}",
+                    "pictures/s": f"{rate:.1f}",
+                    "MB, mean": f"{np.mean(memory):.0f}",
+                    "MB, largest": f"{max(memory):.0f}",
+                }
             )
-    return "\n".join(lines)
+    return markdown_table(rows) if rows else "too few samples for a table"
 
 
 if __name__ == "__main__":

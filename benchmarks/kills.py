@@ -1,10 +1,10 @@
-"""Does a run that is killed end with the bits of one that is not?
+"""Check that a killed and resumed run of `eval.run` ends with the bits of an undisturbed one.
 
     python -m benchmarks.kills --kills 20 --out runs/kills -- \
         fido-table1 --data-dir DATA --limit 500 --ca-limit 0 --methods gradient rise
 
-Runs the protocol once undisturbed and once under SIGKILL at random moments, each time started
-again, and compares every array that the two stored.
+The protocol runs once undisturbed, and once under SIGKILL at random moments, each time restarted.
+Then every array of the two stores is compared.
 """
 
 import argparse
@@ -22,18 +22,18 @@ import numpy as np
 import zarr
 
 DIFFERENT = ("seconds",)
-"""The one column that may differ."""
+"""The columns that may differ."""
 
 
 def main() -> int:
-    """0 where all bits are equal."""
-    parser = argparse.ArgumentParser(description="Kills a protocol and compares what it stored")
+    """Run both, print the comparison, and return 0 if all bits are equal."""
+    parser = argparse.ArgumentParser(description="Kill a protocol and compare its stored arrays")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--shortest", type=float, default=8.0, help="seconds of a life, at least")
-    parser.add_argument("--longest", type=float, default=30.0, help="and at most")
+    parser.add_argument("--shortest", type=float, default=8.0, help="shortest life in seconds")
+    parser.add_argument("--longest", type=float, default=30.0, help="longest life in seconds")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("command", nargs=argparse.REMAINDER, help="-- a protocol with its options")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="-- protocol and its options")
     asked = parser.parse_args()
     command = [word for word in asked.command if word != "--"]
     environment = dict(
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def _kill(command: Sequence[str], out: Path, environment, asked) -> list[str]:
-    """How every life ended, the last by itself."""
+    """Run the command under kills; return how every life ended."""
     draw = random.Random(asked.seed)
     lives: list[str] = []
     while True:
@@ -75,7 +75,7 @@ def _words(command: Sequence[str], out: Path) -> list[str]:
 
 
 def compare(one: Path, other: Path) -> tuple[int, list[str]]:
-    """How many arrays two stores have, and the paths of those that differ in a bit."""
+    """Return the number of arrays of two stores and the paths of those that differ in any bit."""
     ours, theirs = _arrays(one), _arrays(other)
     differing = sorted(ours.keys() ^ theirs.keys())
     for path in ours.keys() & theirs.keys():

@@ -1,9 +1,10 @@
-"""The networks that are measured: the shipped ones, Keras's, and the standard ResNet-18.
+"""The measured networks: the shipped ones, Keras's, and the standard ResNet-18.
 
     network = load("resnet18")
     network.classifier(images), network.arrays
 
-The arrays are all weights by name, from which `benchmarks.peers.torch_networks` builds the same network.
+`arrays` holds all weights by name; `benchmarks.peers.torch_networks` builds the same network from
+them.
 """
 
 import re
@@ -23,11 +24,11 @@ from fidojax.types import Classifier
 
 RESNET18 = "resnet18"
 STAGES = {f"stage{i}": 64 << i for i in range(4)}
-"""Of ResNet-18: two blocks each, and their channels."""
+"""The stages of ResNet-18, of two blocks each, and their channels."""
 
 
 class Network(NamedTuple):
-    """A classifier, the (h, w, c) of its images, and its weights by name, batch norm folded."""
+    """A classifier, the (h, w, c) of its images, and its weights by name with folded batch norm."""
 
     classifier: Classifier
     size: tuple[int, int, int]
@@ -35,11 +36,12 @@ class Network(NamedTuple):
 
 
 def load(name: str, weights: Path | None = None) -> Network:
-    """What `fidojax.networks.load` takes, or "resnet18" with random weights for 64 x 64 pictures.
+    """Load a network with its weights.
 
     Args:
-        name: the network.
-        weights: file of a Keras network; random weights without one.
+        name: as `fidojax.networks.load` takes it, or "resnet18" with random weights for 64 x 64
+            pictures.
+        weights: weights file of a Keras network; random weights if not given.
     """
     if name == RESNET18:
         arrays = resnet18_weights()
@@ -55,7 +57,7 @@ def load(name: str, weights: Path | None = None) -> Network:
 
 
 def _folded(model: Any, leaves: Iterable[jax.Array]) -> dict[str, np.ndarray]:
-    """Keras's weights by layer, each batch norm in the convolution that it is named after."""
+    """Return Keras's weights by layer, each batch norm folded into its convolution."""
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     arrays = {v.path: np.asarray(leaf) for v, leaf in zip(variables, leaves, strict=True)}
     for norm in [path.split("/")[0] for path in arrays if path.endswith("/moving_mean")]:
@@ -72,7 +74,7 @@ def _folded(model: Any, leaves: Iterable[jax.Array]) -> dict[str, np.ndarray]:
 
 
 def resnet18(weights: dict[str, jax.Array], images: jax.Array) -> jax.Array:
-    """He et al. 2016's ResNet-18 with its batch norm folded, "n h w 3" in [0, 1] -> "n 1000"."""
+    """Compute the logits "n 1000" of He et al. 2016's ResNet-18 for images "n h w 3" in [0, 1]."""
 
     def conv(x, name, stride=1):
         kernel = weights[f"{name}/kernel"]
@@ -95,7 +97,7 @@ def resnet18(weights: dict[str, jax.Array], images: jax.Array) -> jax.Array:
 
 
 def resnet18_blocks() -> list[tuple[str, int, int]]:
-    """(stage, block, stride), in order."""
+    """Return (stage, block, stride) of every block, in order."""
     return [
         (stage, block, 2 if block == 0 and stage != "stage0" else 1)
         for stage in STAGES
@@ -104,7 +106,7 @@ def resnet18_blocks() -> list[tuple[str, int, int]]:
 
 
 def resnet18_weights(classes: int = 1000) -> dict[str, np.ndarray]:
-    """Random ones that keep the size of the activations."""
+    """Draw weights that preserve the variance of the activations."""
     shapes = {"stem": (7, 7, 3, 64), "logits": (512, classes)}
     c_in = 64
     for stage, block, stride in resnet18_blocks():

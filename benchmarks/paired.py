@@ -1,4 +1,4 @@
-"""Two programs that do the same, timed in turn: how many times as long does one take?"""
+"""The ratio of two programs' times, measured alternately."""
 
 import statistics
 from collections.abc import Callable, Mapping
@@ -9,15 +9,15 @@ import numpy as np
 from fidojax.bench import CLOCKS
 
 Call = Callable[[], Any]
-"""What is timed; it returns when its work is done, not when it is queued."""
+"""A timed call, which returns when its work is done, not when it is queued."""
 
 
 class Ratio(NamedTuple):
-    """There over here: above 1, here is faster.
+    """The time of the peer over that of fidojax: above 1, fidojax is faster.
 
     Attributes:
-        here, there: seconds, the median over the rounds.
-        median, low, high: of the rounds' ratios, each of two times that were taken together.
+        here, there: seconds of fidojax and of the peer, medians over the rounds.
+        median, low, high: median, lowest and highest ratio of a round.
     """
 
     here: float
@@ -28,7 +28,7 @@ class Ratio(NamedTuple):
 
 
 def ratio(here: Call, there: Call, rounds: int, clock: str) -> Ratio:
-    """Both calls, which ran before, once in each round; every other round begins with the other."""
+    """Time both calls once per round, in alternating order; both must have run before."""
     times: list[list[float]] = [[], []]
     for number in range(rounds):
         for side in (0, 1) if number % 2 == 0 else (1, 0):
@@ -39,7 +39,7 @@ def ratio(here: Call, there: Call, rounds: int, clock: str) -> Ratio:
 
 
 def fastest(forms: Mapping[str, Call], clock: str) -> str:
-    """The name of the form with the lowest time of two trials, all of them having run before."""
+    """Return the form with the lowest time of two trials, which follow a first call of each."""
     for call in forms.values():
         call()
     if len(forms) == 1:
@@ -50,7 +50,7 @@ def fastest(forms: Mapping[str, Call], clock: str) -> str:
 
 
 def seconds(call: Call, clock: str) -> float:
-    """Of one call."""
+    """Return the seconds of one call."""
     now = CLOCKS[clock]
     start = now()
     call()
@@ -58,9 +58,9 @@ def seconds(call: Call, clock: str) -> float:
 
 
 def agreement(here: np.ndarray, there: np.ndarray) -> tuple[float, float]:
-    """The lowest correlation of a picture's two maps, and their largest difference.
+    """Return the lowest correlation of a picture's two maps and their largest difference.
 
-    The difference is relative to the largest value of the picture's map here.
+    The difference is relative to the largest value of the picture's first map.
     """
     correlations, differences = [], []
     for ours, theirs in zip(map(np.ravel, here), map(np.ravel, there), strict=True):

@@ -1,10 +1,10 @@
-"""Do twice as many cores explain twice as many pictures in the same time?
+"""Measure weak scaling on a CPU: n cores explain n times the pictures.
 
     python -m benchmarks.scaling --parts 1 2 4 8 --json scaling.json
 
-Weak scaling on a CPU: every part, a core's lane or a forced device, has its own pictures, and may
-use as many cores as there are parts. Every number of parts is measured in a process of its own, and
-the maps of the first part are compared bit for bit.
+A part is a call thread of one device, or a forced CPU device; each has its own pictures, and the
+process may use one core per part. Every number of parts is measured in a separate process, and the
+maps of the first part are compared bit for bit.
 """
 
 import dataclasses
@@ -23,38 +23,37 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.peers.__main__ import use_cores
+from benchmarks import machine
 from fidojax import explain_batch, networks
 from fidojax.engine import cores
-from fidojax.runs import about
 from infillers import mean
 
-FORMS = ("lanes", "devices")
+FORMS = ("threads", "devices")
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Explain the same number of pictures per part with more and more parts."""
+    """Explain the same number of pictures per part with growing numbers of parts."""
 
     parts: tuple[int, ...] = (1, 2, 4, 8)
-    """Lanes of one device, at most as many as there are cores, and forced CPU devices."""
+    """Numbers of parts: call threads, up to the number of cores, and forced CPU devices."""
     network: str = "tiny_imagenet40"
-    """What `fidojax.networks.load` takes."""
+    """The network, as `fidojax.networks.load` takes it."""
     pictures: int = 8
-    """Per part."""
+    """Pictures per part."""
     batch_size: int = 4
     steps: int = 20
-    """Of FIDO, four masks each."""
+    """Steps of FIDO, with four masks each."""
     rounds: int = 3
-    """Timed runs, of which the median counts."""
+    """Number of timed runs, whose median counts."""
     json: Path | None = None
     """Also write the results here."""
     measure: int = 0
-    """Measure with what is there, and print the seconds and the maps' hash; so many parts."""
+    """Number of parts to measure in this process, which prints seconds and the maps' hash."""
 
 
 def main(config: Config) -> None:
-    """Measures every form and number of parts in turn."""
+    """Measure every form and number of parts, print the table and write the file of `--json`."""
     if config.measure:
         print(json.dumps(_measure(config)))
         return
@@ -72,27 +71,22 @@ def main(config: Config) -> None:
     table = Table("", "parts", "pictures/s", "of the ceiling", "same bits", title=f"{count} cores")
     for row in rows:
         base = first[row["form"]]
-        # As many times the first as there are cores for the parts.
+        # The first row's rate, times the number of cores that the parts can use.
         possible = base["images_per_second"] * min(row["parts"], count) / base["parts"]
         row["efficiency"] = row["images_per_second"] / possible
         row["same_bits"] = row["digest"] == rows[0]["digest"]
-        table.add_row(
-            row["form"], str(row["parts"]), f"{row['images_per_second']:.2f}",
-            f"{row['efficiency']:.2f}", "yes" if row["same_bits"] else "no",
-        )  # fmt: skip
+        rates = (f"{row[name]:.2f}" for name in ("images_per_second", "efficiency"))
+        same = "yes" if row["same_bits"] else "no"
+        table.add_row(row["form"], str(row["parts"]), *rates, same)
     Console().print(table)
     if config.json:
-        settings = {k: v for k, v in dataclasses.asdict(config).items() if k != "json"}
-        config.json.write_text(json.dumps({"about": about(settings), "rows": rows}, indent=1))
+        machine.save(config.json, machine.description(config), rows)
 
 
 def _in_a_process(config: Config, form: str, parts: int) -> tuple[float, str]:
-    command = [
-        sys.executable, "-m", "benchmarks.scaling", "--measure", str(parts),
-        "--network", config.network, "--pictures", str(config.pictures),
-        "--batch-size", str(config.batch_size), "--steps", str(config.steps),
-        "--rounds", str(config.rounds),
-    ]  # fmt: skip
+    command = [sys.executable, "-m", "benchmarks.scaling", "--measure", str(parts)]
+    for name in ("network", "pictures", "batch_size", "steps", "rounds"):
+        command += [f"--{name.replace('_', '-')}", str(getattr(config, name))]
     environment = dict(os.environ)
     if form == "devices":
         environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={parts}"
@@ -102,19 +96,17 @@ def _in_a_process(config: Config, form: str, parts: int) -> tuple[float, str]:
 
 
 def _measure(config: Config) -> tuple[float, str]:
-    """Seconds of a run whose program is compiled, and a hash of the first part's maps."""
-    use_cores(min(config.measure, cores()))
+    """Return the seconds of a compiled run, and a hash of the first part's maps."""
+    machine.use_cores(min(config.measure, cores()))
     model = networks.load(config.network)
     count = config.pictures * config.measure
     images = np.random.default_rng(0).random((count, *model.size), np.float32)
     options = {"infill": mean(), "steps": config.steps, "samples": 4}
 
     def run() -> np.ndarray:
-        explanation = explain_batch(
-            "fido", model.classifier, images, [0] * count, options=options,
-            batch_size=config.batch_size,
-        )  # fmt: skip
-        return np.asarray(explanation.saliency)
+        given = (model.classifier, images, [0] * count)
+        found = explain_batch("fido", *given, options=options, batch_size=config.batch_size)
+        return np.asarray(found.saliency)
 
     maps, taken = run(), []
     for _ in range(config.rounds):

@@ -1,18 +1,17 @@
-"""How fast is a FIDO step beside a plain PyTorch one, on the same network and weights?
+"""Compare the speed of a FIDO step with a plain PyTorch one on the same network and weights.
 
     python -m benchmarks.throughput --clock cpu --json throughput.json
     python -m benchmarks.throughput --networks keras:MobileNetV2 --weights FILE --batches 1 4
     python -m benchmarks.throughput --smoke
 
-It needs the extra `[torch]`. A step here, the bare gradient here, and both of PyTorch in NCHW and
-in channels-last run in turn; the better layout counts. What PyTorch does not do beside, the whole
-engine, its memory and its compilation, `fidojax bench` measures. The figures are in
+It needs the extra `[torch]`. The steps and the bare gradients of fidojax and of PyTorch, there in
+NCHW and in channels-last, run alternately; the faster layout counts. The speed of the whole engine,
+its memory and its compilation are measured by `fidojax bench`. The figures are in
 benchmarks/RESULTS.md.
 """
 
 import dataclasses
 import importlib.util
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,12 +22,12 @@ import numpy as np
 import tyro
 from rich.console import Console
 
+from benchmarks import machine
 from benchmarks.networks import Network, load
 from benchmarks.throughput_report import ThroughputRow, reason, table
 from fidojax import presets
 from fidojax.bench import Work, interleaved, paired
 from fidojax.engine import Spread, cores, prepared, split_cpu
-from fidojax.runs import about
 from infillers.mean import mean
 
 MISSING = "PyTorch is not installed; install fidojax[torch]"
@@ -36,32 +35,32 @@ MISSING = "PyTorch is not installed; install fidojax[torch]"
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Time FIDO's step beside PyTorch's, and print one row per network and batch size."""
+    """Time FIDO's step and PyTorch's, and print one row per network and batch size."""
 
     networks: tuple[str, ...] = ("tiny_imagenet40", "keras:MobileNetV2", "mnist")
-    """What `benchmarks.networks.load` takes."""
+    """Networks, as `benchmarks.networks.load` takes them."""
     batches: tuple[int, ...] = (1, 4, 16)
     """Images per step."""
     weights: Path | None = None
     """Weights file of the Keras networks; random weights if not given."""
     preset: Literal["fast", "paper"] = "fast"
-    """Sets the masks per step."""
+    """The preset, which gives the number of masks per step."""
     repeats: int = 5
-    """Steps, and all others in turn with them, per round."""
+    """Steps per round, each followed by all other calls."""
     rounds: int = 3
-    """The lowest median of so many rounds counts."""
+    """Number of rounds, of which the one with the lowest median counts."""
     clock: Literal["wall", "cpu"] = "wall"
-    """cpu: the process's CPU time over all threads, for a machine that is busy with other work."""
+    """cpu: the process's CPU time over all threads, for a machine with other work."""
     spread: bool = False
-    """Measure beside it, in turn with it, a step whose evaluations are divided among the cores."""
+    """Also measure a step whose evaluations are divided among the cores, alternately."""
     json: Path | None = None
     """Also write the results here."""
     smoke: bool = False
-    """The smallest run that touches everything, in seconds."""
+    """Run the smallest benchmark that uses everything, in seconds."""
 
 
 def measure(config: Config) -> Iterator[ThroughputRow]:
-    """The rows, one by one."""
+    """Yield the rows, each when it is measured."""
     for name in config.networks:
         network = load(name, config.weights)
         for images in config.batches:
@@ -85,8 +84,7 @@ def _measure(config: Config, name: str, network: Network, images: int) -> list[T
     here = list(map(paired, works.values()))
     module = torch_networks.NETWORKS[name](network.arrays)
     color = np.full(network.size[2], 0.45, np.float32)
-    options = {"lam": 1e-3, "tv": 0.01, "temperature": 0.1, "learning_rate": 0.05, "b2": 0.999,
-               "antithetic": False, "samples": 8, **preset}  # fmt: skip
+    options = torch_fido.PAPER | preset
     there = [
         torch_fido.Fido(module, pictures, np.zeros(images, np.int32), color, layout, options)
         for layout in torch_fido.LAYOUTS
@@ -104,7 +102,7 @@ def _measure(config: Config, name: str, network: Network, images: int) -> list[T
 
 
 def main(config: Config) -> list[ThroughputRow]:
-    """Measure, print, and write the file that was asked for."""
+    """Measure, print, and write the file of `--json`."""
     if importlib.util.find_spec("torch") is None:
         sys.exit(MISSING)
     if config.smoke:
@@ -118,11 +116,8 @@ def main(config: Config) -> list[ThroughputRow]:
         console.print(reason(row))
     console.print(table(rows))
     if config.json:
-        chosen = {
-            k: v for k, v in dataclasses.asdict(config).items() if k not in ("json", "weights")
-        }
-        result = {"about": about(chosen), "rows": [dataclasses.asdict(row) for row in rows]}
-        config.json.write_text(json.dumps(result, indent=1) + "\n")
+        found = [dataclasses.asdict(row) for row in rows]
+        machine.save(config.json, machine.description(config), found)
         console.print(f"wrote {config.json}")
     return rows
 

@@ -1,4 +1,4 @@
-"""The rows of `benchmarks.throughput`, and how they are told."""
+"""The rows of `benchmarks.throughput`, their sentences and their table."""
 
 import dataclasses
 
@@ -10,11 +10,12 @@ class ThroughputRow:
     """One network at one batch size.
 
     Attributes:
-        network, images: which, and images per step.
-        masks: mask evaluations per step, of all images.
+        network: its name.
+        images: images per step.
+        masks: mask evaluations per step, over all images.
         step: seconds of one step.
-        gradient: seconds of the bare gradient on as many images.
-        torch_step, torch_gradient: seconds there.
+        gradient: seconds of the bare gradient on that number of masked images.
+        torch_step, torch_gradient: the same in PyTorch.
         torch_layout: the faster of NCHW and channels_last.
     """
 
@@ -29,12 +30,12 @@ class ThroughputRow:
 
     @property
     def speed(self) -> float:
-        """In PyTorch's."""
+        """The speed over PyTorch's."""
         return self.torch_step / self.step
 
 
 def reason(row: ThroughputRow) -> str:
-    """One sentence on what the difference to PyTorch is made of."""
+    """Return a sentence that splits the difference to PyTorch into gradient and rest."""
     rest, torch_rest = row.step - row.gradient, row.torch_step - row.torch_gradient
     return (
         f"{row.network}, {row.images} images: {row.speed:.2f} times PyTorch's speed"
@@ -46,11 +47,9 @@ def reason(row: ThroughputRow) -> str:
 
 
 def table(rows: list[ThroughputRow]) -> Table:
-    """The rows for the terminal."""
-    result = Table(
-        "network", "batch", "ms/mask", "ratio", "x torch", "layout",
-        title="A FIDO step; batch = images x masks, ratio = step / gradient",
-    )  # fmt: skip
+    """Return the rows as a table for the terminal."""
+    title = "A FIDO step; batch = images x masks, ratio = step / gradient"
+    result = Table("network", "batch", "ms/mask", "ratio", "x torch", "layout", title=title)
     for row in rows:
         result.add_row(
             row.network,

@@ -1,1 +1,1 @@
-"""What a FIDO map costs: schedules, warm starts, paths over lambda."""
+"""Cost and quality of FIDO's maps: schedules, warm starts, paths over λ."""

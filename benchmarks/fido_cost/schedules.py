@@ -1,30 +1,28 @@
-"""How few classifier evaluations does a FIDO map need? Schedules side by side.
+"""Compare schedules of FIDO: the evaluations of the classifier, and the measures of the maps.
 
     python -m benchmarks.fido_cost.schedules --out DIR --data-dir D
     python -m benchmarks.fido_cost.schedules --out DIR --data-dir D --part tune --count 24
     python -m benchmarks.fido_cost.schedules --out DIR --network keras:MobileNetV2 --weights W \\
         --pictures PHOTOS --count 12 --batch-size 4
 
-D holds the TFDS data sets, W the network's weights, PHOTOS pictures. Every finished group of maps
-is kept in DIR: a run that was stopped goes on where it was, and one more schedule costs its own
-maps only. The tables, and how the preset `fast` was found, are in docs/schedules.md.
+D is a folder of TFDS data sets, W a file of the network's weights, PHOTOS a folder of pictures. All
+finished groups of maps are stored in DIR: a stopped run continues, and a further schedule computes
+only its own maps. docs/schedules.md has the tables and the search for the preset `fast`.
 """
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import tyro
-from rich.console import Console
-from rich.progress import Progress
+from jaxtyping import Float
 
-from benchmarks.fido_cost import fido_maps
-from benchmarks.fido_cost.fido_maps import choose, explain, known_mean, measure
-from fidojax import networks, presets
+from benchmarks.fido_cost import maps
+from benchmarks.fido_cost.maps import choose, explain, measure, resolved, write
+from eval.report import markdown_table
+from fidojax import presets
 from fidojax.methods import fido_loop
-from infillers import INFILLERS
 
 SCHEDULES: dict[str, dict[str, Any]] = {
     "paper": presets.paper,
@@ -41,15 +39,15 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "fast": presets.fast,
 }
 """Options of `fido` by name. "cut" is the paper's schedule in a tenth of its steps, "warm" the
-plain warm relaxation with large steps that the search for `fast` started from."""
+warm relaxation with large steps from which the search for `fast` started."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(fido_maps.Config):
+class Config(maps.Config):
     """Explain the same pictures under every schedule, with two seeds, and print one table."""
 
     schedules: tuple[str, ...] = tuple(SCHEDULES)
-    """Names in SCHEDULES, or "own"; differences are taken to the first."""
+    """Names in SCHEDULES, or "own"; differences are those to the first one."""
     options: dict[str, int | float | str] = dataclasses.field(default_factory=dict)
     """The schedule "own": `--schedules paper own --options steps 80 samples 3 average 0.4`."""
     infills: tuple[str, ...] = ("mean", "blur")
@@ -57,19 +55,19 @@ class Config(fido_maps.Config):
 
 
 class ScheduleRow(NamedTuple):
-    """One schedule with one infiller: means over pictures and seeds.
+    """One schedule with one infiller and one objective: means over pictures and seeds.
 
     Attributes:
-        schedule, infill, mode: which.
-        evaluations: of the classifier, forward and backward, for one map.
-        objective: in expectation under hard Bernoulli masks, regularisers included.
+        schedule, infill, mode: the names; `mode` is that of the objective.
+        evaluations: forward and backward passes of the classifier for one map.
+        objective: its expectation under hard Bernoulli masks, regularisers included.
         against: its mean difference to the first schedule's on the same pictures.
         error: standard error of that difference.
         on: share of the pixels whose map value is above 0.5.
-        outside: share of those that lie outside the boxes; None without boxes.
-        correlation: Pearson between the maps of the two seeds, mean over pictures.
+        outside: share of those pixels outside the boxes; None without boxes.
+        correlation: Pearson's correlation of the two seeds' maps, mean over pictures.
         tv: total variation of the keep probability, a sum.
-        probability: p(target) where the pixels with keep > 0.5 stand on the infill.
+        probability: p(target) on the picture with all pixels but those with keep > 0.5 infilled.
     """
 
     schedule: str
@@ -87,63 +85,63 @@ class ScheduleRow(NamedTuple):
 
 
 def main(config: Config) -> None:
-    """Explains, measures, prints the table and writes it to `out`."""
-    console = Console()
-    network = networks.load(config.network, config.weights)
-    chosen, targets = choose(config, network)
+    """Explain, measure, print the table and write it to `out`."""
+    subjects = choose(config)
     known = SCHEDULES | {"own": dict(config.options)}
     cases = [(m, i, s) for m in config.objectives for i in config.infills for s in config.schedules]
-    console.print(f"{len(chosen)} pictures, {len(cases)} rows, two maps each")
+    print(f"{len(subjects.pictures)} pictures, {len(cases)} rows, two maps each")
     rows: list[ScheduleRow] = []
-    base = np.zeros(len(chosen))
-    with Progress(console=console, transient=True) as bar:
-        for mode, infill, schedule in cases:
-            options: dict[str, Any] = {"objective": mode, "infill": INFILLERS[infill]()}
-            options |= known[schedule]
-            loop = fido_loop(**options)
-            title = f"{schedule}, {infill}, {mode}"
-            found = explain(
-                network.classifier, chosen, targets, infill, options, config, bar, title
+    base = np.zeros(len(subjects.pictures))
+    for mode, infill, schedule in cases:
+        options: dict[str, Any] = {"objective": mode, "infill": infill, **known[schedule]}
+        loop = fido_loop(**resolved(options))
+        found = explain(config, subjects, options, f"{schedule}, {infill}, {mode}")
+        values = measure(config, subjects, options, [each.saliency for each in found])
+        if schedule == config.schedules[0]:
+            base = values["objective"]
+        difference = values["objective"] - base
+        means: dict[str, Any] = {name: _mean(value) for name, value in values.items()}
+        rows.append(
+            ScheduleRow(
+                schedule=schedule,
+                infill=infill,
+                mode=mode,
+                evaluations=loop.steps * loop.evaluations,
+                against=float(difference.mean()),
+                error=float(difference.std() / max(len(difference) - 1, 1) ** 0.5),
+                **means,
             )
-            maps = [each.saliency for each in found]
-            values = measure(network.classifier, chosen, targets, maps, options, config.samples)
-            if schedule == config.schedules[0]:
-                base = values["objective"]
-            difference = values["objective"] - base
-            means: dict[str, Any] = {name: known_mean(value) for name, value in values.items()}
-            rows.append(
-                ScheduleRow(
-                    schedule=schedule,
-                    infill=infill,
-                    mode=mode,
-                    evaluations=loop.steps * loop.evaluations,
-                    against=float(difference.mean()),
-                    error=float(difference.std() / max(len(difference) - 1, 1) ** 0.5),
-                    **means,
-                )
-            )
-    ids = [picture.id for picture in chosen]
-    text = json.dumps({"pictures": ids, "rows": [row._asdict() for row in rows]}, indent=1)
-    (config.out / "table.json").write_text(text + "\n")
-    console.print(markdown(rows), soft_wrap=True, markup=False, highlight=False)
+        )
+    write(config, subjects, {"rows": [row._asdict() for row in rows]}, markdown(rows))
+
+
+def _mean(values: Float[np.ndarray, " n"]) -> float | None:
+    """Return the mean of the values that are not NaN, None if there is none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
 
 
 def markdown(rows: Sequence[ScheduleRow]) -> str:
-    """The rows as one table."""
-    lines = [
-        "| schedule | infill | objective | evaluations | J | against the first | on | outside box "
-        "| seed correlation | TV | p(class) |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for r in rows:
-        box = "" if r.outside is None else f"{r.outside:.3f}"
-        lines.append(
-            f"| {r.schedule} | {r.infill} | {r.mode.upper()} | {r.evaluations} "
-            f"| {r.objective:.2f} | {r.against:+.2f} ± {r.error:.2f} | {r.on:.3f} | {box} "
-            f"| {r.correlation:.3f} | {r.tv:.0f} | {r.probability:.3f} |"
-        )
-    return "\n".join(lines)
+    """Return the rows as one table."""
+    return markdown_table(
+        [
+            {
+                "schedule": r.schedule,
+                "infill": r.infill,
+                "objective": r.mode.upper(),
+                "evaluations": f"{r.evaluations}",
+                "J": f"{r.objective:.2f}",
+                "against the first": f"{r.against:+.2f} ± {r.error:.2f}",
+                "on": f"{r.on:.3f}",
+                "outside box": "" if r.outside is None else f"{r.outside:.3f}",
+                "seed correlation": f"{r.correlation:.3f}",
+                "TV": f"{r.tv:.0f}",
+                "p(class)": f"{r.probability:.3f}",
+            }
+            for r in rows
+        ]
+    )
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main(tyro.cli(Config, description=__doc__))

@@ -6,90 +6,79 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from eval.intervals import difference, interval
+from benchmarks.fido_cost.columns import TITLES, against, cells, known
+from eval.report import markdown_table
 
-MEASURES = {
-    "objective": "J",
-    "outside": "outside box",
-    "correlation": "seeds",
-    "long_run": "like the paper's map",
-}
-"""What is compared, by its column; the first two are better where they are lower."""
+MEASURES = ("objective", "outside", "correlation", "long_run")
 FALLING = ("objective", "outside")
+"""Measures that are better where they are lower."""
 RESAMPLES = 1000
 
 Curve = dict[int, Float[np.ndarray, " n"]]
-"""One value per picture, by evaluations."""
+"""One value per picture, by the number of evaluations."""
 
 
 def tables(cases: Sequence[Any], starts: Sequence[str]) -> str:
-    """All cases, and what each start needs to reach what the first one has."""
-    known = [name for name in MEASURES if any(_usable(case, name) for case in cases)]
-    return "\n\n".join([_cases(cases, starts[0], known), _savings(cases, starts, known)])
+    """Return all cases, and the evaluations that each start needs to reach the first one."""
+    names = known([case.values for case in cases], MEASURES)
+    return _cases(cases, starts[0], names) + "\n" + _savings(cases, starts, names)
 
 
-def _usable(case: Any, name: str) -> bool:
-    return name in case.values and not np.isnan(case.values[name]).all()
-
-
-def _cases(cases: Sequence[Any], first: str, known: Sequence[str]) -> str:
+def _cases(cases: Sequence[Any], first: str, names: Sequence[str]) -> str:
     by = {(case.start, case.evaluations): case.values for case in cases}
-    columns = [MEASURES[name] for name in known]
-    head = ["start", "evaluations", *columns[:1], f"against {first} [95%]", *columns[1:], "on"]
-    lines = [" | ".join(["", *head, ""]).strip(), "|" + "---|" * len(head)]
+    lines = []
     for case in cases:
         other = by.get((first, case.evaluations))
-        cells = [_cell(case, name) for name in known]
-        against = ""
-        if other is not None and case.start != first:
-            against = difference(case.values["objective"], other["objective"]).text(2, signed=True)
-        row = [case.start, str(case.evaluations), cells[0], against, *cells[1:]]
-        row.append(f"{case.values['on'].mean():.3f}")
-        lines.append(" | ".join(["", *row, ""]).strip())
-    return "\n".join(lines)
+        lines.append(
+            {
+                "start": case.start,
+                "evaluations": f"{case.evaluations}",
+                **cells(case.values, names[:1]),
+                f"against {first} [95%]": ""
+                if other is None or case.start == first
+                else against(case.values, other),
+                **cells(case.values, names[1:]),
+                "on": f"{case.values['on'].mean():.3f}",
+            }
+        )
+    return markdown_table(lines)
 
 
-def _cell(case: Any, name: str) -> str:
-    if not _usable(case, name):
-        return ""
-    values = case.values[name]
-    return interval(values[~np.isnan(values)]).text(2 if name == "objective" else 3)
+def _savings(cases: Sequence[Any], starts: Sequence[str], names: Sequence[str]) -> str:
+    """Return the evaluations at which each start equals the first one, by its evaluations.
 
-
-def _savings(cases: Sequence[Any], starts: Sequence[str], known: Sequence[str]) -> str:
-    """Evaluations at which each start is as good as the first one at so many; "all" is at once."""
+    The column "all" requires all measures at once.
+    """
     first, *others = starts
-    rule = "|" + "---|" * (len(known) + 3)
-    columns = " | ".join(MEASURES[name] for name in known)
-    lines = [f"| start | {first} at | {columns} | all |", rule]
     curves = {
         (start, name): {c.evaluations: c.values[name] for c in cases if c.start == start}
         for start in starts
-        for name in known
+        for name in names
     }
-    budgets = [n for n in curves[first, known[0]] if n]
+    budgets = [n for n in curves[first, names[0]] if n]
+    lines = []
     for start in others:
         for budget in budgets:
-            ours, theirs = ({n: curves[s, n] for n in known} for s in (start, first))
+            ours, theirs = ({n: curves[s, n] for n in names} for s in (start, first))
             means = needed(ours, theirs, budget, slice(None))
-            low, high = _bounds(ours, theirs, budget)
-            cells = [_evaluations(means[name], budgets) for name in known]
-            cells.append(_evaluations(max(means.values()), budgets))
-            cells[0] += f" [{_evaluations(low, budgets)}, {_evaluations(high, budgets)}]"
-            lines.append(f"| {start} | {budget} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+            found = {TITLES[name]: _evaluations(means[name], budgets) for name in names}
+            low, high = (_evaluations(n, budgets) for n in _bounds(ours, theirs, budget))
+            found[TITLES[names[0]]] += f" [{low}, {high}]"
+            whole = _evaluations(max(means.values()), budgets)
+            lines.append({"start": start, f"{first} at": f"{budget}", **found, "all": whole})
+    return markdown_table(lines) if lines else ""
 
 
 def needed(
     ours: Mapping[str, Curve], theirs: Mapping[str, Curve], budget: int, rows: Any
 ) -> dict[str, float]:
-    """After how many evaluations our mean first is as good as theirs at `budget`, by measure.
+    """Return the evaluations at which our mean reaches theirs at `budget`, by measure.
 
-    Between two numbers of evaluations the mean is taken to be linear in their logarithm. Infinite
-    where it never is.
+    Between two numbers of evaluations the mean is interpolated linearly in their logarithm. The
+    result is infinite where our mean never reaches theirs.
 
     Args:
-        rows: the pictures that count.
+        rows: the pictures to average over.
     """
     found = {}
     for name, curve in ours.items():
@@ -115,7 +104,7 @@ def needed(
 def _bounds(
     ours: Mapping[str, Curve], theirs: Mapping[str, Curve], budget: int
 ) -> tuple[float, float]:
-    """95% interval of what the objective needs, by the bootstrap over pictures."""
+    """Return the 95% interval of `needed` for the objective, by the bootstrap over pictures."""
     count = len(theirs["objective"][budget])
     draws = np.random.default_rng(0).integers(0, count, (RESAMPLES, count))
     one, other = ({"objective": curves["objective"]} for curves in (ours, theirs))
@@ -127,5 +116,5 @@ def _bounds(
 def _evaluations(number: float, budgets: Sequence[int]) -> str:
     if np.isinf(number):
         return f"> {max(budgets)}"
-    # At the smallest number it may have been as good long before.
+    # Below the smallest number nothing was measured.
     return f"≤ {number:.0f}" if number == min(budgets) else f"{number:.0f}"

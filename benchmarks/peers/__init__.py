@@ -1,1 +1,1 @@
-"""fidojax beside PyTorch, Captum and Quantus."""
+"""Speed and results compared with PyTorch, Captum and Quantus."""

@@ -1,47 +1,44 @@
-"""How long does pixel flipping take, beside Quantus's, on the same network, pictures and maps?
+"""Compare the speed of pixel flipping with Quantus's on the same network, pictures and maps.
 
     python -m benchmarks.peers.quantus_flipping --clock cpu --data-dir DATA --json flipping.json
     python -m benchmarks.peers.quantus_flipping --smoke
 
-Pixels are set to black, the highest of a map first, and the class's probability is read after every
-step. Here that is `fidojax.metrics.deletion`, there `quantus.PixelFlipping` on the same weights in
-PyTorch. It needs the extra `[quantus]`, in an environment of its own, since Quantus fails with
-NumPy 2.4. Without a data set the pictures are random.
+Pixels become black, the highest of a map first, and the class's probability is recorded after every
+step: by `fidojax.metrics.deletion`, and by `quantus.PixelFlipping` on the same weights in PyTorch.
+It needs the extra `[quantus]` in a separate environment, since Quantus fails with NumPy 2.4.
+Without a data set the pictures are random.
 
-Quantus ranks all h w c values of a picture and flips equally many in each step. So it is given the
-map once per channel, and c times as many values per step, by which a pixel's colours go together.
-Its check that the step divides h w, which no such step does on three channels, is left out. 100 of
-its steps have 41 pixels each and the last what is left, where `deletion` has 40.96, rounded; its
-curve is therefore compared with that of `fidojax.metrics.removal`, whose stride is 41 too.
+Quantus ranks all h w c values of a picture and flips the same number in each step. Here it gets
+the map once per channel and c times the values per step, so that the colours of a pixel go
+together. Its check that the step divides h w, which no such step does on three channels, is left
+out. Its 100 steps have 41 pixels each and the last one the rest, those of `deletion` 40.96,
+rounded; its curve is therefore compared with that of `fidojax.metrics.removal` at stride 41.
 """
 
 import dataclasses
 import importlib.util
-import json
+from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import jax
 import numpy as np
 import tyro
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from rich.console import Console
 from rich.table import Table
 
 import infillers
-from eval.subject import logits
-from fidojax import explain_batch, networks
+from benchmarks import machine
+from benchmarks.peers.work import Work, load
+from fidojax import networks
 from fidojax.bench import interleaved
-from fidojax.core import rank
-from fidojax.data import Picture, pictures
 from fidojax.engine import measure_batch
-from fidojax.runs import about
 from fidojax.transforms import cpu
 from fidojax.types import Classifier
 
 MISSING = (
-    "quantus is not installed; install fidojax[quantus] in an environment of its own,"
+    "quantus is not installed; install fidojax[quantus] in a separate environment,"
     " since it needs NumPy below 2.4"
 )
 METRICS = ("deletion", "removal")
@@ -50,59 +47,43 @@ Curves = Float[np.ndarray, "n points"]
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Time pixel flipping here and in Quantus, and compare the curves."""
+    """Time pixel flipping in fidojax and in Quantus, and compare the curves."""
 
     network: Literal["tiny_imagenet40", "mnist"] = "tiny_imagenet40"
-    """Shipped, with its weights in PyTorch."""
+    """A shipped network; PyTorch gets the same weights."""
     images: str = "tfds:tiny_imagenet40/validation"
-    """A set of pictures, as `fidojax.data.pictures` takes it; random ones where it is not there."""
+    """A set of pictures, as `fidojax.data.pictures` takes it; random ones where it is missing."""
     data_dir: Path | None = None
-    """Where TFDS sets lie prepared."""
+    """Folder of TFDS data sets."""
     pictures: int = 100
     quantus_pictures: int | None = None
-    """Quantus gets only so many of them; its time counts for each."""
+    """Quantus gets only the first ones of them; its time counts per picture."""
     steps: int = 100
-    batch: int | None = None
-    """Pictures per compiled call here; as `measure_batch` chooses when None."""
+    batch_size: int | None = None
+    """Pictures per compiled call of fidojax; `measure_batch` chooses if not given."""
     chunk: int = 16
-    """Points of each picture's curve that the classifier sees at once here."""
+    """Points of each picture's curve that the classifier sees at once in fidojax."""
     quantus_batch: int = 64
-    """Its own default."""
+    """Pictures per batch of Quantus, its default."""
     repeats: int = 3
     rounds: int = 1
-    """The lowest median of so many rounds counts."""
+    """Number of rounds, of which the one with the lowest median counts."""
     clock: Literal["wall", "cpu"] = "wall"
-    """cpu: the process's CPU time over all threads, for a machine that is busy with other work."""
+    """cpu: the process's CPU time over all threads, for a machine with other work."""
     json: Path | None = None
     """Also write the results here."""
     smoke: bool = False
-    """The smallest run that touches everything, in seconds."""
-
-
-class Work(NamedTuple):
-    """What both libraries are given.
-
-    Attributes:
-        source: where the pictures are from.
-        images: "n h w c" in [0, 1].
-        targets: "n", the classes that the network reads in them.
-        maps: "n h w", without ties: minus the place of each pixel in the order of the gradient.
-    """
-
-    source: str
-    images: Float[np.ndarray, "n h w c"]
-    targets: Int[np.ndarray, " n"]
-    maps: Float[np.ndarray, "n h w"]
+    """Run the smallest benchmark that uses everything, in seconds."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """Seconds per picture, and how far the curves are apart.
+    """Seconds per picture, and the difference of the curves.
 
     Attributes:
-        deletion, removal: of the two metrics here.
-        quantus: there.
-        ratio: quantus / deletion, how many times faster `deletion` is.
+        deletion, removal: seconds of the two metrics of fidojax.
+        quantus: seconds of Quantus.
+        ratio: quantus / deletion, the speed of `deletion` over Quantus's.
         difference: the largest between any two points of `removal` and Quantus, in probability.
     """
 
@@ -117,58 +98,56 @@ class Result:
     difference: float
 
 
-def work(config: Config, network: networks.Pretrained) -> Work:
-    """Pictures, classes and maps."""
-    wanted = pictures([f"{config.images}[:{config.pictures}]"], network.size, config.data_dir)
-    found = [picture.image for picture in wanted if isinstance(picture, Picture)]
-    if len(found) == config.pictures:
-        source, images = config.images, np.stack(found)
-    else:
-        source = "random pictures"
-        images = np.random.default_rng(0).random((config.pictures, *network.size), np.float32)
-    targets = logits(network.classifier, images).argmax(1)
-    maps = explain_batch("gradient", network.classifier, images, targets, batch_size=1).saliency
-    return Work(source, images, targets, -np.asarray(jax.vmap(rank)(maps), np.float32))
-
-
-def fidojax_curves(config: Config, classifier: Classifier, given: Work, metric: str) -> Curves:
-    """Of all pictures, the untouched one first."""
-    counted = {"steps": config.steps}
+def fidojax_curves(
+    metric: str,
+    classifier: Classifier,
+    work: Work,
+    *,
+    steps: int,
+    chunk: int,
+    batch_size: int | None = None,
+) -> Curves:
+    """Return the curves of all pictures by fidojax, with the original picture first."""
+    counted = {"steps": steps}
     if metric == "removal":
-        counted = {"stride": -(-given.maps[0].size // config.steps)}
-    return measure_batch(
-        metric, classifier, given.images, given.targets, given.maps, batch=config.batch,
-        options={
-            "infill": infillers.mean(0.0), "score": "probability", "chunk": config.chunk, **counted,
-        },
-    ).curve  # fmt: skip
+        counted = {"stride": -(-work.maps[0].size // steps)}
+    options = {"infill": infillers.mean(0.0), "score": "probability", "chunk": chunk, **counted}
+    given = (classifier, work.images, work.targets, work.maps)
+    return measure_batch(metric, *given, options=options, batch=batch_size).curve
 
 
-def quantus_curves(config: Config, network: Any, given: Work, device: str) -> Curves:
-    """Of the first pictures, without the untouched one, which Quantus leaves out."""
+def quantus_curves(network: Any, work: Work, device: str, *, steps: int, batch_size: int) -> Curves:
+    """Return the curves of all pictures by Quantus, which leaves out the original picture."""
     quantus: Any = importlib.import_module("quantus")
 
     class Flipping(quantus.PixelFlipping):
         def custom_preprocess(self, x_batch, **kwargs) -> None:
-            """Not its check of the step."""
+            """Leave out the check of the step."""
 
-    count = config.quantus_pictures or config.pictures
-    images = np.ascontiguousarray(np.moveaxis(given.images[:count], -1, 1))
-    pixels, channels = given.maps[0].size, images.shape[1]
+    images = np.ascontiguousarray(np.moveaxis(work.images, -1, 1))
+    pixels, channels = work.maps[0].size, images.shape[1]
     flipping = Flipping(
-        features_in_step=channels * -(-pixels // config.steps), perturb_baseline=0.0,
-        normalise=False, abs=False, disable_warnings=True,
-    )  # fmt: skip
-    maps = np.repeat(given.maps[:count, None], channels, axis=1)
+        features_in_step=channels * -(-pixels // steps),
+        perturb_baseline=0.0,
+        normalise=False,
+        abs=False,
+        disable_warnings=True,
+    )
     curves = flipping(
-        model=network, x_batch=images, y_batch=given.targets[:count], a_batch=maps,
-        channel_first=True, softmax=True, device=device, batch_size=config.quantus_batch,
-    )  # fmt: skip
+        model=network,
+        x_batch=images,
+        y_batch=work.targets,
+        a_batch=np.repeat(work.maps[:, None], channels, axis=1),
+        channel_first=True,
+        softmax=True,
+        device=device,
+        batch_size=batch_size,
+    )
     return np.array(curves, np.float32)
 
 
 def main(config: Config) -> Result:
-    """Measure, print, and write the file that was asked for."""
+    """Measure, print, and write the file of `--json`."""
     if importlib.util.find_spec("quantus") is None:
         raise SystemExit(MISSING)
     torch: Any = importlib.import_module("torch")
@@ -183,48 +162,63 @@ def main(config: Config) -> Result:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     weights = dict(np.load(networks.WEIGHTS / f"{config.network}.npz"))
     network = torch_networks.NETWORKS[config.network](weights).eval().to(device)
-    given = work(config, shipped)
-    here = {name: lambda name=name: fidojax_curves(config, classifier, given, name)
-            for name in METRICS}  # fmt: skip
-    there = quantus_curves(config, network, given, device)
-    difference = float(np.abs(here["removal"]()[: len(there), 1:] - there).max())
-    seconds = interleaved(
-        [*here.values(), lambda: quantus_curves(config, network, given, device)],
-        config.repeats, config.rounds, config.clock,
-    )  # fmt: skip
-    own, its = len(given.images), len(there)
+    work = load(
+        shipped.classifier,
+        shipped.size,
+        images=config.images,
+        data_dir=config.data_dir,
+        count=config.pictures,
+    )
+    options = {"steps": config.steps, "chunk": config.chunk, "batch_size": config.batch_size}
+    here = {name: partial(fidojax_curves, name, classifier, work, **options) for name in METRICS}
+    there = partial(
+        quantus_curves,
+        network,
+        work.part(0, config.quantus_pictures or config.pictures),
+        device,
+        steps=config.steps,
+        batch_size=config.quantus_batch,
+    )
+    curves = there()
+    own, its = len(work.images), len(curves)
+    difference = float(np.abs(here["removal"]()[:its, 1:] - curves).max())
+    seconds = interleaved([*here.values(), there], config.repeats, config.rounds, config.clock)
     deleting, removing, flipping = seconds[0] / own, seconds[1] / own, seconds[2] / its
     result = Result(
-        given.source, own, its, there.shape[1], deleting, removing, flipping, flipping / deleting,
-        difference,
-    )  # fmt: skip
-    chosen = {**dataclasses.asdict(config), "json": None, "data_dir": None}
-    facts = about(chosen)
+        source=work.source,
+        pictures=own,
+        quantus_pictures=its,
+        steps=curves.shape[1],
+        deletion=deleting,
+        removal=removing,
+        quantus=flipping,
+        ratio=flipping / deleting,
+        difference=difference,
+    )
+    facts = machine.description(config)
     facts["versions"]["quantus"] = metadata.version("quantus")
-    facts |= {"torch_device": device, "torch_threads": torch.get_num_threads()}
+    facts["torch"] = f"{device}, {torch.get_num_threads()} threads"
     _print(Console(), result, facts)
     if config.json:
-        written = {"about": facts, "result": dataclasses.asdict(result)}
-        config.json.write_text(json.dumps(written, indent=1) + "\n")
+        machine.save(config.json, facts, [dataclasses.asdict(result)])
     return result
 
 
 def _print(console: Console, result: Result, facts: dict[str, Any]) -> None:
-    rows = {"fidojax deletion": result.deletion, "fidojax removal": result.removal,
-            "Quantus PixelFlipping": result.quantus}  # fmt: skip
+    rows = {
+        "fidojax deletion": result.deletion,
+        "fidojax removal": result.removal,
+        "Quantus PixelFlipping": result.quantus,
+    }
     table = Table("", "ms per picture", "x", title=f"{result.steps} steps, {result.source}")
     for name, seconds in rows.items():
         table.add_row(name, f"{1e3 * seconds:.1f}", f"{result.quantus / seconds:.2f}")
     console.print(table)
     console.print(
-        f"{result.pictures} pictures here, {result.quantus_pictures} in Quantus; its curves differ"
-        f" by at most {result.difference:.1e}"
+        f"{result.pictures} pictures in fidojax, {result.quantus_pictures} in Quantus; the curves"
+        f" differ by at most {result.difference:.1e}"
     )
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    console.print(
-        f"{facts['device']}, {facts['cores']} cores; PyTorch on {facts['torch_device']} with"
-        f" {facts['torch_threads']} threads; {versions}; {facts['system']}; {facts['date']}"
-    )
+    console.print(machine.sentence(facts, f"PyTorch on {facts['torch']}"))
 
 
 if __name__ == "__main__":

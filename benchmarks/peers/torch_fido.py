@@ -1,6 +1,6 @@
-"""A plain PyTorch FIDO, to compare the throughput with, on the networks of `torch_networks`.
+"""A plain PyTorch FIDO on the networks of `torch_networks`, for comparisons of speed.
 
-What a PyTorch user would write: modules in eval mode, one batch of images x masks per step,
+It is written as a PyTorch user would: modules in eval mode, one batch of images x masks per step,
 `torch.optim.Adam` on the logit of the keep probability. It needs the extra `[torch]`.
 """
 
@@ -15,6 +15,16 @@ from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 LAYOUTS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
+PAPER = {
+    "lam": 1e-3,
+    "tv": 0.01,
+    "temperature": 0.1,
+    "learning_rate": 0.05,
+    "b2": 0.999,
+    "antithetic": False,
+    "samples": 8,
+}
+"""The options of `Fido` in the paper's schedule."""
 
 
 class Fido:
@@ -29,7 +39,7 @@ class Fido:
         layout: str,
         options: Mapping[str, Any],
     ) -> None:
-        """Images are "n h w c" in [0, 1], the colour one value per channel."""
+        """Set up the state for images "n h w c" in [0, 1] and a colour of one value per channel."""
         self.format = LAYOUTS[layout]
         self.network = network.eval().requires_grad_(False)
         self.network.to(memory_format=self.format)  # type: ignore[call-overload]
@@ -47,7 +57,7 @@ class Fido:
         )
 
     def step(self) -> Tensor:
-        """One step of the optimiser; the minimised value per image."""
+        """Do one step of the optimiser; return the minimised value of each image."""
         n, _, _, h, w = self.images.shape
         keep = nnf.interpolate(
             torch.sigmoid(self.theta), (h, w), mode="bilinear", align_corners=True
@@ -69,7 +79,7 @@ class Fido:
         return loss.detach()
 
     def gradient(self) -> Tensor:
-        """The bare gradient of the scores to as many images as one step evaluates."""
+        """Return the bare gradient of the scores to all masked images of one step."""
         n, _, c, h, w = self.images.shape
         flat = self.images.expand(n, self.samples, c, h, w).flatten(0, 1)
         flat = flat.contiguous(memory_format=self.format).requires_grad_()

@@ -1,9 +1,9 @@
-"""BBMP and Extremal Perturbation in plain PyTorch, to compare `fidojax.methods` with.
+"""BBMP and Extremal Perturbation in plain PyTorch, for comparisons with `fidojax.methods`.
 
-What a PyTorch user would write: a batch of pictures at once, autograd to the masks, the optimisers
-of `torch.optim`. The network is in eval mode and its parameters need no gradient; the pictures'
-memory layout is the network's. Pictures are "n c h w" in [0, 1]; every function returns the maps
-"n h w" and the minimised values "steps n". It needs the extra `[torch]`.
+They are written as a PyTorch user would: a batch of pictures at once, autograd to the masks,
+optimisers of `torch.optim`. The network is in eval mode and its parameters need no gradient; the
+pictures' memory layout is the network's. Pictures are "n c h w" in [0, 1]; every function returns
+the maps "n h w" and the minimised values "steps n". It needs the extra `[torch]`.
 """
 
 # pyright: reportMissingImports=false
@@ -67,10 +67,10 @@ def extremal_perturbation(
     levels: int = 8,
     start: float | Tensor = 1.0,
 ) -> Maps:
-    """`fidojax.methods.extremal_perturbation.extremal_perturbation`, preserving one area of a blurred picture.
+    """`fidojax.methods.extremal_perturbation`, preserving one area of a blurred picture.
 
-    From the usual start, a grid of ones, the maps here and there part by as much as rounding moves:
-    most of the mask's values are equal, and the area term goes by their order.
+    From the usual start, a grid of ones, rounding makes the two libraries' maps differ: most of the
+    mask's values are equal, and the area term depends on their order.
     """
     n, _, h, w = images.shape
     stride = max(1, round(7 * min(h, w) / 224))
@@ -95,13 +95,16 @@ def extremal_perturbation(
     with torch.inference_mode():
         mask, _ = discs(grid, (h, w))
         seen = in_layout_of(images, perturbed(degrees, mask))
-        # As fidojax does: the picture through the one mask, through the mean mask, and as it is.
+        # As in fidojax: the picture through the one mask, through the mean mask, and unchanged.
         network(torch.cat([seen, seen, images]))
     return mask[:, 0], torch.stack(history)
 
 
 class Discs:
-    """The smooth maximum over discs around the nodes of a grid, see `fidojax.methods.extremal_perturbation.smooth_mask`."""
+    """The smooth maximum over discs around the nodes of a grid.
+
+    See `fidojax.methods.extremal_perturbation`.
+    """
 
     def __init__(self, stride: int, sigma: float, device: torch.device) -> None:
         self.stride, self.border = stride, math.ceil(sigma / stride)
@@ -126,7 +129,7 @@ class Discs:
 
 
 def area_loss(whole: Tensor, area: float) -> Tensor:
-    """How far the sorted mask is from a hard one of that area."""
+    """Return the squared distance of the sorted mask from a hard mask of that area."""
     ordered, _ = whole.flatten(1).sort(stable=True)
     count = ordered.shape[1]
     template = torch.arange(count, device=whole.device) >= math.floor(count * (1 - area) + 0.01)
@@ -134,7 +137,7 @@ def area_loss(whole: Tensor, area: float) -> Tensor:
 
 
 def blurred(images: Tensor, levels: int, sigma: float) -> Tensor:
-    """The pictures by degrees "n levels c h w", the most blurred first, zeros around the border."""
+    """Return blurred pictures "n levels c h w", the most blurred first, with zero padding."""
     mean = images.mean((2, 3), keepdim=True)
     channels, found = images.shape[1], []
     for level in range(levels - 1):
@@ -149,7 +152,7 @@ def blurred(images: Tensor, levels: int, sigma: float) -> Tensor:
 
 
 def perturbed(degrees: Tensor, mask: Tensor) -> Tensor:
-    """Each pixel at the degree of its mask, linear between two levels."""
+    """Return the pictures with each pixel at its mask's level of blur, linear between levels."""
     last = degrees.shape[1] - 1
     at = mask * last
     below = at.detach().floor().clamp(0, last - 1)
@@ -160,23 +163,23 @@ def perturbed(degrees: Tensor, mask: Tensor) -> Tensor:
 
 
 def mix(images: Tensor, keep: Tensor, color: Tensor) -> Tensor:
-    """The pictures where `keep` is 1, the colour where it is 0."""
+    """Mix pictures, where `keep` is 1, and the colour, where it is 0."""
     return keep * images + (1 - keep) * color
 
 
 def upsample(mask: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Corners on corners."""
+    """Resize bilinearly with aligned corners."""
     return nnf.interpolate(mask, shape, mode="bilinear", align_corners=True)
 
 
 def total_variation(keep: Tensor) -> Tensor:
-    """Sum of the squared differences of neighbours, of each picture."""
+    """Return the sum of squared differences of neighbouring pixels for each picture."""
     down, across = keep.diff(dim=2).square(), keep.diff(dim=3).square()
     return down.sum((1, 2, 3)) + across.sum((1, 2, 3))
 
 
 def log_odds(logits: Tensor, targets: Tensor) -> Tensor:
-    """The target's logit minus the log-sum-exp of all others."""
+    """Return the target's logit minus the log-sum-exp of all others."""
     others = logits.scatter(1, targets[:, None], -torch.inf)
     return logits.gather(1, targets[:, None])[:, 0] - torch.logsumexp(others, 1)
 
@@ -184,7 +187,7 @@ def log_odds(logits: Tensor, targets: Tensor) -> Tensor:
 def judge(
     network: nn.Module, images: Tensor, targets: Tensor, keep: Tensor, color: Tensor
 ) -> Tensor:
-    """p(target) with only the kept pixels shown, and on the pictures as they are."""
+    """Return p(target) on the kept pixels alone and on the original pictures."""
     with torch.inference_mode():
         shown = mix(images, (keep > 0.5).float(), color)
         both = in_layout_of(images, torch.cat([shown, images]))
@@ -192,6 +195,6 @@ def judge(
 
 
 def in_layout_of(images: Tensor, others: Tensor) -> Tensor:
-    """The others, in memory as the images are."""
+    """Return `others` in the memory layout of `images`."""
     last = images.is_contiguous(memory_format=torch.channels_last)
     return others.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)

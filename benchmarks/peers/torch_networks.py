@@ -87,10 +87,10 @@ class ResNet18(nn.Module):
         super().__init__()
         self.standardise = Standardise()
         self.stem = _conv(weights, "stem", stride=2, pad=3)
-        self.blocks = nn.Sequential(*(
-            BasicBlock(weights, f"{stage}/{block}", stride)
-            for stage, block, stride in resnet18_blocks()
-        ))  # fmt: skip
+        blocks = resnet18_blocks()
+        self.blocks = nn.Sequential(
+            *(BasicBlock(weights, f"{stage}/{i}", stride) for stage, i, stride in blocks)
+        )
         self.logits = _dense(weights, "logits")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -118,11 +118,12 @@ class ResNet50(nn.Module):
         super().__init__()
         self.standardise = Standardise(caffe=True)
         self.stem = _conv(weights, "conv1_conv", stride=2, pad=3)
-        self.blocks = nn.Sequential(*(
+        blocks = [
             Bottleneck(weights, f"conv{stage}_block{block + 1}", 2 if block == 0 < stage - 2 else 1)
             for stage, count in zip((2, 3, 4, 5), (3, 4, 6, 3), strict=True)
             for block in range(count)
-        ))  # fmt: skip
+        ]
+        self.blocks = nn.Sequential(*blocks)
         self.logits = _dense(weights, "predictions")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -159,7 +160,7 @@ class VGG16(nn.Module):
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
         self.fc1, self.fc2 = _dense(weights, "fc1"), _dense(weights, "fc2")
-        # Its weights expect channels last; so ordered, the features need not be copied in NCHW.
+        # The weights expect channels last; reordered, they need no copy of the features in NCHW.
         rows = self.fc1.weight.data.reshape(len(self.fc1.weight), 7, 7, 512)
         self.fc1.weight.data = rows.permute(0, 3, 1, 2).flatten(1).contiguous()
         self.logits = _dense(weights, "predictions")
@@ -213,11 +214,11 @@ NETWORKS: dict[str, Callable[[Weights], nn.Module]] = {
     "keras:ResNet50": ResNet50,
     "keras:VGG16": VGG16,
 }
-"""By the name that `benchmarks.networks.load` takes; each is built from its `arrays`."""
+"""The modules by the names of `benchmarks.networks.load`, built from its `arrays`."""
 
 
 class SamePadding(nn.Module):
-    """Zeros as TensorFlow and JAX pad: the odd row and column at the end."""
+    """Zero padding as in TensorFlow and JAX: an odd row or column comes at the end."""
 
     def __init__(self, kernel: int, stride: int) -> None:
         super().__init__()
@@ -240,7 +241,7 @@ def _conv(
         kernel, groups = kernel.transpose(2, 3), kernel.shape[2]
     kernel = kernel.permute(3, 2, 0, 1).contiguous()
     inputs, outputs = kernel.shape[1] * groups, kernel.shape[0]
-    # Odd kernels of stride 1 pad alike on both sides, which the convolution does by itself.
+    # An odd kernel of stride 1 pads both sides equally, as the convolution itself does.
     inside = side // 2 if same and stride == 1 else pad
     conv = nn.Conv2d(inputs, outputs, side, stride, inside, groups=groups)
     conv.weight.data = kernel

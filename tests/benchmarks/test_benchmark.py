@@ -52,8 +52,8 @@ def test_torch_computes_the_same_network_and_descends():
     with torch.no_grad():
         logits = network(torch.from_numpy(images).permute(0, 3, 1, 2))
     np.testing.assert_allclose(logits, networks.load("mnist").classifier(images), atol=1e-4)
-    options = {"samples": 4, "temperature": 0.7, "antithetic": True, "lam": 1e-3, "tv": 0.01,
-               "learning_rate": 0.3, "b2": 0.99}  # fmt: skip
+    warm = {"samples": 4, "temperature": 0.7, "antithetic": True, "learning_rate": 0.3, "b2": 0.99}
+    options = torch_fido.PAPER | warm
     targets = logits.argmax(1).numpy()
     for layout in torch_fido.LAYOUTS:
         color = np.zeros(1, np.float32)

@@ -1,4 +1,4 @@
-"""The Pareto benchmark: what a schedule costs and what its maps are worth, drawn."""
+"""The Pareto benchmark: the cost of a schedule, and the measures of its maps."""
 
 import json
 
@@ -9,7 +9,7 @@ from conftest import PLANTED
 
 from benchmarks.fido_cost import pareto, pareto_report
 from benchmarks.fido_cost.pareto import Point
-from fidojax import Stop
+from fidojax import Stop, networks
 from fidojax.data import Picture
 from fidojax.methods.fido import fido_loop
 from infillers import mean
@@ -19,9 +19,13 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 def config(folder, **more):
     return pareto.Config(
-        out=folder / "out", network="mnist", pictures=(str(folder / "pictures"),), batch_size=2,
-        samples=8, **more,
-    )  # fmt: skip
+        out=folder / "out",
+        network="mnist",
+        pictures=(str(folder / "pictures"),),
+        batch_size=2,
+        samples=8,
+        **more,
+    )
 
 
 def test_a_plan_costs_what_it_says(tmp_path):
@@ -44,10 +48,9 @@ def test_a_good_map_needs_few_pixels(planted):
     image = np.random.default_rng(0).uniform(0.6, 1, (12, 12, 3)).astype(np.float32)
     truth = np.zeros((12, 12), np.float32)
     truth[PLANTED] = 1
-    pictures = [Picture("a", image)]
-    best, worst = (
-        pareto.deleted(planted, pictures, [0], [m]) for m in (truth[None], 1 - truth[None])
-    )
+    network = networks.Pretrained("planted", planted, (), image.shape)
+    subjects = pareto.Subjects(network, [Picture("a", image)], [0])
+    best, worst = (pareto.deleted(subjects, [m]) for m in (truth[None], 1 - truth[None]))
     share = truth.mean()
     assert 0.3 * share < best[0] < 0.8 * share
     assert worst[0] > 1 - share
@@ -58,9 +61,12 @@ def test_stopped_schedules_cost_less_and_are_kept(tmp_path, capsys):
     for i, picture in enumerate(np.random.default_rng(3).integers(0, 256, (5, 28, 28), np.uint8)):
         PIL.Image.fromarray(picture).save(tmp_path / "pictures" / f"{i}.png")
     settings = config(
-        tmp_path, families=("paper", "paper, stopped"), paper=(240,), budgets=(240, 60),
+        tmp_path,
+        families=("paper", "paper, stopped"),
+        paper=(240,),
+        budgets=(240, 60),
         stops=((1.0, 1e6), (-1.0, 0.0)),
-    )  # fmt: skip
+    )
     full, at_once, never = pareto.main(settings)
     spent = [point.values["evaluations"] for point in (full, at_once, never)]
     np.testing.assert_array_equal(spent, [[240] * 2, [160] * 2, [240] * 2])
@@ -83,16 +89,20 @@ def test_stopped_schedules_cost_less_and_are_kept(tmp_path, capsys):
 def test_differences_are_to_the_papers_longest_schedule():
     def point(family, evaluations, objective, stop=None):
         values = {
-            "evaluations": np.full(4, evaluations), "objective": objective + np.arange(4.0),
-            "outside": np.full(4, np.nan), "deletion": np.full(4, 0.25),
+            "evaluations": np.full(4, evaluations),
+            "objective": objective + np.arange(4.0),
+            "outside": np.full(4, np.nan),
+            "deletion": np.full(4, 0.25),
             "correlation": np.array([np.nan, 0.5, 0.5, 0.5]),
-        }  # fmt: skip
+        }
         return Point(family, stop, values)
 
     points = [
-        point("paper", 120, 3), point("paper", 2400, 1), point("fast", 240, 0.5),
+        point("paper", 120, 3),
+        point("paper", 2400, 1),
+        point("fast", 240, 0.5),
         point("fast, stopped", 131.5, 0.75, Stop(0.02, 0.2)),
-    ]  # fmt: skip
+    ]
     _, _, short, full, fast, stopped = pareto_report.table(points).splitlines()
     assert "| +2.00 [+2.00, +2.00] |" in short
     assert "2400" in full

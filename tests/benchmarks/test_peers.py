@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
-from benchmarks import paired
+from benchmarks import machine, paired
 from benchmarks.peers import __main__
-from benchmarks.peers.peer_report import PeerRow, markdown
+from benchmarks.peers.report import PeerRow, markdown
 from fidojax import explain_batch
 from fidojax.bench import clocks
 from fidojax.methods.extremal_perturbation.extremal_perturbation import extremal_perturbation_loop
@@ -63,10 +63,9 @@ def test_bbmp_is_the_same_map_there(torch, work, there):
 
     images, targets, weights = work
     options = {"steps": 12, "lam": 2e-3, "tv": 0.02, "learning_rate": 0.1}
-    here = explain_batch(
-        "bbmp", Partial(bent, weights), images, targets, options=options | {"infill": mean(0.45)},
-        batch_size=2,
-    )  # fmt: skip
+    infilled = options | {"infill": mean(0.45)}
+    given = (Partial(bent, weights), images, targets)
+    here = explain_batch("bbmp", *given, options=infilled, batch_size=2)
     network, pictures, classes = there
     color = torch.full((3, 1, 1), 0.45)
     maps, history = torch_methods.bbmp(network, pictures, classes, color, **options)
@@ -126,10 +125,9 @@ def test_fido_is_the_same_step_there(torch, work, there, monkeypatch):
     noise = jnp.concatenate([noise, -noise], axis=1)
 
     def objective(theta, noise, image, target):
-        return sampled_objective(
-            theta, noise, jax.random.split(jax.random.key(0), 4), Partial(bent, weights), image,
-            target, infill=mean(0.45), objective="ssr", **options,
-        )[0]  # fmt: skip
+        keys = jax.random.split(jax.random.key(0), 4)
+        given = (theta, noise, keys, Partial(bent, weights), image, target)
+        return sampled_objective(*given, infill=mean(0.45), objective="ssr", **options)[0]
 
     value, grads = jax.vmap(jax.value_and_grad(objective))(theta, noise, images, targets)
     np.testing.assert_allclose(found, value, rtol=1e-4)
@@ -172,11 +170,17 @@ def test_agreement_is_that_of_the_worst_picture():
 
 
 def test_the_table_is_markdown():
-    row = PeerRow("bbmp", "PyTorch", 0.2, 0.3, 1.5, 1.4, 1.6, "8 at once", "1 at once, NCHW", 52, 52.0,
-              0.99999, 1e-6)  # fmt: skip
-    facts = {"command": "python -m benchmarks.peers", "device": "1 x cpu", "cores": 1,
-             "torch": "1 threads", "versions": {"jax": "0.10.2"}, "system": "Linux",
-             "date": "2026-11-21"}  # fmt: skip
+    forms = ("8 at once", "1 at once, NCHW")
+    row = PeerRow("bbmp", "PyTorch", 0.2, 0.3, 1.5, 1.4, 1.6, *forms, 52, 52.0, 0.99999, 1e-6)
+    facts = {
+        "command": "python -m benchmarks.peers",
+        "device": "1 x cpu",
+        "cores": 1,
+        "torch": "1 threads",
+        "versions": {"jax": "0.10.2"},
+        "system": "Linux",
+        "date": "2026-11-21",
+    }
     *_, titles, line, cells = markdown([row], facts).splitlines()
     assert titles.count("|") == line.count("|") == cells.count("|")
     assert "| 200 (8 at once) | 300 | **1.50** | 1.40 to 1.60 | 52 / 52 |" in cells
@@ -192,7 +196,7 @@ def test_without_a_peer_one_sentence_says_so(monkeypatch, name):
 
 def test_more_threads_than_cores_are_refused():
     with pytest.raises(SystemExit, match="threads is 100000, expected at most"):
-        __main__.use_cores(100_000)
+        machine.use_cores(100_000)
 
 
 def test_the_smallest_run_agrees_with_the_peers(tmp_path):
@@ -212,6 +216,5 @@ def test_the_smallest_run_agrees_with_the_peers(tmp_path):
     assert rows["extremal_perturbation"]["correlation"] > 0.98
     extra = {name: row["forwards_here"] - row["forwards_there"] for name, row in rows.items()}
     # Here the gap is measured, too, and the curve begins with the untouched picture.
-    assert {name: more for name, more in extra.items() if more} == {
-        "integrated_gradients": 2, "removal": 1,
-    }  # fmt: skip
+    different = {name: more for name, more in extra.items() if more}
+    assert different == {"integrated_gradients": 2, "removal": 1}

@@ -1,4 +1,4 @@
-"""The schedule benchmark: its table says what its maps say."""
+"""The benchmark of schedules: its table agrees with its maps."""
 
 import json
 
@@ -9,14 +9,13 @@ from jax.tree_util import Partial
 
 import infillers
 from benchmarks.fido_cost import schedules
-from fidojax import networks
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Six pictures of noise; their names carry no class, so the predicted one is explained."""
+    """Six pictures of noise without labels, so that the predicted class is explained."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     for i, picture in enumerate(np.random.default_rng(3).integers(0, 256, (6, 28, 28), np.uint8)):
@@ -26,10 +25,16 @@ def folder(tmp_path):
 
 def config(tmp_path, folder, **more):
     return schedules.Config(
-        out=tmp_path / "out", network="mnist", pictures=(str(folder),), infills=("mean",),
-        schedules=("own", "short"), options={"steps": 3, "samples": 2}, samples=8, batch_size=2,
+        out=tmp_path / "out",
+        network="mnist",
+        pictures=(str(folder),),
+        infills=("mean",),
+        schedules=("own", "short"),
+        options={"steps": 3, "samples": 2},
+        samples=8,
+        batch_size=2,
         **more,
-    )  # fmt: skip
+    )
 
 
 def test_rows_are_the_means_over_the_stored_maps(tmp_path, folder, capsys, monkeypatch):
@@ -53,7 +58,7 @@ def test_rows_are_the_means_over_the_stored_maps(tmp_path, folder, capsys, monke
     # A second run, whose infiller lies at another address, computes no map again.
     infill = infillers.mean()
     moved = Partial(lambda *args: infill(*args))
-    monkeypatch.setitem(schedules.INFILLERS, "mean", lambda: moved)
+    monkeypatch.setitem(infillers.INFILLERS, "mean", lambda: moved)
     before = {file: file.stat().st_mtime_ns for file in files}
     schedules.main(config(tmp_path, folder))
     now = (tmp_path / "out" / "maps").iterdir()
@@ -63,9 +68,8 @@ def test_rows_are_the_means_over_the_stored_maps(tmp_path, folder, capsys, monke
 
 
 def test_tuned_and_reported_pictures_are_disjoint(tmp_path, folder):
-    network = networks.load("mnist")
     chosen = {
-        part: {p.id for p in schedules.choose(config(tmp_path, folder, part=part), network)[0]}
+        part: set(schedules.choose(config(tmp_path, folder, part=part)).ids)
         for part in ("tune", "report")
     }
     assert len(chosen["tune"] | chosen["report"]) == 6

@@ -1,4 +1,4 @@
-"""The warm start's benchmark: what is saved is read off the curves, and stored maps are reused."""
+"""The benchmark of warm starts: savings are read from the curves, stored maps are reused."""
 
 import json
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 def curve(*means, count=4):
-    """Values of so many pictures around a mean, by evaluations 0, 60, 120, 240."""
+    """Values of `count` pictures around each mean, by evaluations 0, 60, 120, 240."""
     spread = np.linspace(-0.5, 0.5, count)
     return {n: mean + spread for n, mean in zip((0, 60, 120, 240), means, strict=True)}
 
@@ -67,17 +67,23 @@ def test_it_runs_and_goes_on_from_what_is_stored(tmp_path, capsys):
         PIL.Image.fromarray(picture).save(folder / f"{i}.png")
     weight_files.save(encoder, VarSalNetwork(1, (4,), norm=False, rngs=nnx.Rngs(0)))
     config = warm_start.Config(
-        out=tmp_path / "out", network="mnist", pictures=(str(folder),), encoder=str(encoder),
-        starts=("cold", "varsal"), evaluations=(8,), batch_size=2, samples=8, paper=False,
-    )  # fmt: skip
+        out=tmp_path / "out",
+        network="mnist",
+        pictures=(str(folder),),
+        encoder=str(encoder),
+        starts=("cold", "varsal"),
+        evaluations=(8,),
+        batch_size=2,
+        samples=8,
+        paper=False,
+    )
     cases = warm_start.main(config)
-    assert [(c.start, c.evaluations) for c in cases] == [
-        ("cold", 0), ("cold", 8), ("varsal", 0), ("varsal", 8),
-    ]  # fmt: skip
+    planned = [(start, n) for start in ("cold", "varsal") for n in (0, 8)]
+    assert [(c.start, c.evaluations) for c in cases] == planned
     cold, warm = cases[0].values, cases[2].values
     np.testing.assert_allclose(cold["tv"], 0, atol=1e-6)
     assert (warm["tv"] > 0.1).all()
-    assert np.isnan(warm["correlation"]).all()  # no seed has entered
+    assert np.isnan(warm["correlation"]).all()  # the start does not depend on the seed
     assert "evaluations" in capsys.readouterr().out
     written = json.loads((tmp_path / "out" / "table.json").read_text())
     np.testing.assert_allclose(written["cases"][3]["values"]["on"], cases[3].values["on"])

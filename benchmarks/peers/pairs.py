@@ -1,7 +1,7 @@
-"""What `benchmarks.peers` compares: each row's call here, and there on one batch of pictures.
+"""The pairs that `benchmarks.peers` compares: one call of fidojax and one of a peer.
 
-Both sides get NumPy arrays and return NumPy arrays, so that a call is done when it returns. It
-needs the extra `[peers]`.
+Both take and return NumPy arrays, so that a call is done when it returns. It needs the extra
+`[peers]`.
 """
 
 # pyright: reportMissingImports=false
@@ -16,17 +16,17 @@ from captum.attr import IntegratedGradients, LayerAttribution, LayerGradCam, Occ
 from torch import Tensor, nn
 
 from benchmarks.peers import quantus_flipping, torch_methods
-from benchmarks.peers.quantus_flipping import Work
 from benchmarks.peers.torch_fido import LAYOUTS, Fido
+from benchmarks.peers.work import Work, in_parts
 from fidojax import explain_batch
 from fidojax.bench import bare_forward, bare_gradient, count_passes
 from fidojax.types import Classifier
 from infillers.mean import mean
 
 COLOR = 0.45
-"""Infill of FIDO and BBMP."""
+"""The grey value that replaces dropped pixels in FIDO and BBMP."""
 COPIES = 8
-"""Of each picture in the two rows of the bare network, as many as FIDO has masks."""
+"""Copies of each picture in the two rows of the bare network: the number of FIDO's masks."""
 WINDOWS = {"window": 15, "stride": 8}
 REGULARISERS = {"lam": 1e-3, "tv": 0.01, "learning_rate": 0.05}
 
@@ -35,10 +35,10 @@ class Side(NamedTuple):
     """One network in PyTorch.
 
     Attributes:
-        network: in eval mode, in its layout, perhaps compiled; no parameter needs a gradient.
+        network: in eval mode and its layout, perhaps compiled; no parameter needs a gradient.
         eager: the same module, not compiled.
         layout: a name in `benchmarks.peers.torch_fido.LAYOUTS`.
-        layer: of the last convolutional features.
+        layer: name of the layer of the last convolutional features.
     """
 
     network: nn.Module
@@ -47,7 +47,7 @@ class Side(NamedTuple):
     layer: str | None
 
     def tensors(self, part: Work) -> tuple[Tensor, Tensor]:
-        """Pictures "n c h w" in the network's layout, and classes, on its device."""
+        """Return pictures "n c h w" in the network's layout, and classes, on its device."""
         device = next(self.eager.parameters()).device
         images = torch.from_numpy(part.images).permute(0, 3, 1, 2).to(device)
         images = images.contiguous(memory_format=LAYOUTS[self.layout])
@@ -55,15 +55,15 @@ class Side(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """One row.
+    """One row: a method of fidojax and its peer.
 
     Attributes:
         name: of the row.
-        peer: what is there.
-        here: `here(classifier, work, batch_size) -> maps`, of all pictures.
-        there: `there(side, part) -> maps`, of one batch of pictures.
-        forwards: pictures through the network per map here.
-        random: whether the maps depend on what each side draws.
+        peer: name of the peer.
+        here: `here(classifier, work, batch_size) -> maps` of fidojax for all pictures.
+        there: `there(side, part) -> maps` of the peer for one batch of pictures.
+        forwards: pictures through the network per map of fidojax.
+        random: whether the maps depend on random numbers that each side draws.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Pair(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """How much each row computes; see `benchmarks.peers.Config`."""
+    """Steps, points and versions at once of the rows; see `benchmarks.peers.__main__.Config`."""
 
     fido_steps: int
     steps: int
@@ -84,14 +84,12 @@ class Sizes(NamedTuple):
 
 
 def pairs(size: tuple[int, int, int], classes: int, sizes: Sizes) -> dict[str, Pair]:
-    """All rows by name."""
+    """Return all rows by name."""
 
     def method(peer: str, name: str, options: Mapping[str, Any], there, random=False) -> Pair:
         def here(classifier, work, batch_size):
-            found = explain_batch(
-                name, classifier, work.images, work.targets, options=options,
-                batch_size=batch_size,
-            )  # fmt: skip
+            given = (classifier, work.images, work.targets)
+            found = explain_batch(name, *given, options=options, batch_size=batch_size)
             return np.asarray(found.saliency)
 
         forwards = count_passes(name, options, size, classes).forward
@@ -99,68 +97,81 @@ def pairs(size: tuple[int, int, int], classes: int, sizes: Sizes) -> dict[str, P
 
     grey = {"infill": mean(COLOR)}
     masks = {**REGULARISERS, "samples": 8, "temperature": 0.1, "b2": 0.999, "antithetic": False}
-    plain = {"schedule": "constant", "warmup": 0}
-    fido_steps = {"steps": sizes.fido_steps}
+    plain = {"schedule": "constant", "warmup": 0, "steps": sizes.fido_steps}
     descent = {**REGULARISERS, "steps": sizes.steps}
     extremal = {"areas": 0.1, "steps": sizes.steps}
-    pixels = size[0] * size[1]
+    integrated = {"steps": sizes.points, "chunk": _even(sizes.points, sizes.chunk)}
     windows = _windows(size)
-    return {
-        "forward": Pair("forward", "PyTorch", _forward, _torch_forward, COPIES),
-        "gradient": Pair("gradient", "PyTorch", _gradient, _torch_gradient, COPIES),
-        "fido": method(
-            "PyTorch", "fido", {**grey, **masks, **plain, **fido_steps},
-            lambda side, part: _fido(side, part, masks, sizes.fido_steps), random=True,
+    occlusion = {**WINDOWS, "score": "logit", "chunk": _even(1 + windows, sizes.chunk)}
+    rows = [
+        Pair("forward", "PyTorch", _forward, _torch_forward, COPIES),
+        Pair("gradient", "PyTorch", _gradient, _torch_gradient, COPIES),
+        method(
+            "PyTorch",
+            "fido",
+            {**grey, **masks, **plain},
+            lambda side, part: _fido(side, part, masks, sizes.fido_steps),
+            random=True,
         ),
-        "bbmp": method(
-            "PyTorch", "bbmp", {**grey, **descent},
+        method(
+            "PyTorch",
+            "bbmp",
+            {**grey, **descent},
             lambda side, part: _bbmp(side, part, descent),
         ),
-        "extremal_perturbation": method(
-            "PyTorch", "extremal_perturbation", extremal,
+        method(
+            "PyTorch",
+            "extremal_perturbation",
+            extremal,
             lambda side, part: _extremal(side, part, area=0.1, steps=sizes.steps),
         ),
-        "integrated_gradients": method(
-            "Captum IntegratedGradients", "integrated_gradients",
-            {"steps": sizes.points, "chunk": _even(sizes.points, sizes.chunk)},
+        method(
+            "Captum IntegratedGradients",
+            "integrated_gradients",
+            integrated,
             lambda side, part: _integrated(side, part, sizes.points),
         ),
-        "occlusion": method(
-            "Captum Occlusion", "occlusion",
-            {**WINDOWS, "score": "logit", "chunk": _even(1 + windows, sizes.chunk)},
+        method(
+            "Captum Occlusion",
+            "occlusion",
+            occlusion,
             lambda side, part: _occlusion(side, part, _even(windows, sizes.chunk)),
         ),
-        "grad_cam": method("Captum LayerGradCam", "grad_cam", {}, _grad_cam),
-        "pixel_flipping": Pair(
-            "removal", "Quantus PixelFlipping",
+        method("Captum LayerGradCam", "grad_cam", {}, _grad_cam),
+        Pair(
+            "removal",
+            "Quantus PixelFlipping",
             lambda classifier, work, batch: _removal(classifier, work, batch, sizes),
-            lambda side, part: _flipping(side, part, sizes), 1 + _points(pixels, sizes.points),
+            lambda side, part: _flipping(side, part, sizes),
+            1 + _points(size[0] * size[1], sizes.points),
         ),
-    }  # fmt: skip
+    ]
+    return {"pixel_flipping" if row.name == "removal" else row.name: row for row in rows}
 
 
 def _forward(classifier, work, batch_size):
-    return _in_parts(
-        lambda part: bare_forward(classifier, jnp.asarray(_copied(part).images)), work, batch_size
-    )
+    def one(part):
+        return bare_forward(classifier, jnp.asarray(part.repeated(COPIES).images))
+
+    return in_parts(one, work, batch_size)
 
 
 def _gradient(classifier, work, batch_size):
     def one(part):
-        some = _copied(part)
+        some = part.repeated(COPIES)
         return bare_gradient(classifier, jnp.asarray(some.images), jnp.asarray(some.targets))[1]
 
-    return _in_parts(one, work, batch_size)
+    return in_parts(one, work, batch_size)
 
 
 def _torch_forward(side, part):
-    images, _ = side.tensors(_copied(part))
+    images, _ = side.tensors(part.repeated(COPIES))
     with torch.inference_mode():
         return _numpy(side.network(images))
 
 
 def _torch_gradient(side, part):
-    images, targets = side.tensors(_copied(part))
+    images, targets = side.tensors(part.repeated(COPIES))
     images.requires_grad_()
     score = torch_methods.log_odds(side.network(images), targets).sum()
     (gradient,) = torch.autograd.grad(score, images)
@@ -203,15 +214,19 @@ def _occlusion(side, part, at_once):
     channels, window, stride = images.shape[1], WINDOWS["window"], WINDOWS["stride"]
     with torch.inference_mode():
         found = Occlusion(side.network).attribute(
-            images, (channels, window, window), (channels, stride, stride), 0.0, targets,
+            images,
+            (channels, window, window),
+            (channels, stride, stride),
+            0.0,
+            targets,
             perturbations_per_eval=at_once,
-        )  # fmt: skip
+        )
     return _numpy(found[:, 0])  # the same in every channel
 
 
 def _grad_cam(side, part):
     images, targets = side.tensors(part)
-    # From here on autograd has to watch, and not before.
+    # Only this layer's gradient is needed.
     layer = side.eager.get_submodule(side.layer).requires_grad_(True)
     coarse = LayerGradCam(side.eager, layer).attribute(images, targets, relu_attributions=True)
     layer.requires_grad_(False)
@@ -219,35 +234,16 @@ def _grad_cam(side, part):
     return _numpy(found[:, 0])
 
 
-def _removal(classifier, work, batch, sizes):
-    config = quantus_flipping.Config(steps=sizes.points, chunk=sizes.chunk, batch=batch)
-    return quantus_flipping.fidojax_curves(config, classifier, work, "removal")[:, 1:]
+def _removal(classifier, work, batch_size, sizes):
+    options = {"steps": sizes.points, "chunk": sizes.chunk, "batch_size": batch_size}
+    return quantus_flipping.fidojax_curves("removal", classifier, work, **options)[:, 1:]
 
 
 def _flipping(side, part, sizes):
-    count = len(part.images)
-    config = quantus_flipping.Config(steps=sizes.points, pictures=count, quantus_batch=count)
     device = str(next(side.eager.parameters()).device)
-    return quantus_flipping.quantus_curves(config, side.network, part, device)
-
-
-def rows(work: Work, first: int, count: int) -> Work:
-    """Some pictures of the work."""
-    return Work(work.source, *(array[first : first + count] for array in work[1:]))
-
-
-def _in_parts(one, work, batch_size):
-    starts = range(0, len(work.images), batch_size)
-    return np.concatenate([np.asarray(one(rows(work, i, batch_size))) for i in starts])
-
-
-def in_parts(there: Callable[[Side, Work], np.ndarray], side: Side, work: Work, batch: int):
-    """The peer's maps of all pictures, so many at once."""
-    return _in_parts(lambda part: there(side, part), work, batch)
-
-
-def _copied(part: Work) -> Work:
-    return Work(part.source, *(np.repeat(array, COPIES, axis=0) for array in part[1:]))
+    return quantus_flipping.quantus_curves(
+        side.network, part, device, steps=sizes.points, batch_size=len(part.images)
+    )
 
 
 def _windows(size: tuple[int, int, int]) -> int:
@@ -256,12 +252,12 @@ def _windows(size: tuple[int, int, int]) -> int:
 
 
 def _even(count: int, most: int) -> int:
-    """Pictures at once, at most so many, by which the last batch is as full as the others."""
+    """Return the batch size, at most `most`, with the least padding of the last batch."""
     return -(-count // -(-count // most))
 
 
 def _points(pixels: int, steps: int) -> int:
-    """Steps of equally many pixels, the last with what is left."""
+    """Return the number of steps of equal size, where the last one takes the rest."""
     return -(-pixels // -(-pixels // steps))
 
 
