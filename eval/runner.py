@@ -31,12 +31,12 @@ from eval.scoring import Scorer
 from eval.study import Study, plain
 from eval.subject import StudyRun, Subject
 from fidojax.data import padded
+from fidojax.engine import ExplainRequest
 from fidojax.runs import (
     DONE,
     Item,
     Ledger,
     ProgressBar,
-    Request,
     digest,
     duration,
     environment,
@@ -140,13 +140,12 @@ class _Conductor:
         targets = dict(
             zip(self._subject.drawn.ids, self._subject.targets(row.targets).tolist(), strict=True)
         )
-        request = Request(
+        request = ExplainRequest(
             row.method,
             row.explained_classifier(self._subject.model.classifier),
             row.options,
             self._run.seed + row.seed,
             self._batch_size(name),
-            each=row.each,
         )
         items = (Item(int(i), pictures[i].id, pictures[i]) for i in missing)
         place = f"{name} ({number} of {len(self._study.rows)})"
@@ -156,6 +155,7 @@ class _Conductor:
                 request,
                 items,
                 lambda batch: [targets[picture.id] for picture in batch],
+                each=row.each,
                 record=row.record,
                 progress=meter.show,
             )

@@ -57,7 +57,7 @@ def counted(lowered: jax.stages.Lowered) -> float:
 
     What is in a loop counts once.
     """
-    analysis: Any = in_precision.cost_analysis()
+    analysis: Any = lowered.cost_analysis()
     return float((analysis or {}).get("flops", 0.0))
 
 

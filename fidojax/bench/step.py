@@ -14,18 +14,19 @@ from jax.sharding import Sharding
 
 from fidojax.bench.floors import bare_gradient
 from fidojax.engine import (
-    CHUNK,
+    STEPS_PER_CALL,
     CallThreads,
+    ExplainRequest,
     divided,
     image_keys,
-    longest_chunk,
+    most_steps_per_call,
     pace,
     placements,
     programs,
     threads_per_device,
 )
 from fidojax.engine import explain as run
-from fidojax.methods import LOOPS, METHODS
+from fidojax.methods import LOOPS
 from fidojax.types import Classifier, Device
 
 
@@ -78,7 +79,7 @@ def shortened(work: Work, steps: int) -> Work:
     if work.method not in LOOPS:
         return work
     if jax.default_backend() != "cpu":
-        steps = max(steps, 2 * CHUNK)
+        steps = max(steps, 2 * STEPS_PER_CALL)
     fewer: dict[str, Any] = {"steps": min(steps, LOOPS[work.method](**work.options).steps)}
     if "warmup" in work.options:  # it may be longer
         fewer["warmup"] = 0
@@ -88,25 +89,27 @@ def shortened(work: Work, steps: int) -> Work:
 def lower(work: Work) -> jax.stages.Lowered:
     """The program that a run of `work` spends its time in, traced but not compiled.
 
-    One call of it does `chunk(work)` steps of a method that iterates, or else all of it.
+    One call of it does `steps_per_call(work)` steps of a method that iterates, or else all of it.
     """
-    length = chunk(work) if work.method in LOOPS else 1
+    length = steps_per_call(work) if work.method in LOOPS else 1
     return programs.lower(*_dealt(work)[0], length=length)
 
 
-def chunk(work: Work) -> int:
+def steps_per_call(work: Work) -> int:
     """Steps of an iterating method in one compiled call."""
-    return pace(LOOPS[work.method](**work.options).steps, longest_chunk(rewritten=True))[0]
+    return pace(LOOPS[work.method](**work.options).steps, most_steps_per_call(rewritten=True))[0]
 
 
 def stepper(work: Work) -> Callable[[], Any]:
-    """A function that does the next `chunk(work)` steps, for methods that iterate."""
+    """A function that does the next `steps_per_call(work)` steps, for methods that iterate."""
     parts = _dealt(work)
     started, states = CallThreads(len(parts)), [programs.begin(*part) for part in parts]
 
     def advance(at: int) -> Any:
         program, model, _ = parts[at]
-        states[at], ended = programs.advance(program, model, states[at], length=chunk(work))
+        states[at], ended = programs.advance(
+            program, model, states[at], length=steps_per_call(work)
+        )
         return ended
 
     return lambda: started([partial(advance, at) for at in range(len(parts))])
@@ -145,9 +148,8 @@ def whole(work: Work) -> Callable[[], Any]:
 
 def _dealt(work: Work) -> list[tuple[programs.Program, programs.Model, programs.Batch]]:
     """What each of the calls is given."""
-    static, dynamic = run.split_options(work.options)
-    program = programs.Program(METHODS[work.method], static)
-    model = programs.Model(work.shown, dynamic)
+    request = ExplainRequest(work.method, work.shown, work.options)
+    program, model = programs.program_and_model(request)
     where, count = work.places, len(work.images)
     size = count // len(where)
     found = []
@@ -180,7 +182,7 @@ def paired(work: Work) -> Paired:
     """A step of a method that iterates, and the bare gradient beside it."""
     evaluations = LOOPS[work.method](**work.options).evaluations
     flat = np.repeat(work.images, evaluations, axis=0)
-    steps = chunk(work)
+    steps = steps_per_call(work)
     floor = bare(partial(gradient, times=steps), work, flat)
     return Paired(stepper(work), floor, len(flat), steps)
 

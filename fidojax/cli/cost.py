@@ -9,7 +9,7 @@ import numpy as np
 from fidojax.cli.job import Job
 from fidojax.cli.run import ExplainRun
 from fidojax.data import Picture, boxes_of
-from fidojax.engine import concurrent_calls, explain_batch, longest_chunk
+from fidojax.engine import concurrent_calls, explain_batch, most_steps_per_call
 from fidojax.methods import LOOPS
 from fidojax.runs import DONE, Ledger, duration
 
@@ -50,7 +50,7 @@ def _timed(job: Job, batch_size: int, devices: Sequence[Any]) -> float:
     grey = np.full((size, *job.pretrained.size), 0.5, np.float32)
     options = job.call_options
     if job.method in LOOPS:
-        options["steps"] = min(job.steps, 3 * longest_chunk(job.rewrite))
+        options["steps"] = min(job.steps, 3 * most_steps_per_call(job.rewrite))
     stamps: list[tuple[int, float]] = []
 
     def once() -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fidojax.cli.job import Job
-from fidojax.engine import concurrent_calls, find_batch_size, in_batches, on_cpu, split_options
+from fidojax.engine import ExplainRequest, concurrent_calls, find_batch_size, in_batches, on_cpu
 from fidojax.methods import LOOPS, METHODS
 from fidojax.runs import DONE, Ledger, find_ledger, rows_per_file, versions
 from fidojax.types import Classifier
@@ -75,11 +75,10 @@ def fitting(job: Job, pictures: int, devices: Sequence[Any]) -> int:
         if job.method in LOOPS:
             looks = job.evaluations // job.steps
         return on_cpu(job.pretrained.size, looks, most)
-    static, dynamic = split_options(job.call_options)
-    found = find_batch_size(
-        METHODS[job.method], job.pretrained.classifier, job.pretrained.size, most,
-        static=static, options=dynamic, device=devices[0],
-    )  # fmt: skip
+    request = ExplainRequest(
+        METHODS[job.method], job.pretrained.classifier, job.call_options, devices=devices
+    )
+    found = find_batch_size(request, job.pretrained.size, most)
     return -(-most // -(-most // found))  # as many groups, but evenly filled
 
 

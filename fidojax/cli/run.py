@@ -20,12 +20,11 @@ from fidojax.cli.page import write_index
 from fidojax.cli.records import ResultsFolder, result_name
 from fidojax.cli.target import target_of
 from fidojax.data import BadPicture, Picture, Pictures, boxes_of, pictures
-from fidojax.engine import Spread, concurrent_calls, cores, split_cpu
+from fidojax.engine import ExplainRequest, Spread, concurrent_calls, cores, split_cpu
 from fidojax.runs import (
     Explained,
     Item,
     ProgressBar,
-    Request,
     RowAssignment,
     explain_missing,
     find_ledger,
@@ -112,15 +111,14 @@ class ExplainRun:
         """Read, explain and store picture after picture."""
         assert self.ledger is not None
         job = self.job
-        request = Request(
+        request = ExplainRequest(
             job.method, job.pretrained.classifier, job.call_options, job.seed, self.batch_size,
-            self.devices, boxes_of if job.method == "box" else None, job.precision, job.stop,
-            job.rewrite,
+            self.devices, job.precision, job.stop, job.rewrite,
         )  # fmt: skip
         with self.interrupt, self._meter:
             explain_missing(
                 self.ledger, request, self.todo(), self._targets,
-                finish=self._finish, progress=self._progress, smaller=self._smaller,
+                each=boxes_of if job.method == "box" else None, finish=self._finish, progress=self._progress, smaller=self._smaller,
             )  # fmt: skip
 
     def finish(self) -> None:

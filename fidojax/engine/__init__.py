@@ -1,4 +1,4 @@
-"""Many images at once: batching, scheduling, devices, memory, early stopping."""
+"""Many images at once: requests, continuous batching, devices, memory, early stopping."""
 
 from fidojax.engine.batches import in_batches
 from fidojax.engine.devices import (
@@ -12,18 +12,26 @@ from fidojax.engine.devices import (
     threads_per_device,
 )
 from fidojax.engine.early_stopping import Stop
-from fidojax.engine.explain import Progress, explain_batch, explain_stream, lambda_path
+from fidojax.engine.explain import (
+    Progress,
+    explain_batch,
+    explain_samples,
+    explain_stream,
+    lambda_path,
+)
 from fidojax.engine.keys import image_keys
 from fidojax.engine.measure import measure_batch
 from fidojax.engine.memory import find_batch_size, free_bytes, needed_bytes, on_cpu
 from fidojax.engine.options import prepared, split_options
+from fidojax.engine.request import ExplainRequest
 from fidojax.engine.scheduler import Sample, is_out_of_memory
-from fidojax.engine.slots import CHUNK, longest_chunk, pace
+from fidojax.engine.slots import STEPS_PER_CALL, most_steps_per_call, pace
 from fidojax.engine.threads import CallThreads
 
 __all__ = [
-    "CHUNK",
+    "STEPS_PER_CALL",
     "CallThreads",
+    "ExplainRequest",
     "Progress",
     "Sample",
     "Spread",
@@ -33,6 +41,7 @@ __all__ = [
     "cores",
     "divided",
     "explain_batch",
+    "explain_samples",
     "explain_stream",
     "find_batch_size",
     "free_bytes",
@@ -40,8 +49,8 @@ __all__ = [
     "in_batches",
     "is_out_of_memory",
     "lambda_path",
-    "longest_chunk",
     "measure_batch",
+    "most_steps_per_call",
     "needed_bytes",
     "on_cpu",
     "pace",

@@ -1,4 +1,4 @@
-"""Any number of pictures by one compiled program."""
+"""Run one compiled program over any number of rows."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,13 +9,15 @@ from jaxtyping import Int
 
 
 def in_batches(compute: Callable[[Int[np.ndarray, " batch"]], Any], count: int, batch: int) -> Any:
-    """What `compute` returns for the rows 0 ... count - 1, `batch` of them at a time.
+    """Compute the rows 0 ... count - 1 in batches and join the results.
 
-    The last batch is filled up with its last row, so that all have one shape. No batch waits for
-    the one before it to be fetched.
+    The last batch is filled up with its last row, so that all batches have one shape. All batches
+    are dispatched before the first result is fetched.
 
     Args:
-        compute: indices of rows -> a pytree of arrays, whose first axis is the rows'.
+        compute: takes row numbers, returns a pytree of arrays with a leading axis of rows.
+        count: the number of rows.
+        batch: rows per call.
 
     Returns:
         The same pytree of NumPy arrays "count ...".

@@ -1,9 +1,11 @@
-"""One picture's evaluations divided among devices.
+"""Devices: how pictures, or the evaluations of one picture, are shared among them.
+
+Devices share out whole pictures, so that a single picture keeps only one of them busy. With
 
     explain_batch(..., devices=Spread(jax.local_devices()))
 
-Devices are dealt whole pictures otherwise, so that a single one keeps all but one of them waiting.
-A CPU is one device, whatever its cores; `split_cpu` makes a device of each.
+they share out the evaluations of every picture instead. A CPU is one device, whatever the number
+of its cores; `split_cpu` makes each core a device.
 """
 
 import contextlib
@@ -24,14 +26,14 @@ AXIS = "evaluations"
 
 
 class Spread(tuple[Device, ...]):
-    """Devices that evaluate the classifier together, each an equal part of what it is shown.
+    """Devices that evaluate the classifier together, each on an equal part of its batch.
 
-    A program that is divided has other last bits than one that is not.
+    A divided program gives other last bits than an undivided one.
     """
 
     @property
     def mesh(self) -> Mesh:
-        """The devices in a row."""
+        """The devices as a mesh of one axis."""
         return Mesh(np.array(self), (AXIS,))
 
 
@@ -71,50 +73,58 @@ def _call(classifier, images):
 
 
 def divided(classifier: Classifier, devices: Sequence[Device]) -> Classifier:
-    """The classifier as these devices evaluate it."""
+    """Return the classifier, divided among the devices of a `Spread`."""
     return Divided(classifier, devices.mesh) if isinstance(devices, Spread) else classifier
 
 
 def placements(devices: Sequence[Device]) -> list[Device | Sharding]:
-    """Where the arrays of a compiled call are, for each call that the devices share out."""
+    """The device or sharding of the arrays of each compiled call."""
     if isinstance(devices, Spread):
         return [NamedSharding(devices.mesh, PartitionSpec())]
     return list(devices)
 
 
 def check_divisible(option: str, method: str, loop: Loop | None) -> None:
-    """ValueError that names the option where a step of the method has nothing to divide."""
+    """Check that a step of the method has more than one evaluation to divide.
+
+    Args:
+        option: the name of the option, for the message.
+
+    Raises:
+        ValueError: it has one.
+    """
     if loop is not None and loop.evaluations == 1:
-        raise ValueError(f"{option}: {method} shows the classifier one picture per step")
+        raise ValueError(
+            f"{option}: {method} shows the classifier one picture per step, which cannot be divided"
+        )
 
 
 def split_cpu(count: int) -> None:
-    """Make so many devices of the CPU, where JAX has not started yet and nobody chose a number."""
+    """Make `count` devices of the CPU, unless JAX has started or the user has set their number."""
     chosen = getattr(jax.config, "jax_num_cpu_devices")  # noqa: B009, its type is not declared
     if chosen < 0 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        with contextlib.suppress(RuntimeError):  # it has started
+        with contextlib.suppress(RuntimeError):  # JAX has started
             jax.config.update("jax_num_cpu_devices", count)
 
 
 LARGEST = 16
-"""Lanes of a device at most; each needs the memory of a call."""
+"""The largest number of concurrent calls on a device; each needs the memory of a call."""
 
 
 def cores() -> int:
-    """Those that this process may use, where the system tells."""
+    """The number of cores that this process may use, or of all where the system does not tell."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def threads_per_device(devices: Sequence[Device]) -> int:
-    """Lanes of each device: as many as there are cores for it; 1 on accelerators and
-    where the devices are spread over."""
+    """The threads per device: its share of the cores; 1 on accelerators and for a `Spread`."""
     if devices[0].platform != "cpu" or isinstance(devices, Spread):
         return 1
     return max(1, min(cores() // len(devices), LARGEST))
 
 
 def concurrent_calls(devices: Sequence[Device]) -> int:
-    """Compiled calls that are under way at a time, on all devices together."""
+    """The number of concurrent compiled calls on all devices together."""
     return len(placements(devices)) * threads_per_device(devices)

@@ -1,4 +1,4 @@
-"""When a picture's map has converged, so that its optimisation may end before its last step."""
+"""The criterion by which a picture's optimisation ends before its last step."""
 
 from typing import NamedTuple
 
@@ -11,18 +11,18 @@ from fidojax.types import Scalar
 
 
 class Stop(NamedTuple):
-    """A criterion on mask and objective, looked at every so many steps.
+    """A convergence criterion on mask and objective, checked at regular intervals.
 
-    The map has converged when neither the mask has moved nor the objective has fallen since it was
-    last looked at. The objective is noisy, so its means over the steps in between are compared.
-    The defaults were chosen for FIDO's published schedule (docs/schedules.md): the preset `fast`
-    ends before they are met.
+    A map has converged when the mask has stayed still and the objective has not fallen since the
+    last check. The objective is noisy, so its means over the intervals are compared. The defaults
+    were chosen for FIDO's published schedule (docs/schedules.md); the preset `fast` ends before
+    they are met.
 
     Attributes:
-        move: largest mean absolute change of the mask, whose values are in [0, 1].
-        gain: largest fall of the mean objective, in its own units (nats of log-odds).
-        every: steps between two looks.
-        least: steps that are done in any case.
+        move: the largest mean absolute change of the mask, whose values are in [0, 1].
+        gain: the largest fall of the mean objective, in its own units (nats of log-odds).
+        every: steps between two checks.
+        least: the smallest number of steps.
     """
 
     move: float | Scalar = 0.003
@@ -31,7 +31,7 @@ class Stop(NamedTuple):
     least: int = 20
 
     def checked(self) -> "Stop":
-        """Itself, if its counts are counts.
+        """Return the criterion itself after checking its counts.
 
         Raises:
             ValueError: `every` or `least` is below 1.
@@ -41,12 +41,12 @@ class Stop(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """What the criterion remembers of one picture.
+    """The memory of the criterion for one picture.
 
     Attributes:
-        mask: at the last look.
-        before: mean objective between the last two looks.
-        total: sum of the objective since the last look.
+        mask: the mask at the last check.
+        before: the mean objective between the last two checks.
+        total: the sum of the objective since the last check.
     """
 
     mask: Float[Array, "..."]
@@ -55,19 +55,19 @@ class Watch(NamedTuple):
 
 
 def watch(mask: Float[Array, "..."]) -> Watch:
-    """What there is to remember before the first step."""
+    """Return the memory before the first step."""
     return Watch(mask, jnp.asarray(jnp.inf, mask.dtype), jnp.zeros((), mask.dtype))
 
 
 def observe(
     stop: Stop, seen: Watch, mask: Float[Array, "..."], objective: Scalar, step: Int[Array, ""]
 ) -> tuple[Watch, Bool[Array, ""]]:
-    """After a step: what to remember now, and whether the map has converged.
+    """Update the memory after a step; return it and whether the map has converged.
 
     Args:
-        mask: what would be read out now.
-        objective: of this step.
-        step: number of steps done, this one included.
+        mask: the mask after this step.
+        objective: the objective of this step.
+        step: the number of steps done, this one included.
     """
     total = seen.total + objective
     mean = total / stop.every

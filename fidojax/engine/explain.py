@@ -1,15 +1,16 @@
-"""Many images at once: one compiled program, fixed memory, all local devices.
+"""Explain many images: one compiled program, bounded memory, all local devices.
 
-`explain_batch` vmaps a method over images, pads the last group, deals the groups to the devices and
-drives iterative methods from the host in compiled chunks of steps; `explain_stream` does the same
-for pictures that come one after the other.
+`explain_batch` maps a method over images and fills up the last batch; `explain_stream` does the
+same for images that arrive one after the other. Iterative methods run in continuous batches: when
+the optimisation of one image has ended, the next image takes its slot.
 
-The key of an image is folded from the seed and its id, so at one batch size size its map is the
-same bit for bit in any grouping, order and number of devices.
+The key of an image is folded from the seed and the image's id. With one batch size its map is
+therefore the same, bit for bit, for every grouping, order and number of devices.
 """
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -17,35 +18,24 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fidojax.engine.devices import (
-    Spread,
-    check_divisible,
-    concurrent_calls,
-    divided,
-    placements,
-    threads_per_device,
-)
+from fidojax.core import renamed_arguments
+from fidojax.engine.devices import concurrent_calls, placements, threads_per_device
 from fidojax.engine.early_stopping import Stop
 from fidojax.engine.keys import image_keys
 from fidojax.engine.memory import LARGEST, find_batch_size
-from fidojax.engine.options import (
-    is_iterative,
-    loop_of,
-    method_by_name,
-    prepared,
-    split_options,
-)
-from fidojax.engine.programs import Model, Program
+from fidojax.engine.programs import program_and_model
+from fidojax.engine.request import ExplainRequest
 from fidojax.engine.scheduler import Driver, Finished, Sample, stream
-from fidojax.engine.slots import longest_chunk
 from fidojax.methods.fido_path import LIMIT, fido_path
 from fidojax.types import Classifier, Device, Explanation, Images, Method
 
 __all__ = ["Sample", "Stop", "explain_batch", "explain_stream", "image_keys"]
 
 Progress = Callable[[int, int], None]
+"""Called as `progress(done, total)`."""
 
 
+@renamed_arguments(micro_batch="batch_size")
 def explain_batch(
     method: str | Method,
     classifier: Classifier,
@@ -66,29 +56,30 @@ def explain_batch(
     """Explain every image of a batch with the same method and options.
 
     Args:
-        method: a name in `fidojax.methods.table.METHODS`, or any function of the method signature.
+        method: a name in `fidojax.METHODS`, or any function of the method signature.
         classifier: a callable pytree; new weights of the same shapes do not recompile.
         images: "n h w c", values in [0, 1].
         targets: "n", the class index to explain for each image.
         options: the method's keyword options. Floats and arrays may change without recompiling.
-        each: options that differ per image, every leaf with a leading axis of n (say, `boxes`).
-        seed: seeds the run.
-        ids: one per image, integers or strings; 0, 1, ... when None. An image's randomness depends
-            on the seed and its id alone.
-        batch_size: images per compiled call; every device has a call under way, every core of a
-            CPU has one. When None, the largest power of two that the compiled program's memory
-            allows (`fidojax.engine.memory`), at most n. Where the memory is short all the same, half as
-            many go on from there, with a warning.
-        devices: all local devices when None; they are dealt pictures. A `Spread` of them divides
-            every picture's evaluations instead, for one picture or few.
-        rewrite: on the CPU, explain `fidojax.transforms.cpu.fast(classifier)`, which computes the same from
-            operations that are fast there.
-        precision: of the classifier's products, a name in `fidojax.transforms.precision.PRECISIONS`; as JAX
-            decides when None. Masks, infills and the optimiser are float32 in any case.
-        stop: ends a picture's optimisation where its map has converged, and the next picture takes
-            its place; of methods whose loop has a mask. Its history is NaN from there.
-        progress: called as `progress(done, total)` on the host; each image counts as the method's
-            steps.
+        each: options that differ per image, every leaf with a leading axis of n, such as `boxes`.
+        seed: the seed of the run.
+        ids: one id per image, integers or strings; 0, 1, ... when None. An image's random numbers
+            depend on the seed and its id alone.
+        batch_size: images per compiled call. Each device runs one call at a time, each core of a
+            CPU runs one. When None, the largest power of two that fits into memory
+            (`fidojax.engine.memory`), at most n. When the memory runs out nevertheless, the engine
+            goes on with half as many and warns.
+        devices: the devices that share out the images; all local devices when None. A `Spread`
+            of devices divides the evaluations of every image instead, for one image or a few.
+        rewrite: on the CPU, evaluate `fidojax.transforms.cpu.fast(classifier)`, which computes the
+            same with operations that are fast there.
+        precision: the precision of the classifier's products, a name in
+            `fidojax.transforms.PRECISIONS`; when None, JAX decides. Masks, infills and the
+            optimiser always use float32.
+        stop: ends the optimisation of an image when its map has converged, and the next image
+            takes its slot; for methods whose loop has a mask. The history is NaN from there on.
+        progress: called as `progress(done, total)` on the host; each image counts as many as the
+            method has steps.
 
     Returns:
         An Explanation whose leaves are NumPy arrays with a leading axis of n.
@@ -96,7 +87,10 @@ def explain_batch(
     Raises:
         ValueError: shapes, values or lengths do not fit, or the method cannot stop early.
     """
-    method = method_by_name(method)
+    request = ExplainRequest(
+        method, classifier, dict(options or {}), seed, batch_size, devices, precision, stop, rewrite
+    )
+    request = replace(request, method=request.function)
     images = np.asarray(images, np.float32)
     targets = np.asarray(targets, np.int32)
     ids = range(len(images)) if ids is None else ids
@@ -107,24 +101,25 @@ def explain_batch(
         Sample(id_, image, target, jax.tree.map(lambda leaf: leaf[i], per_image))  # noqa: B023
         for i, (id_, image, target) in enumerate(zip(ids, images, targets, strict=True))
     )
-    steps = 1
-    if progress and is_iterative(method):
-        first = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), per_image)
-        steps = loop_of(method, **(dict(options or {}) | first)).steps
-    tell = progress and (lambda done: progress(round(done * steps), len(images) * steps))
+    loop = request.loop(jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), per_image))
+    steps = 1 if loop is None else loop.steps
+
+    def tell(done: float) -> None:
+        if progress is not None:
+            progress(round(done * steps), len(images) * steps)
+
     parts = list(
-        explain_stream(
-            method, classifier, samples, options=options, seed=seed, batch_size=batch_size,
-            most=len(images), devices=devices, rewrite=rewrite, precision=precision, stop=stop,
-            progress=tell,
+        explain_samples(
+            request, samples, most=len(images), progress=None if progress is None else tell
         )
-    )  # fmt: skip
+    )
     order = np.argsort(np.concatenate([numbers for numbers, _ in parts]))
     return jax.tree.map(
         lambda *leaves: np.concatenate(leaves)[order], *[explanation for _, explanation in parts]
     )
 
 
+@renamed_arguments(micro_batch="batch_size")
 def explain_stream(
     method: str | Method,
     classifier: Classifier,
@@ -141,14 +136,14 @@ def explain_stream(
     progress: Callable[[float], None] | None = None,
     smaller: Callable[[int], None] | None = None,
 ) -> Iterator[Finished]:
-    """Explain any number of images, of which only a batch is held at a time.
+    """Explain any number of images, of which only a batch is held in memory at a time.
 
     Args:
         samples: the images with ids and targets, all of one shape; read as they are needed.
-        most: how many images there are at most, for the choice of `batch_size` and of how many
-            calls are under way at a time.
-        progress: called with the number of images done, parts of them included.
-        smaller: told the new batch size where the memory was short; a warning when None.
+        most: an upper limit of the number of images, which bounds `batch_size` and the number of
+            concurrent calls.
+        progress: called with the number of images done, a fraction for those under way.
+        smaller: called with the new batch size after the memory ran out; a warning when None.
 
     The other arguments are those of `explain_batch`.
 
@@ -159,53 +154,52 @@ def explain_stream(
     Raises:
         ValueError: as `explain_batch`.
     """
-    method = method_by_name(method)
-    samples = iter(samples)
+    request = ExplainRequest(
+        method, classifier, dict(options or {}), seed, batch_size, devices, precision, stop, rewrite
+    )
+    return explain_samples(request, samples, most=most, progress=progress, smaller=smaller)
+
+
+def explain_samples(
+    request: ExplainRequest,
+    samples: Iterable[Sample],
+    *,
+    most: int | None = None,
+    progress: Callable[[float], None] | None = None,
+    smaller: Callable[[int], None] | None = None,
+) -> Iterator[Finished]:
+    """Explain samples as the request says; see `explain_stream`."""
+    request, samples = request.ready(), iter(samples)
     first = next(samples, None)
     if first is None:
         return
-    devices = devices or jax.local_devices()
-    static, dynamic = split_options(options or {})
-    rewrite = rewrite and devices[0].platform == "cpu"
-    classifier = divided(prepared(classifier, precision, rewrite), devices)
-    program = Program(method, static)
-    if stop is not None:
-        program = _stopping(program, stop, {**dynamic, **first.each})
-    if isinstance(devices, Spread):
-        loop = program.loop({**dynamic, **first.each}) if is_iterative(method) else None
-        check_divisible("devices", _name(method), loop)
+    request.check(first.each)
+    devices = request.chosen_devices
+    batch_size = request.batch_size
     if batch_size is None:
-        batch_size = find_batch_size(
-            method, classifier, first.image.shape, -(-(most or LARGEST) // concurrent_calls(devices)),
-            static=static, options=dynamic, each=jax.tree.map(lambda x: x[None], dict(first.each)),
-            device=devices[0],
-        )  # fmt: skip
+        share = -(-(most or LARGEST) // concurrent_calls(devices))
+        batch_size = find_batch_size(request, first.image.shape, share, each=first.each)
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}, expected at least 1")
-    model = Model(classifier, dynamic, () if stop is None else (stop.move, stop.gain))
-    lanes, where = threads_per_device(devices), placements(devices)
-    if most is not None:  # no more than there is work for
-        lanes = max(1, min(lanes, -(-most // (batch_size * len(where)))))
-    placed = [(jax.device_put(model, place), place) for place in where]
-    models, where = zip(*(each for each in placed for _ in range(lanes)), strict=True)
-    driver = Driver(
-        program, models, where, len(where) if lanes > 1 else 1, seed, is_iterative(method),
-        longest_chunk(rewrite), progress,
-    )  # fmt: skip
+    driver = _driver(request, batch_size, most, progress)
     yield from stream(driver, itertools.chain([first], samples), batch_size, smaller)
 
 
-def _stopping(program: Program, stop: Stop, options: dict[str, Any]) -> Program:
-    stop = stop.checked()
-    if not is_iterative(program.method) or program.loop(options).mask is None:
-        raise ValueError(
-            f"stop: {_name(program.method)} has no mask that converges, so it cannot end early"
-        )
-    return program._replace(every=stop.every, least=stop.least)
-
-
-def _name(method: Method) -> str:
-    return getattr(method, "__name__", "this method")
+def _driver(
+    request: ExplainRequest,
+    batch_size: int,
+    most: int | None,
+    progress: Callable[[float], None] | None,
+) -> Driver:
+    """Place the request on its devices, with no more concurrent calls than there is work for."""
+    program, model = program_and_model(request)
+    devices = request.chosen_devices
+    threads, places = threads_per_device(devices), placements(devices)
+    if most is not None:
+        threads = max(1, min(threads, -(-most // (batch_size * len(places)))))
+    placed = [(jax.device_put(model, place), place) for place in places]
+    models, places = zip(*(pair for pair in placed for _ in range(threads)), strict=True)
+    return Driver(request, program, models, places, len(places) if threads > 1 else 1, progress)
 
 
 def _check(images: np.ndarray, targets: np.ndarray, ids: Sequence, each: dict) -> None:
@@ -227,6 +221,7 @@ def _check(images: np.ndarray, targets: np.ndarray, ids: Sequence, each: dict) -
                 )
 
 
+@renamed_arguments(micro_batch="batch_size")
 def lambda_path(
     classifier: Classifier,
     images: Images | np.ndarray,
@@ -238,29 +233,30 @@ def lambda_path(
     limit: float = LIMIT,
     **run: Any,
 ) -> Explanation:
-    """Explain every image of a batch by FIDO for each of several `lam`.
+    """Explain every image of a batch by FIDO for each of several weights `lam`.
 
-    The first weight gets FIDO's whole schedule, and its map is that of FIDO itself. Each next one
-    starts from the map before and repeats the schedule's last steps. So the weights had better
-    rise, at most twofold from one to the next. New weights, as many as before, do not recompile.
+    The first weight runs FIDO's whole schedule, and its map equals FIDO's own. Each further weight
+    starts from the map before it and repeats the last steps of the schedule. The weights should
+    therefore rise, at most twofold from one to the next. New values of the same number of weights
+    do not recompile.
 
     Args:
         classifier: a callable pytree.
         images: "n h w c", values in [0, 1].
         targets: "n", the class index to explain for each image.
-        lams: "lams", FIDO's option `lam`, one after the other.
+        lams: "lams", the values of FIDO's option `lam`, in order.
         options: FIDO's other options, among them `infill`.
-        again: steps that each next weight takes, the last of the schedule; at most all.
-        limit: the logits that it starts from are cut to plus and minus this.
-        run: the other arguments of `fidojax.explain_batch`, but `stop`.
+        again: the number of steps for each further weight, taken from the end of the schedule.
+        limit: the logits of the starting map are clipped to [-limit, limit].
+        run: the other arguments of `fidojax.explain_batch`, except `stop`.
 
     Returns:
         An Explanation whose leaves are NumPy arrays with leading axes of lams and n. The histories
-        of the later weights begin with NaN, since they have fewer steps.
+        of the further weights begin with NaN, since these have fewer steps.
 
     Raises:
-        ValueError: as `fido` and `fidojax.explain_batch`; there is no weight; `again` is below 1 or
-            more than the schedule has.
+        ValueError: as `fido` and `fidojax.explain_batch`; `lams` is empty; `again` is below 1 or
+            above the number of steps of the schedule.
     """
     data = {"lams": jnp.asarray(lams, jnp.float32), "limit": float(limit), "again": again}
     maps = explain_batch(fido_path, classifier, images, targets, options={**options, **data}, **run)

@@ -1,4 +1,4 @@
-"""Randomness of a picture: from the run's seed and the picture's id alone."""
+"""Random keys of pictures, from the run's seed and each picture's id."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from jaxtyping import Array, Key
 
 
 def image_keys(seed: int, ids: Sequence[int | str]) -> Key[Array, " n"]:
-    """One key per image, from the run's seed and the image's id alone.
+    """Return one random key per image, folded from the seed and the image's id.
 
-    Integers fold in as they are (modulo 2**32), strings through the first four bytes of their
+    Integers are folded in as they are (modulo 2**32), strings by the first four bytes of their
     SHA-256.
     """
     numbers = np.array([_fold_number(i) for i in ids], np.uint32)

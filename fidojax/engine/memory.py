@@ -1,4 +1,4 @@
-"""How many images fit: read off the compiled program's own memory analysis."""
+"""How many images fit into memory, by the compiled program's own memory analysis."""
 
 import contextlib
 import os
@@ -12,70 +12,66 @@ import jax.numpy as jnp
 from jax.stages import Compiled
 
 from fidojax.engine import programs
-from fidojax.engine.options import LOOP_OF
-from fidojax.engine.programs import Batch, Model, Program
-from fidojax.types import Classifier, Device, Method
+from fidojax.engine.programs import Batch, Model, Program, program_and_model
+from fidojax.engine.request import ExplainRequest
+from fidojax.types import Device
 
 MARGIN = 1.5
-"""Measured peaks exceed the analysis: 580 MB against 419 MB in the worst case seen."""
+"""Safety factor: measured peaks exceed the analysis (580 MB against 419 MB in the worst case)."""
 SHARE = 0.5
-"""Of the device's free memory, how much one run may take."""
+"""The share of the device's free memory that one run may take."""
 LARGEST = 64
-"""Larger batch sizees bought no speed in benchmarks/RESULTS.md."""
+"""The largest batch size; larger ones were no faster in benchmarks/RESULTS.md."""
 CPU_PIXELS = 16 * 64 * 64
-"""Pixels that the classifier looks at in one compiled step on CPUs: enough for all cores, and more
-would only make the first result late."""
+"""Pixels that the classifier evaluates in one compiled step on CPUs: enough for all cores. With more
+the first result would only come later."""
 
 
 def find_batch_size(
-    method: Method,
-    classifier: Classifier,
+    request: ExplainRequest,
     shape: tuple[int, int, int],
     most: int,
     *,
-    static: tuple[tuple[str, Any], ...] = (),
-    options: Mapping[str, Any] | None = None,
     each: Mapping[str, Any] | None = None,
-    device: Device | None = None,
 ) -> int:
-    """The largest power of two of images per device that fits into its memory.
+    """Return the largest power of two of images per call that fits into the device's memory.
 
-    Compiles the method's step for one and for two images, without running it, and extends the
-    line through their memory needs. On CPUs, whose caches are full long before, it is `on_cpu`
-    without compiling anything.
+    It compiles the method's step for one and for two images, without running it, and extrapolates
+    their memory linearly. On CPUs, where the caches are the tighter limit, it returns `on_cpu`
+    and compiles nothing.
 
     Args:
+        request: as `ExplainRequest.ready` returns it.
         shape: "h w c" of the images.
-        most: no more than this (on accelerators rounded up to a power of two).
-        static, options: as `fidojax.engine.options.split_options` returns them.
-        each: per-image options.
+        most: an upper limit (on accelerators rounded up to a power of two).
+        each: one image's own options.
     """
-    where: Any = device or jax.local_devices()[0]
-    options, each = options or {}, each or {}
-    program = Program(method, static)
-    if where.platform == "cpu":
-        first = jax.tree.map(lambda leaf: leaf[0], dict(each))
-        looks = program.loop(dict(options), first).evaluations if method in LOOP_OF else None
-        return on_cpu(shape, looks, most)
+    device, each = request.chosen_devices[0], each or {}
+    if device.platform == "cpu":
+        loop = request.loop(each)
+        return on_cpu(shape, None if loop is None else loop.evaluations, most)
     ceiling = 1 << (min(most, LARGEST) - 1).bit_length()
     if ceiling == 1:
         return 1
-    model = Model(classifier, dict(options))
+    program, model = program_and_model(request)
     needs = [program_bytes(program, model, shape, each, n) for n in (1, 2)]
     slope = max(needs[1] - needs[0], 1)
-    room = SHARE * free_bytes(where) / MARGIN
+    room = SHARE * free_bytes(device) / MARGIN
     fitting = max(1, min(int(1 + (room - needs[0]) // slope), ceiling))
     return 1 << (fitting.bit_length() - 1)
 
 
-def on_cpu(shape: tuple[int, int, int], looks: int | None, most: int) -> int:
-    """How many images have `CPU_PIXELS` together, at most so many.
+def on_cpu(shape: tuple[int, int, int], evaluations: int | None, most: int) -> int:
+    """Return the number of images whose evaluations have `CPU_PIXELS` together, at most `most`.
 
     Args:
-        looks: pictures that the classifier is shown of one image at a time; None for methods that
-            fill a batch of the classifier by themselves, or where one image is as fast as many.
+        shape: "h w c" of the images.
+        evaluations: the classifier's evaluations per image and step; None for methods that fill a
+            batch of the classifier with one image, where one image per call is as fast as many.
     """
-    return 1 if looks is None else max(1, min(most, CPU_PIXELS // (shape[0] * shape[1] * looks)))
+    if evaluations is None:
+        return 1
+    return max(1, min(most, CPU_PIXELS // (shape[0] * shape[1] * evaluations)))
 
 
 def program_bytes(
@@ -85,21 +81,26 @@ def program_bytes(
     each: Mapping[str, Any],
     images: int,
 ) -> int:
-    """Bytes of arguments, results and temporaries of one compiled call on so many images.
+    """The bytes of arguments, results and temporaries of one compiled call on `images` images.
 
     Args:
         shape: "h w c" of the images.
-        each: per-image options, of any number of images.
+        each: one image's own options.
+
+    Raises:
+        RuntimeError: the backend has no memory analysis.
     """
     batch = abstract_batch(shape, each, images)
     needed = needed_bytes(programs.lower(program, model, batch).compile())
     if needed is None:
-        raise RuntimeError("this backend has no memory analysis: give batch_size")
+        raise RuntimeError(
+            "batch_size is None and this backend has no memory analysis; give a number"
+        )
     return needed
 
 
 def needed_bytes(program: Compiled) -> int | None:
-    """Arguments, results and temporaries of a call; None where the backend does not tell."""
+    """The bytes of arguments, results and temporaries; None if the backend has no analysis."""
     analysis: Any = program.memory_analysis()
     if analysis is None:
         return None
@@ -111,20 +112,20 @@ def needed_bytes(program: Compiled) -> int | None:
 
 
 def abstract_batch(shape: tuple[int, int, int], each: Mapping[str, Any], images: int) -> Batch:
-    """The shapes of a batch; arguments as those of `program_bytes`."""
+    """The shapes and dtypes of a batch; arguments as in `program_bytes`."""
     return Batch(
         jax.eval_shape(lambda: jax.random.split(jax.random.key(0), images)),
         jax.ShapeDtypeStruct((images, *shape), jnp.float32),
         jax.ShapeDtypeStruct((images,), jnp.int32),
-        jax.tree.map(lambda x: jax.ShapeDtypeStruct((images, *x.shape[1:]), x.dtype), dict(each)),
+        jax.tree.map(lambda x: jax.ShapeDtypeStruct((images, *x.shape), x.dtype), dict(each)),
     )
 
 
 def calls_that_fit(needed: int | None, device: Device, most: int) -> int:
-    """How many calls may be under way together, at least one and at most so many.
+    """The number of concurrent calls that fit into the device's memory, from 1 to `most`.
 
     Args:
-        needed: bytes of a call, if known.
+        needed: bytes of one call; None where unknown.
     """
     if not needed:
         return most
@@ -132,7 +133,7 @@ def calls_that_fit(needed: int | None, device: Device, most: int) -> int:
 
 
 def free_bytes(device: Device) -> int:
-    """Free memory of the device; for the CPU, the machine's, what can be freed at once included."""
+    """The free bytes of a device; for the CPU those of the machine, reclaimable caches included."""
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats["bytes_in_use"]

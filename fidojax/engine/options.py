@@ -1,4 +1,4 @@
-"""options that shape the program, options that are data."""
+"""Options of methods: which are static in the compiled programs and which are traced."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,21 +17,25 @@ from fidojax.types import Classifier, Method
 def prepared(
     classifier: Classifier, precision: str | None = None, rewrite: bool | None = None
 ) -> Classifier:
-    """The classifier as the engine evaluates it.
+    """Return the classifier in the form that the engine evaluates.
 
     Args:
         precision: as `explain_batch` takes it.
-        rewrite: for the CPU; when None, where that is the default backend.
+        rewrite: use the fast form for the CPU; when None, if the CPU is JAX's default backend.
     """
     if precision is not None:
-        # Only operations that are as they were written can be lowered.
+        # The precision applies to the operations as they were written, before the rewrite.
         classifier = in_precision(cpu.stock(classifier), precision)
     rewrite = jax.default_backend() == "cpu" if rewrite is None else rewrite
     return cpu.fast(classifier) if rewrite else classifier
 
 
 def method_by_name(method: str | Method) -> Method:
-    """The function of that name; functions pass through. ValueError names the known ones."""
+    """Return the method of that name; a function is returned as it is.
+
+    Raises:
+        ValueError: there is no method of that name; the message names similar ones.
+    """
     if callable(method):
         return method
     check_name("method", method, METHODS)
@@ -39,30 +43,31 @@ def method_by_name(method: str | Method) -> Method:
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[tuple[tuple[str, Any], ...], dict[str, Any]]:
-    """Options that shape the program (hashable), and options that are data of it (arrays).
+    """Split options into static ones (hashable) and traced ones (arrays).
 
-    Floats are data: a new value does not recompile. Integers, strings, flags and None shape it.
+    Floats and arrays are traced: a new value does not recompile. Integers, strings, flags and None
+    are static.
     """
-    static, dynamic = {}, {}
+    static, traced = {}, {}
     for name, value in options.items():
         if isinstance(value, float | np.floating):
-            dynamic[name] = jnp.float32(value)
+            traced[name] = jnp.float32(value)
         elif value is None or isinstance(value, bool | int | str):
             static[name] = value
         else:
-            dynamic[name] = value
-    return tuple(sorted(static.items())), dynamic
+            traced[name] = value
+    return tuple(sorted(static.items())), traced
 
 
 def loop_of(method: Method, **options: Any) -> loops.Loop:
-    """The loop of an iterative method with these options."""
+    """Return the loop of an iterative method with these options."""
     return LOOP_OF[method](**options)
 
 
 def is_iterative(method: Method) -> bool:
-    """Whether the method has a loop that can be driven step by step."""
+    """Whether the method has a loop that the engine runs step by step."""
     return method in LOOP_OF
 
 
 LOOP_OF = {METHODS[name]: loop for name, loop in LOOPS.items()}
-"""Iterative method -> what makes its loop of its options."""
+"""Iterative methods and the functions that make their loops."""

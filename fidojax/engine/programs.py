@@ -1,8 +1,8 @@
-"""The compiled programs that explain a batch of pictures, each in a slot, on one device.
+"""The compiled programs that explain a batch of pictures on one device, one slot per picture.
 
-Every array of a batch has a leading axis of slots. All devices run this same program on slots of
-their own: one program that a compiler has split over a mesh of devices consists of other
-operations than that of a single device, with other last bits.
+Every array of a batch has a leading axis of slots. All devices run the same program on slots of
+their own. A program that the compiler has partitioned over a mesh consists of other operations
+than the program of a single device, and its results differ in the last bits.
 """
 
 from functools import partial
@@ -15,17 +15,18 @@ from jaxtyping import Array, Bool, Int
 
 from fidojax.core import loop as loops
 from fidojax.engine import early_stopping as stops
-from fidojax.engine.options import LOOP_OF
+from fidojax.engine.options import is_iterative, loop_of, split_options
+from fidojax.engine.request import ExplainRequest
 from fidojax.types import Method
 
 
 class Program(NamedTuple):
-    """What shapes the compiled programs.
+    """The static part of a request: a new value compiles new programs.
 
     Attributes:
-        method: of `fidojax.methods`, or like those.
-        static: options that shape the program, as `fidojax.engine.options.split_options` returns them.
-        every, least: of the criterion to stop, or None.
+        method: a function of the method signature.
+        static: the method's static options, as `fidojax.engine.split_options` returns them.
+        every, least: the step counts of `Stop`; None without early stopping.
     """
 
     method: Method
@@ -34,20 +35,20 @@ class Program(NamedTuple):
     least: int | None = None
 
     def loop(self, *options: dict[str, Any]) -> loops.Loop:
-        """The iterative method's loop with these options, later ones winning."""
+        """The loop of an iterative method; later options replace earlier ones."""
         merged = dict(self.static)
         for more in options:
             merged |= more
-        return LOOP_OF[self.method](**merged)
+        return loop_of(self.method, **merged)
 
 
 class Model(NamedTuple):
-    """What all pictures share.
+    """The traced part of a request, which all pictures share.
 
     Attributes:
         classifier: a callable pytree.
-        options: the method's options that are data.
-        stop: move and gain of the criterion to stop, or nothing.
+        options: the method's traced options, as `fidojax.engine.split_options` returns them.
+        stop: `move` and `gain` of `Stop`; empty without early stopping.
     """
 
     classifier: Any
@@ -55,14 +56,26 @@ class Model(NamedTuple):
     stop: tuple[Any, Any] | tuple[()] = ()
 
 
+def program_and_model(request: ExplainRequest) -> tuple[Program, Model]:
+    """Return the static and the traced part of a request that is `ready`."""
+    static, traced = split_options(request.options)
+    stop = request.stop
+    if stop is None:
+        return Program(request.function, static), Model(request.classifier, traced)
+    return (
+        Program(request.function, static, stop.every, stop.least),
+        Model(request.classifier, traced, (stop.move, stop.gain)),
+    )
+
+
 class Batch(NamedTuple):
-    """Pictures and what belongs to each.
+    """The pictures of a batch.
 
     Attributes:
-        keys: "n".
-        images: "n h w c".
-        targets: "n".
-        each: the options that differ per picture.
+        keys: "n", the random keys.
+        images: "n h w c", values in [0, 1].
+        targets: "n", the classes to explain.
+        each: per-picture options, leaves "n ...".
     """
 
     keys: Any
@@ -72,15 +85,15 @@ class Batch(NamedTuple):
 
 
 class Slots(NamedTuple):
-    """An iterative method under way.
+    """The state of an iterative method, one slot per picture.
 
     Attributes:
-        batch: the pictures.
-        state: of the method's loop.
-        history: the records of all steps, "n steps"; NaN where a step is not done.
-        step: "n", number of steps done.
-        done: "n", whether it has ended; then it stays as it is.
-        watch: what the criterion to stop remembers, or nothing.
+        batch: the pictures in the slots.
+        state: the states of the method's loop, leaves "n ...".
+        history: the records of all steps, "n steps ..."; NaN for steps that have not run.
+        step: "n", the number of steps done.
+        done: "n", whether the picture has ended; its slot no longer changes.
+        watch: the memory of the stopping criterion; empty without early stopping.
     """
 
     batch: Batch
@@ -93,7 +106,7 @@ class Slots(NamedTuple):
 
 @partial(jax.jit, static_argnames="program")
 def one_shot(program: Program, model: Model, batch: Batch) -> Any:
-    """The explanations of a batch by a method that does not iterate."""
+    """Explain a batch by a method that does not iterate."""
 
     def one(key, image, target, each):
         options = {**dict(program.static), **model.options, **each}
@@ -104,14 +117,14 @@ def one_shot(program: Program, model: Model, batch: Batch) -> Any:
 
 @partial(jax.jit, static_argnames="program")
 def begin(program: Program, model: Model, batch: Batch) -> Slots:
-    """A batch before its first step."""
+    """Initialise the slots of a batch."""
 
     def one(key, image, target, each):
         loop = program.loop(model.options, each)
         state = loop.init(key, model.classifier, image, target)
         step = partial(loop.step, partial(_blank, model.classifier), image, target)
         _, record = jax.eval_shape(step, state)
-        history = jax.tree.map(lambda leaf: _nothing((loop.steps, *leaf.shape), leaf.dtype), record)
+        history = jax.tree.map(lambda leaf: _empty((loop.steps, *leaf.shape), leaf.dtype), record)
         seen = stops.watch(loop.mask(state)) if program.every and loop.mask else ()
         return state, history, jnp.int32(0), jnp.array(False), seen
 
@@ -120,13 +133,13 @@ def begin(program: Program, model: Model, batch: Batch) -> Slots:
 
 @partial(jax.jit, static_argnames=("program", "length"), donate_argnames="slots")
 def advance(program: Program, model: Model, slots: Slots, *, length: int) -> tuple[Slots, Array]:
-    """`length` steps of every slot that has not ended; the slots, and again which have ended."""
+    """Run `length` steps of all slots that have not ended; return the slots and a copy of `done`."""
     step = jax.vmap(partial(_step, program, model))
     if length == 1:
         slots = step(slots)
     else:
         slots, _ = jax.lax.scan(lambda slots, _: (step(slots), None), slots, length=length)
-    return slots, jnp.copy(slots.done)  # the slots will be given away
+    return slots, jnp.copy(slots.done)  # the next call donates the slots
 
 
 def _step(program: Program, model: Model, slot: Slots) -> Slots:
@@ -152,17 +165,17 @@ def _step(program: Program, model: Model, slot: Slots) -> Slots:
 
 @partial(jax.jit, donate_argnames="to")
 def move(to: Slots, source: Slots, take: Array, put: Array) -> Slots:
-    """`to` with the slots `take` of the source at its places `put`; none where that is no place.
+    """Return `to` with the source's slots `take` copied into its slots `put`.
 
     Args:
-        take, put: "n".
+        take, put: "n", slot numbers; a number in `put` beyond the last slot copies nothing.
     """
     return jax.tree.map(lambda t, s: t.at[put].set(s[take], mode="drop"), to, source)
 
 
 @partial(jax.jit, static_argnames="program")
 def readout(program: Program, model: Model, slots: Slots) -> Any:
-    """The explanations of a batch."""
+    """Return the explanations of all slots."""
 
     def one(slot):
         _, image, target, each = slot.batch
@@ -173,22 +186,22 @@ def readout(program: Program, model: Model, slots: Slots) -> Any:
 
 
 def lower(program: Program, model: Model, batch: Batch, *, length: int = 1) -> Lowered:
-    """What a run spends its time in, lowered: `length` steps, or all of a method without steps.
+    """Lower the program that dominates a run: `length` steps, or a whole one-shot explanation.
 
     Args:
         model, batch: arrays or their shapes.
     """
-    if program.method not in LOOP_OF:
+    if not is_iterative(program.method):
         return one_shot.lower(program, model, batch)
     begun = jax.eval_shape(partial(begin, program), model, batch)
     return advance.lower(program, model, begun, length=length)
 
 
 def _blank(classifier: Any, images: Any) -> Any:
-    """Zeros like the classifier's logits; its gradient takes long to trace, and is not needed."""
+    """Zeros of the logits' shape: tracing the classifier's gradient here would only take time."""
     logits = jax.eval_shape(classifier, images)
     return jnp.zeros(logits.shape, logits.dtype) + 0 * images.mean()
 
 
-def _nothing(shape: tuple[int, ...], dtype: Any) -> Array:
+def _empty(shape: tuple[int, ...], dtype: Any) -> Array:
     return jnp.full(shape, jnp.nan if jnp.issubdtype(dtype, jnp.floating) else 0, dtype)

@@ -1,7 +1,7 @@
-"""Any number of pictures through one compiled program, in fixed memory, on all local devices.
+"""Continuous batching: any number of pictures through one compiled program, in bounded memory.
 
-The host only deals pictures out, starts compiled chunks of steps and fetches finished maps, one
-chunk behind, so that the devices do not wait for it.
+The host admits pictures into slots, dispatches compiled calls and fetches finished maps. It fetches
+the maps of one call while the next one runs, so that the devices do not wait for the host.
 """
 
 import collections
@@ -19,8 +19,10 @@ from jax.stages import Lowered
 from fidojax.engine import programs
 from fidojax.engine.keys import image_keys
 from fidojax.engine.memory import calls_that_fit, needed_bytes
+from fidojax.engine.options import is_iterative
 from fidojax.engine.programs import Batch, Model, Program
-from fidojax.engine.slots import Ended, SlotTable
+from fidojax.engine.request import ExplainRequest
+from fidojax.engine.slots import Ended, SlotTable, most_steps_per_call
 from fidojax.engine.threads import CallThreads
 from fidojax.types import Device, Explanation
 
@@ -29,10 +31,10 @@ class Sample(NamedTuple):
     """A picture to be explained.
 
     Attributes:
-        id: an integer or a string; its randomness depends on this and the seed alone.
+        id: an integer or a string; the picture's random numbers depend on it and the seed alone.
         image: "h w c", values in [0, 1].
-        target: the class to explain.
-        each: the options that differ per picture.
+        target: the index of the class to explain.
+        each: the picture's own options.
     """
 
     id: int | str
@@ -42,39 +44,40 @@ class Sample(NamedTuple):
 
 
 Finished = tuple[list[int], Explanation]
-"""Which samples, counted from 0, and their explanations, NumPy leaves with a leading axis."""
+"""Numbers of samples, from 0, and their explanations, NumPy leaves with a leading axis."""
 
 
-class _Feed:
-    """The samples in order, each until its explanation has been handed out."""
+class _Queue:
+    """The samples in order; a sample is kept until its explanation is finished."""
 
     def __init__(self, samples: Iterable[Sample]) -> None:
-        self._left = enumerate(samples)
-        self._out: dict[int, Sample] = {}
-        self._again: collections.deque[tuple[int, Sample]] = collections.deque()
+        self._waiting = enumerate(samples)
+        self._running: dict[int, Sample] = {}
+        self._requeued: collections.deque[tuple[int, Sample]] = collections.deque()
         self.finished = 0
 
     @property
     def taken(self) -> int:
-        """How many were taken so far, finished ones included."""
-        return self.finished + len(self._out)
+        """The number of samples taken so far, finished ones included."""
+        return self.finished + len(self._running)
 
     def take(self, count: int) -> dict[int, Sample]:
-        """At most so many, by their number."""
-        taken = dict(itertools.islice(itertools.chain(_popped(self._again), self._left), count))
-        self._out |= taken
+        """Take at most `count` samples; return them by their number."""
+        samples = itertools.chain(_popped(self._requeued), self._waiting)
+        taken = dict(itertools.islice(samples, count))
+        self._running |= taken
         return taken
 
-    def hand_out(self, numbers: list[int]) -> None:
-        """They need not be explained again."""
+    def finish(self, numbers: list[int]) -> None:
+        """Drop samples whose explanations are finished."""
         for number in numbers:
-            del self._out[number]
+            del self._running[number]
         self.finished += len(numbers)
 
-    def put_back(self) -> None:
-        """What was taken and not handed out comes next."""
-        self._again.extendleft(sorted(self._out.items(), reverse=True))
-        self._out = {}
+    def requeue(self) -> None:
+        """Put the samples that were taken and are not finished back to the front."""
+        self._requeued.extendleft(sorted(self._running.items(), reverse=True))
+        self._running = {}
 
 
 def _popped(queue: collections.deque) -> Iterator[Any]:
@@ -83,27 +86,23 @@ def _popped(queue: collections.deque) -> Iterator[Any]:
 
 
 class Driver(NamedTuple):
-    """What the host needs to know.
+    """A request on its devices.
 
     Attributes:
-        program: of the compiled programs.
-        models: one for each call that is under way at a time, at the place of the call.
-        places: as many, where the arrays of each call are.
-        threads: that start the calls; where there are several, fewer calls are under way if memory
-            is short.
-        seed: of the run.
-        iterative: whether the method has steps.
-        chunk: at most so many steps per compiled call.
-        progress: called with the pictures done so far, parts of them included.
+        request: as `ExplainRequest.ready` returns it.
+        program: the static part of the request.
+        models: the traced part of the request, once for each concurrent call, at its place.
+        places: the device or sharding of each concurrent call.
+        threads: the number of threads that start the calls. With several, the number of concurrent
+            calls is reduced to what fits into memory.
+        progress: called with the number of pictures done, a fraction for those under way.
     """
 
+    request: ExplainRequest
     program: Program
     models: Sequence[Model]
     places: Sequence[Device | Sharding]
     threads: int
-    seed: int
-    iterative: bool
-    chunk: int
     progress: Callable[[float], None] | None = None
 
 
@@ -113,29 +112,29 @@ def stream(
     batch_size: int,
     smaller: Callable[[int], None] | None = None,
 ) -> Iterator[Finished]:
-    """The explanations of all samples, in groups, as they get finished.
+    """Yield the explanations of all samples, in groups, as they finish.
 
-    Where a device has not enough memory, half as many pictures at once go on from there.
+    When a device runs out of memory, the stream goes on with half the batch size.
 
     Args:
         batch_size: pictures per compiled call.
-        smaller: told the new batch size when memory was short; a warning when None.
+        smaller: called with the new batch size after the memory ran out; a warning when None.
 
     Raises:
-        jax.errors.JaxRuntimeError: memory is short for one picture; or anything else went wrong.
+        jax.errors.JaxRuntimeError: the memory is too small for one picture, or another error.
     """
-    feed = _Feed(samples)
-    drive = _iterate if driver.iterative else _shoot
+    queue = _Queue(samples)
+    drive = _run_steps if is_iterative(driver.program.method) else _run_once
     while True:
         try:
-            with CallThreads(driver.threads) as started:
-                yield from drive(driver, feed, batch_size, started)
+            with CallThreads(driver.threads) as call:
+                yield from drive(driver, queue, batch_size, call)
             return
         except jax.errors.JaxRuntimeError as error:
             if batch_size == 1 or not is_out_of_memory(error):
                 raise
         batch_size //= 2
-        feed.put_back()
+        queue.requeue()
         if smaller:
             smaller(batch_size)
         else:
@@ -143,34 +142,34 @@ def stream(
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether a device had not enough memory, which JAX has no type of its own for."""
+    """Whether a device ran out of memory, for which JAX has no exception of its own."""
     signs = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory")
     return any(sign in str(error) for sign in signs)
 
 
-def _shoot(
-    driver: Driver, feed: _Feed, batch_size: int, started: CallThreads
+def _run_once(
+    driver: Driver, queue: _Queue, batch_size: int, call: CallThreads
 ) -> Iterator[Finished]:
-    """By a method without steps: the next group is under way while one is handed out."""
+    """Explain by a method without steps: the next batches run while these results are fetched."""
     waiting: list[Ended] = []
-    seats = list(zip(driver.models, driver.places, strict=True))
+    models = list(zip(driver.models, driver.places, strict=True))
     if driver.threads > 1:
-        (model, place), taken = seats[0], feed.take(batch_size)
+        (model, place), taken = models[0], queue.take(batch_size)
         batch = _batch(driver, list(taken.values()), batch_size, place)
-        feed.put_back()
-        seats = seats[: _fitting(driver, programs.one_shot.lower(driver.program, model, batch))]
+        queue.requeue()
+        models = models[: _fitting(driver, programs.one_shot.lower(driver.program, model, batch))]
     while True:
         groups, calls = [], []
-        for model, place in seats:
-            if taken := feed.take(batch_size):
+        for model, place in models:
+            if taken := queue.take(batch_size):
                 batch = _batch(driver, list(taken.values()), batch_size, place)
                 groups.append(list(taken))
                 calls.append(partial(programs.one_shot, driver.program, model, batch))
-        results = started(calls)
+        results = call(calls)
         for ended in waiting:
-            yield _handed_out(feed, *ended)
+            yield _fetch(queue, *ended)
             if driver.progress:
-                driver.progress(feed.finished)
+                driver.progress(queue.finished)
         waiting = [
             Ended(numbers, np.arange(len(numbers)), result)
             for numbers, result in zip(groups, results, strict=True)
@@ -179,67 +178,66 @@ def _shoot(
             return
 
 
-def _iterate(
-    driver: Driver, feed: _Feed, batch_size: int, started: CallThreads
+def _run_steps(
+    driver: Driver, queue: _Queue, batch_size: int, call: CallThreads
 ) -> Iterator[Finished]:
-    """By a method with steps: where a picture has ended the next one takes its slot."""
-    tables = [SlotTable(driver.program, model, batch_size, driver.chunk) for model in driver.models]
+    """Explain by an iterative method: when a picture has ended, the next one takes its slot."""
+    steps = most_steps_per_call(driver.request.rewrite)
+    tables = [SlotTable(driver.program, model, batch_size, steps) for model in driver.models]
     if driver.threads > 1:
-        _seat(driver, feed, tables[:1])
+        _admit(driver, queue, tables[:1])
         tables = tables[: _fitting(driver, tables[0].lower())]
     waiting: list[Ended] = []
     while True:
-        _seat(driver, feed, tables)
-        busy = [table for table in tables if table.busy]
-        if not busy:
+        _admit(driver, queue, tables)
+        active = [table for table in tables if table.active]
+        if not active:
             break
-        flags = started([table.advance for table in busy])
+        done = call([table.advance for table in active])
         for ended in waiting:
-            yield _handed_out(feed, *ended)
+            yield _fetch(queue, *ended)
         if driver.progress:
-            # One chunk stays queued, so that waiting here never leaves a device idle.
-            jax.block_until_ready(flags)
-            driver.progress(feed.taken - sum(table.left for table in busy))
-        waiting = [ended for table in busy for ended in table.collect()]
+            # One call stays queued, so that waiting here never leaves a device idle.
+            jax.block_until_ready(done)
+            driver.progress(queue.taken - sum(table.remaining for table in active))
+        waiting = [ended for table in active for ended in table.collect()]
     for ended in [*waiting, *(ended for table in tables for ended in table.flush())]:
-        yield _handed_out(feed, *ended)
+        yield _fetch(queue, *ended)
 
 
-def _seat(driver: Driver, feed: _Feed, tables: list[SlotTable]) -> None:
-    """The next pictures take the vacant slots."""
+def _admit(driver: Driver, queue: _Queue, tables: list[SlotTable]) -> None:
+    """Admit the next pictures into the free slots."""
     for table, place in zip(tables, driver.places, strict=False):
-        rows = table.vacant
-        if taken := feed.take(len(rows)):
+        rows = table.free
+        if taken := queue.take(len(rows)):
             rows = rows[: len(taken)]
             batch = _batch(driver, list(taken.values()), table.width, place, rows)
-            table.seat(list(taken), rows, batch)
+            table.admit(list(taken), rows, batch)
 
 
 def _fitting(driver: Driver, program: Lowered) -> int:
-    """So many calls of the program are under way: those for which there is memory.
-
-    It is compiled, once for all of them.
-    """
+    """Compile the program; return the number of concurrent calls that fit into memory."""
     device, most = driver.places[0], len(driver.models)
     return calls_that_fit(needed_bytes(program.compile()), device, most)
 
 
-def _handed_out(feed: _Feed, numbers: list[int], rows: Any, result: Any) -> Finished:
+def _fetch(queue: _Queue, numbers: list[int], rows: Any, result: Any) -> Finished:
+    """Fetch the explanations of finished pictures from the device."""
     whole = jax.tree.map(np.asarray, result)
-    feed.hand_out(numbers)
+    queue.finish(numbers)
     return numbers, jax.tree.map(lambda leaf: leaf[np.array(rows)], whole)
 
 
 def _batch(
     driver: Driver, samples: list[Sample], width: int, place: Device | Sharding, rows: Any = None
 ) -> Batch:
-    """The samples at these rows of a batch; the last of them fills it up, so it is one program."""
+    """Put samples into these rows of a batch; the last one fills all others, for a fixed shape."""
     filled = np.full(width, len(samples) - 1)
     filled[slice(len(samples)) if rows is None else rows] = np.arange(len(samples))
     stack = [samples[i] for i in filled]
     return jax.device_put(
         Batch(
-            image_keys(driver.seed, [sample.id for sample in stack]),
+            image_keys(driver.request.seed, [sample.id for sample in stack]),
             np.stack([sample.image for sample in stack]),
             np.array([sample.target for sample in stack], np.int32),
             jax.tree.map(lambda *leaves: np.stack(leaves), *[dict(s.each) for s in stack]),

@@ -1,8 +1,8 @@
-"""Several compiled calls under way at the same time on one CPU, a *lane* each.
+"""Concurrent compiled calls on one CPU, each started by a thread of its own.
 
-XLA divides few of a network's operations among threads: one call keeps two of four cores busy at
-best. Calls that different threads start run side by side, and share one compiled program and one
-copy of the weights.
+XLA parallelises few of a network's operations: one call keeps at most two of four cores busy.
+Calls that different threads start run side by side and share one compiled program and one copy of
+the weights.
 """
 
 import contextlib
@@ -16,40 +16,42 @@ T = TypeVar("T")
 
 
 class CallThreads:
-    """A thread for each of some calls that are made again and again; a context manager.
+    """Threads that make several calls at the same time, round after round; a context manager.
 
-    What has been set for the thread that makes the object, say by `jax.default_matmul_precision`,
-    holds for its threads, too.
+    The threads inherit JAX's settings of the thread that makes the object, such as
+    `jax.default_matmul_precision`.
+
+    Args:
+        count: the number of threads; with 1 the calls run in the caller's thread.
     """
 
     def __init__(self, count: int) -> None:
-        """So many threads; none, and calls on the spot, for one."""
         settings = {name: getattr(jax.config, f"jax_{name}") for name in _INHERITED}
         self._threads = [
-            ThreadPoolExecutor(1, "fidojax lane", _inherit, (settings,))
+            ThreadPoolExecutor(1, "fidojax call", _inherit, (settings,))
             for _ in range(count if count > 1 else 0)
         ]
         self._compiled = False
 
     def __call__(self, calls: Sequence[Callable[[], T]]) -> list[T]:
-        """What the calls return, at most as many as there are lanes, each started by its thread."""
+        """Make the calls, one per thread, at most as many as threads; return their results."""
         if not self._threads:
             return [call() for call in calls]
         threads = zip(self._threads, calls, strict=False)
         started = []
         for thread, call in threads:
             started.append(thread.submit(call))
-            if not self._compiled:  # by the first, for all
+            if not self._compiled:  # the first call compiles for all
                 started[0].result()
                 self._compiled = True
         return [each.result() for each in started]
 
     def __enter__(self) -> "CallThreads":
-        """The threads."""
+        """Return the object itself."""
         return self
 
     def __exit__(self, *problem: Any) -> None:
-        """They end when what they have started is queued."""
+        """End the threads after their last calls."""
         for thread in self._threads:
             thread.shutdown()
 
@@ -63,11 +65,11 @@ _INHERITED: dict[str, Callable[[Any], Any]] = {
     "enable_x64": jax.enable_x64,
     "numpy_dtype_promotion": jax.numpy_dtype_promotion,
 }
-"""What JAX sets for a thread: the option's name -> its context manager."""
+"""JAX's settings per thread, by name, with their context managers."""
 
 
 def _inherit(settings: dict[str, Any]) -> None:
-    """Take the settings over, for as long as the thread lives."""
+    """Enter the settings for the lifetime of the thread."""
     stack = contextlib.ExitStack()
     for name, value in settings.items():
         stack.enter_context(_INHERITED[name](value))

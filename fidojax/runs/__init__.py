@@ -6,7 +6,7 @@ from fidojax.runs.ledger import CHUNK, DONE, FAILED, MISSING, Ledger, find_ledge
 from fidojax.runs.maps import load_maps, pack, read_maps, unpack
 from fidojax.runs.progress import ProgressBar, duration
 from fidojax.runs.provenance import about, digest, environment, versions
-from fidojax.runs.resume import Explained, Item, Request, explain_missing
+from fidojax.runs.resume import Explained, Item, explain_missing
 from fidojax.runs.rows import RowAssignment
 from fidojax.runs.shards import join_processes, parse_shard
 
@@ -20,7 +20,6 @@ __all__ = [
     "Item",
     "Ledger",
     "ProgressBar",
-    "Request",
     "RowAssignment",
     "about",
     "digest",

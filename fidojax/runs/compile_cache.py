@@ -1,8 +1,8 @@
 """Compiled programs kept on disk between runs of the command line and of the evaluation.
 
-JAX's persistent compilation cache, in this user's cache folder. Importing fidojax never turns it
-on; the environment variable FIDOJAX_NO_CACHE keeps it off, and a folder that JAX was given, say by
-JAX_COMPILATION_CACHE_DIR, stays.
+It is JAX's persistent compilation cache in the user's cache folder. Importing fidojax never turns
+it on. The environment variable FIDOJAX_NO_CACHE keeps it off, and a folder that JAX has been given,
+for instance by JAX_COMPILATION_CACHE_DIR, is respected.
 """
 
 import os
@@ -14,16 +14,16 @@ import jax
 
 OFF = "FIDOJAX_NO_CACHE"
 LIMIT = 2 << 30
-"""Bytes that programs of former runs may take when a run starts."""
+"""The bytes that the programs of earlier runs may take when a run starts."""
 SETTINGS = {
     "jax_persistent_cache_min_compile_time_secs": 0.0,
     "jax_persistent_cache_min_entry_size_bytes": -1,
 }
-"""JAX would keep small programs out, and a run compiles dozens of them."""
+"""By default JAX does not store small programs, of which a run compiles dozens."""
 
 
 def folder() -> Path:
-    """Where the programs are kept: the platform's folder for what can be made anew."""
+    """The folder of the programs, within the platform's cache folder of this user."""
     if sys.platform == "win32":
         root = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
@@ -34,12 +34,12 @@ def folder() -> Path:
 
 
 def enable() -> Path | None:
-    """Keep compiled programs on disk from now on; to be called before the first is compiled.
+    """Turn the cache on; call it before the first program is compiled.
 
-    Runs at the same time may share the folder, and what cannot be read in it is compiled anew.
+    Runs at the same time may share the folder. A program that cannot be read is compiled again.
 
     Returns:
-        The folder; None where the cache is switched off, was set up already or cannot be written.
+        The folder; None where the cache is switched off, already set up, or not writable.
     """
     if os.environ.get(OFF) or jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         return None
@@ -47,7 +47,7 @@ def enable() -> Path | None:
         where = folder()
         where.mkdir(mode=0o700, parents=True, exist_ok=True)  # whoever may write it can run code
         prune(where, LIMIT)
-    except (OSError, RuntimeError):  # RuntimeError: there is no home
+    except (OSError, RuntimeError):  # RuntimeError: no home folder
         return None
     if not os.access(where, os.W_OK | os.X_OK):
         return None
@@ -58,18 +58,17 @@ def enable() -> Path | None:
 
 
 def prune(where: Path, limit: int) -> None:
-    """Remove the programs that were not used for longest, until the rest take `limit` bytes.
+    """Remove the least recently used programs until the others take at most `limit` bytes.
 
-    Also empty files, which a full disk leaves and JAX would never write again.
-
-    JAX's own limit stops storing anything once a file of its bookkeeping is missing, as after a
-    kill, and lists the whole folder for every program that it stores.
+    Empty files go too: a full disk leaves them, and JAX would never replace them. JAX's own limit
+    is not used, since it stops storing programs once a kill has left its bookkeeping incomplete,
+    and lists the whole folder for every program.
     """
     found = []
     for entry in os.scandir(where):
         try:
             known = entry.stat()
-        except FileNotFoundError:  # another run was quicker
+        except FileNotFoundError:  # another run has removed it
             continue
         if not known.st_size:
             Path(entry.path).unlink(missing_ok=True)

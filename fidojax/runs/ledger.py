@@ -1,16 +1,16 @@
-"""Results on disk as zarr: one row per picture; a kill loses only what is under way.
+"""Results on disk as zarr, one row per picture. A killed run loses only the rows being computed.
 
-A `Ledger` is a zarr group. Besides the columns that it is given, "n ...", it has
+A `Ledger` is a zarr group. Besides the columns that are written to it, "n ...", it has
 
     status   "n" uint8, MISSING, DONE or FAILED
-    ids      "n", the picture's id, "" until it is known
-    problem  "n", why there is no result
+    ids      "n", the picture's id, "" while unknown
+    problem  "n", the reason why a row failed
 
-and its attributes hold `settings`, all that decides the results, and `provenance`. Every chunk is
-written beside its place and renamed, and a row's status is written last: where it is DONE, all of
-the row is there. Any zarr reader opens it.
+Its attributes hold `settings`, everything that decides the results, and `provenance`. zarr writes
+every file beside its place and renames it, and the status of a row is written last: a row that is
+DONE is complete. Any zarr reader opens the group.
 
-    ledger = look("run/results.zarr/rows/fido")
+    ledger = find_ledger("run/results.zarr/rows/fido")
     maps = read_maps(ledger, np.flatnonzero(ledger.status == DONE))
 """
 
@@ -28,11 +28,11 @@ from zarr.errors import ContainsArrayError, ContainsGroupError
 MISSING, DONE, FAILED = 0, 1, 2
 
 CHUNK = 64
-"""Rows in one file."""
+"""The largest number of rows in one file."""
 
 
 class Ledger:
-    """The results of one explainer, or one set of scores, on so many pictures."""
+    """The results of one explainer, or one set of scores, for the pictures of a data set."""
 
     def __init__(
         self,
@@ -43,22 +43,23 @@ class Ledger:
         provenance: Mapping[str, Any] | None = None,
         chunk: int = CHUNK,
     ) -> None:
-        """Opens or makes it.
+        """Open the ledger, or create it.
 
         Args:
             path: the group's folder, such as `run/results.zarr/rows/fido`.
-            count: of pictures. A ledger grows, and never shrinks.
-            settings: all that decides the results, as JSON.
-            provenance: what else is known of them, as JSON; stays as it is once there is a result.
-            chunk: rows in one file, see `rows_per_file`; stays as it is. Processes that write at
-                the same time must not share a file, see `rows_of`.
+            count: the number of pictures. A ledger grows and never shrinks.
+            settings: everything that decides the results, as JSON.
+            provenance: what else is known of the results, as JSON. It does not change any more once
+                a row is DONE.
+            chunk: rows in one file (a chunk of zarr), see `rows_per_file`. An existing ledger keeps
+                its own. Processes that write at the same time must not share a file, see `rows_of`.
 
         Raises:
             ValueError: the folder holds results of other settings.
         """
         self.path = Path(path)
         settings = json.loads(json.dumps(settings))
-        for parent in reversed(self.path.parents):  # so that the whole opens as one zarr, too
+        for parent in reversed(self.path.parents):  # so that the parent opens as zarr, too
             if ".zarr" in (above.suffix for above in (parent, *parent.parents)):
                 _opened(parent)
         self._group = _opened(self.path)
@@ -76,7 +77,7 @@ class Ledger:
         if before is None or (
             known and known != self.provenance and not (self.status == DONE).any()
         ):
-            # In one writing, so that no process sees half of it.
+            # In one write, so that no process sees half of it.
             self._group.update_attributes({"settings": settings, "provenance": known})
         self.grow(count)
 
@@ -84,9 +85,9 @@ class Ledger:
         return self._count
 
     def grow(self, count: int) -> None:
-        """Makes it at least so long.
+        """Extend the ledger to at least `count` rows.
 
-        Processes may do so at the same time if they all ask for the same length.
+        Several processes may do so at the same time if all of them ask for the same number.
         """
         self._count = max(count, self._group["status"].shape[0])  # type: ignore[union-attr]
         self._arrays.clear()
@@ -95,42 +96,42 @@ class Ledger:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """As given."""
+        """The settings that the ledger was created with."""
         return dict(self._group.attrs["settings"])  # type: ignore[arg-type]
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """As given by who made it."""
+        """The provenance of the stored results."""
         return dict(self._group.attrs["provenance"])  # type: ignore[arg-type]
 
     @property
     def status(self) -> UInt8[np.ndarray, " n"]:
-        """Of every row."""
+        """The status of every row: MISSING, DONE or FAILED."""
         return self._read("status")
 
     @property
     def ids(self) -> list[str]:
-        """Of every row."""
+        """The picture's id of every row, "" while unknown."""
         return [str(name) for name in self._read("ids")]
 
     @property
     def problems(self) -> dict[int, str]:
-        """Of the rows that failed."""
+        """The reason for every row that failed, by row."""
         reasons = self._read("problem")
         return {int(row): str(reasons[row]) for row in np.flatnonzero(self.status == FAILED)}
 
     @property
     def names(self) -> list[str]:
-        """Of the columns that it was given."""
+        """The names of the columns that were written to the ledger."""
         return sorted(self._stored() - {"status", "ids", "problem"})
 
     def missing(self, shard: tuple[int, int] = (0, 1)) -> Int[np.ndarray, " rows"]:
-        """The shard's rows without a result; those that failed are to be tried again."""
+        """The shard's rows without a result; rows that failed count as missing."""
         rows = self.rows_of(shard)
         return rows[self.status[rows] != DONE]
 
     def rows_of(self, shard: tuple[int, int] = (0, 1)) -> Int[np.ndarray, " rows"]:
-        """The rows of a shard (i, n): every n-th file, so that no two shards write one file."""
+        """The rows of shard (i, n): every n-th file, so that no two shards write to one file."""
         index, shards = shard
         rows = np.arange(len(self))
         return rows[rows // self.chunk % shards == index]
@@ -142,11 +143,14 @@ class Ledger:
         columns: Mapping[str, np.ndarray],
         problems: Sequence[str | None] | None = None,
     ) -> None:
-        """Stores finished rows, the columns first.
+        """Store finished rows, their status last.
 
         Args:
-            columns: by name, "rows ..."; missing values are NaN, or 0 for integers.
-            problems: a reason for each row that failed, None for the others.
+            rows: row numbers.
+            ids: the picture's id of each row.
+            columns: values by column name, "rows ...". Rows that are never written hold NaN, or 0
+                for integers.
+            problems: for each row the reason why it failed, or None.
         """
         rows = np.asarray(rows, int)
         if not len(rows):
@@ -163,7 +167,11 @@ class Ledger:
         self._array("status").oindex[rows] = status
 
     def read(self, name: str, rows: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
-        """A column, or some rows of it; KeyError where there is none of this name."""
+        """Return a column, or some rows of it.
+
+        Raises:
+            KeyError: there is no column of this name.
+        """
         if rows is None:
             return self._read(name)
         return np.asarray(self._array(name).oindex[np.asarray(rows, int)])
@@ -182,10 +190,10 @@ class Ledger:
         return self._arrays[name]
 
     def _column(self, name: str, shape: tuple[int, ...], dtype: Any) -> zarr.Array:
-        """The array, made where it is not there yet."""
+        """Return the array of a column, and create it if it does not exist."""
         if name not in self._arrays and name not in self._group:
             fill: Any = np.nan if dtype is not str and np.dtype(dtype).kind == "f" else None
-            # All alike, or shards would share files.
+            # All columns alike, or shards would share files.
             chunks = (self._chunk if name == "status" else self.chunk, *shape[1:])
             with suppress(ContainsArrayError):  # another process was faster
                 self._group.create_array(
@@ -194,18 +202,18 @@ class Ledger:
         return self._fit(self._array(name))
 
     def _fit(self, array: zarr.Array) -> zarr.Array:
-        """The array; made longer where it is of a time, or a process, that saw fewer rows."""
+        """Return the array, extended if it was created when the ledger had fewer rows."""
         if array.shape[0] < len(self):
             array.resize((len(self), *array.shape[1:]))
         return array
 
     def _stored(self) -> set[str]:
-        # Not asked of zarr, which warns of what a killed process has left unfinished.
+        # zarr itself would warn about arrays that a killed process left unfinished.
         return {found.parent.name for found in self.path.glob("*/zarr.json")}
 
 
 def _opened(path: Path) -> zarr.Group:
-    """The group, made where it is not there yet."""
+    """Open a zarr group, and create it if it does not exist."""
     try:
         return zarr.open_group(path, mode="a")
     except ContainsGroupError:  # another process was faster
@@ -213,10 +221,14 @@ def _opened(path: Path) -> zarr.Group:
 
 
 def find_ledger(path: str | Path, settings: Mapping[str, Any] | None = None) -> Ledger | None:
-    """The ledger that stands there, as it is; None where there is none.
+    """Open an existing ledger without changing it; None where there is none.
+
+    Args:
+        path: the group's folder.
+        settings: the settings that the ledger must have; None accepts any.
 
     Raises:
-        ValueError: it holds results of other settings, where some are given.
+        ValueError: the ledger holds results of other settings.
     """
     if not (Path(path) / "zarr.json").is_file():
         return None
@@ -225,7 +237,16 @@ def find_ledger(path: str | Path, settings: Mapping[str, Any] | None = None) -> 
 
 
 def rows_per_file(count: int, batch: int, shards: int = 1) -> int:
-    """Rows for one file: 8 batches, since each rewrites it, up to `CHUNK`; some files per shard."""
+    """Choose the number of rows in one file.
+
+    Every batch rewrites its file, so a file holds at most 8 batches and about `CHUNK` rows; with
+    shards, few enough that each shard has several files.
+
+    Args:
+        count: the number of pictures.
+        batch: the pictures that are stored together.
+        shards: the number of shards.
+    """
     most = CHUNK if shards == 1 else min(CHUNK, count // (8 * shards))
     return batch * min(8, max(1, most // batch))
 

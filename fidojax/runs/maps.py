@@ -1,4 +1,4 @@
-"""maps in and out of a ledger."""
+"""Saliency maps in files: how a ledger stores them, and how any file of maps is read."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +12,16 @@ from fidojax.runs.ledger import Ledger
 
 
 def pack(maps: Float[np.ndarray, "n h w"]) -> dict[str, np.ndarray]:
-    """Columns `maps` (float16) and `scale` (float32) of which `unpack` makes the maps again.
+    """Return the columns `maps` (float16) and `scale` (float32) that store maps.
 
-    The scale is the power of two that brings a map into [-1, 1]: float16 keeps 11 bits of a value,
-    of any map, and a mask of probabilities is stored as it is.
+    The scale of a map is the power of two that brings it into [-1, 1]. Float16 then keeps 11 bits
+    of every value, and a mask with values in [0, 1] is stored without scaling.
     """
     maps = np.asarray(maps, np.float32)
     largest = np.abs(maps).max(axis=(1, 2))
-    # The next power of two of the largest float32 would be none.
+    # The power of two above the largest float32 would overflow.
     exponent = np.minimum(np.frexp(np.where(np.isfinite(largest), largest, 1))[1], 127)
-    # A largest value of exactly a power of two fits without the next one.
+    # A largest value that is itself a power of two needs no larger one.
     exact = largest == np.ldexp(np.float32(1), exponent - 1)
     scale = np.where(largest == 0, 1, np.ldexp(np.float32(1), exponent - exact)).astype(np.float32)
     return {"maps": (maps / scale[:, None, None]).astype(np.float16), "scale": scale}
@@ -30,23 +30,26 @@ def pack(maps: Float[np.ndarray, "n h w"]) -> dict[str, np.ndarray]:
 def unpack(
     maps: Float[np.ndarray, "n h w"], scale: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, "n h w"]:
-    """The float32 maps of the columns that `pack` made."""
+    """Return the float32 maps from the columns that `pack` returned."""
     return maps.astype(np.float32) * scale[:, None, None]
 
 
 def read_maps(
     ledger: Ledger, rows: Sequence[int] | np.ndarray | None = None
 ) -> Float[np.ndarray, "n h w"]:
-    """The maps of a ledger, NaN where there is none."""
+    """Return the maps of a ledger, NaN for rows without a map."""
     return unpack(ledger.read("maps", rows), ledger.read("scale", rows))
 
 
 def load_maps(path: str | Path) -> Float[np.ndarray, "n h w"]:
-    """Maps of a file: an .npy, a zarr array, or a group that `fidojax explain` or a study wrote.
+    """Read maps: from an .npy file, a zarr array, or a ledger of `fidojax explain` or a study.
+
+    Returns:
+        Maps in float32, "n h w".
 
     Raises:
-        ValueError: it is none of these, or not "n h w".
-        FileNotFoundError: there is nothing.
+        ValueError: it is none of these, or its shape is not "n h w".
+        FileNotFoundError: there is no such file or folder.
     """
     path = Path(path)
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Progress with the time left: a bar on a terminal, now and then a line in a log."""
+"""Progress with the remaining time: a bar on a terminal, a line from time to time in a log."""
 
 import time
 from collections.abc import Callable
@@ -15,18 +15,18 @@ from rich.progress import (
 )
 
 LINE_EVERY = 15.0
-"""Seconds between lines where there is no terminal."""
+"""Seconds between two lines where there is no terminal."""
 
 
 class ProgressBar:
-    """Counts pictures, fractions of them included; a context manager.
+    """Shows how many pictures are done; a context manager.
 
     Args:
-        console: where to show it.
-        total: how many pictures there are.
-        check: called whenever there is progress; may raise.
-        name: of the work.
-        later: seconds that other work will take afterwards.
+        console: the console to write to.
+        total: the number of pictures.
+        check: called at every update; may raise, for instance to interrupt the run.
+        name: the name of the work.
+        later: seconds of other work that follows, shown beside the remaining time.
     """
 
     def __init__(
@@ -72,9 +72,11 @@ class ProgressBar:
         self._bar.stop()
 
     def show(self, done: float, finished: int) -> None:
-        """The work of so many pictures is done, and so many are finished.
+        """Update the bar; the work never goes back.
 
-        The work never goes back.
+        Args:
+            done: the number of pictures done, a fraction for those under way.
+            finished: the number of pictures finished.
         """
         self._check()
         done = self._done = max(done, self._done)
@@ -98,25 +100,25 @@ class ProgressBar:
             )
 
     def skip(self) -> None:
-        """There is one picture less to do, since it is done already or others do it."""
+        """Take one picture off the total: it was done before, or another process does it."""
         self._check()
         self._total -= 1
         self._bar.update(self._task, total=self._total, count=f"{self._finished}/{self._total}")
 
     def say(self, line: str) -> None:
-        """A line above the bar."""
+        """Print a line above the bar."""
         self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def rate(per_second: float) -> str:
-    """Pictures per second, or where that is below 1 per minute, as people say it."""
+    """A rate in words: pictures per second, or per minute where that is below 1."""
     if per_second >= 1:
         return f"{per_second:.1f} a second"
     return f"{60 * per_second:.1f} a minute"
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 8 s, 3 min 20 s, 2 h 5 min."""
+    """A time in words: 8.0 s, 3 min 20 s, 2 h 5 min."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)

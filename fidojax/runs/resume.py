@@ -1,9 +1,9 @@
-"""Maps of a whole data set, into a ledger: which rows are missing, explain those, store them.
+"""Explain the missing pictures of a data set and store their maps in a ledger.
 
-`fidojax explain` and the evaluation share it. It keeps a few batches of pictures and maps in
-memory, however many pictures there are; a stopped run loses those that are under way. Since the
-key of a picture is folded from the seed and its id, maps do not depend on where a run was stopped,
-nor on how many processes shared it, as long as `batch_size` stays.
+`fidojax explain` and the evaluation share it. It holds a few batches of pictures and maps in
+memory, however many pictures there are; a run that is stopped loses only those. The key of a
+picture is folded from the seed and its id, so maps depend neither on where a run was stopped nor on
+how many processes shared it, as long as `batch_size` stays the same.
 """
 
 import itertools
@@ -15,51 +15,26 @@ import jax
 import numpy as np
 
 from fidojax.data import BadPicture, Picture
-from fidojax.engine import Sample, Stop, concurrent_calls, explain_stream
+from fidojax.engine import ExplainRequest, Sample, explain_samples
 from fidojax.runs.ledger import Ledger
 from fidojax.runs.maps import pack
-from fidojax.types import Classifier, Device, Explanation, Method
+from fidojax.types import Explanation
 
 PICTURES, QUICK = 256, 0.5
-"""At most so many pictures, of so many seconds together, are stored at once, or one batch."""
+"""Batches that take less than `QUICK` seconds are stored together, up to this many pictures."""
 TOGETHER = 16
-"""Pictures whose classes are looked up together, at least."""
+"""The smallest number of pictures whose classes are looked up together."""
 NOT_FINITE = "the explanation is not finite, so there is no map"
 
 
-class Request(NamedTuple):
-    """How every picture is explained.
+class Item(NamedTuple):
+    """A picture to be explained, with its place in the ledger.
 
     Attributes:
-        method: a name in `fidojax.methods.table.METHODS` or a function like those.
-        classifier: as it is called.
-        options: the method's.
-        seed: of the run.
-        batch_size: pictures per compiled call.
-        devices: all local devices when None.
-        each: options that differ per picture, made from a batch of pictures.
-        precision, stop, rewrite: as `fidojax.explain_batch` takes them.
+        row: its row.
+        name: its id in the ledger.
+        picture: the picture, or why it cannot be read.
     """
-
-    method: str | Method
-    classifier: Classifier
-    options: Mapping[str, Any]
-    seed: int = 0
-    batch_size: int = 8
-    devices: Sequence[Device] | None = None
-    each: Callable[[Sequence[Picture]], Mapping[str, Any]] | None = None
-    precision: str | None = None
-    stop: Stop | None = None
-    rewrite: bool = True
-
-    @property
-    def batch(self) -> int:
-        """Pictures that are explained at once."""
-        return self.batch_size * concurrent_calls(self.devices or jax.local_devices())
-
-
-class Item(NamedTuple):
-    """A picture that is to be explained, or what stands in its place, and its row and name."""
 
     row: int
     name: str
@@ -67,13 +42,13 @@ class Item(NamedTuple):
 
 
 class Explained(NamedTuple):
-    """A batch of explained pictures, before it is stored.
+    """Explained pictures before they are stored.
 
     Attributes:
-        items: of the pictures.
-        targets: explained classes, one per picture.
+        items: the pictures with their rows.
+        targets: the explained class of each picture.
         explanation: NumPy leaves with a leading axis of pictures.
-        seconds: taken per picture.
+        seconds: the mean time per picture.
     """
 
     items: list[Item]
@@ -82,60 +57,74 @@ class Explained(NamedTuple):
     seconds: float
 
     def problems(self) -> list[str | None]:
-        """Why a picture has no map, or None."""
+        """For each picture the reason why it has no map, or None."""
         return [
             None if np.isfinite(map_).all() else NOT_FINITE for map_ in self.explanation.saliency
         ]
 
 
 class Tally(NamedTuple):
-    """What became of the missing rows: how many were explained, and why the others were not."""
+    """The number of pictures that were explained, and those that were not, with the reason."""
 
     explained: int
     failures: list[BadPicture]
 
 
 Targets = Callable[[Sequence[Picture]], Sequence[int | str]]
-"""The class to explain of each picture, or why there is none."""
+"""Returns for each picture the class to explain, or the reason why there is none."""
+Each = Callable[[Sequence[Picture]], Mapping[str, Any]]
+"""Returns the per-picture options of several pictures, leaves with a leading axis of pictures."""
 
 
 def explain_missing(
     ledger: Ledger,
-    request: Request,
+    request: ExplainRequest,
     items: Iterable[Item],
     targets: Targets,
     *,
+    each: Each | None = None,
     finish: Callable[[Explained], Sequence[str | None]] = Explained.problems,
     record: Callable[[Any], Mapping[str, np.ndarray]] | None = None,
     progress: Callable[[float, int], None] | None = None,
     smaller: Callable[[int], None] | None = None,
 ) -> Tally:
-    """Explains the items, batch by batch, and stores their maps.
+    """Explain the items, batch by batch, and store their maps.
 
-    A picture that cannot be read, has no class or no finite map is stored as failed, with the
-    reason, and stops nothing.
+    A picture that cannot be read, or has no class or no finite map, is stored as failed with the
+    reason; the run goes on.
 
     Args:
-        ledger: gets the columns `maps` and `scale` (see `fidojax.runs.maps.pack`), `targets`,
-            `batch_size` (smaller than asked for where the memory was short), `seconds` (the only
-            one that differs between two runs), and, of methods that have one, `deviation`, the
-            map's standard deviation, with its `deviation_scale`.
-        items: the missing ones; read as they are needed.
-        targets: called with batches of pictures, in the order of the items.
-        finish: called with each batch before it is stored; returns the reason why a picture failed
-            after all, or None. What else belongs to a finished picture is done here.
-        record: further columns "n ..." of a batch, made from the `info` of its explanation.
-        progress: called with the pictures done, parts of them included, and those that are stored.
-        smaller: told the new batch size where the memory was short.
+        ledger: receives the columns `maps` and `scale` (see `fidojax.runs.pack`), `targets`,
+            `batch_size` (below the requested one after the memory ran out), `seconds` (the only
+            column that differs between two runs) and, for methods that return a standard
+            deviation, `deviation` with its `deviation_scale`.
+        request: how the pictures are explained; its batch size must be given.
+        items: the missing pictures; read as they are needed.
+        targets: called with several pictures at a time, in the order of the items.
+        each: called with the same pictures; returns the options that differ per picture.
+        finish: called with explained pictures before they are stored; returns for each the reason
+            why it failed, or None. Whatever else belongs to a finished picture is done here.
+        record: called with the `info` of explained pictures; returns further columns, "n ...".
+        progress: called with the number of pictures done, a fraction for those under way, and with
+            the number of pictures stored.
+        smaller: called with the new batch size after the memory ran out.
+
+    Returns:
+        How many items were explained, and which were not.
+
+    Raises:
+        ValueError: as `fidojax.explain_batch`, or the request leaves its batch size open.
     """
-    return _Work(ledger, request, targets, finish, record, progress, smaller).go(iter(items))
+    work = _Work(ledger, request, targets, each, finish, record, progress, smaller)
+    return work.run(iter(items))
 
 
 class _Work:
-    """One call of `explain_missing`, and what became of it so far."""
+    """One call of `explain_missing` and its results so far."""
 
-    def __init__(self, ledger, request, targets, finish, record, progress, smaller) -> None:
-        self._ledger, self._request, self._targets = ledger, request, targets
+    def __init__(self, ledger, request, targets, each, finish, record, progress, smaller) -> None:
+        self._ledger, self._request = ledger, request
+        self._targets, self._each = targets, each
         self._finish, self._progress = finish, progress or (lambda done, stored: None)
         self._tell = smaller or (lambda batch_size: None)
         self._record = record or (lambda info: {})
@@ -145,31 +134,29 @@ class _Work:
         self._failures: list[BadPicture] = []
         self._bad = 0
 
-    def go(self, items: Iterator[Item]) -> Tally:
-        request = self._request
-        stream = explain_stream(
-            request.method, request.classifier, self._samples(items), options=request.options,
-            seed=request.seed, batch_size=request.batch_size, devices=request.devices,
-            precision=request.precision, stop=request.stop, rewrite=request.rewrite,
-            smaller=self._smaller,
+    def run(self, items: Iterator[Item]) -> Tally:
+        stream = explain_samples(
+            self._request,
+            self._samples(items),
             progress=lambda done: self._progress(self._bad + done, self._stored),
-        )  # fmt: skip
+            smaller=self._smaller,
+        )
         held: list[Explained] = []
-        rounds, start = 1, time.monotonic()
-        begun = start
+        batches, start = 1, time.monotonic()
+        stored = start
         try:
             for numbers, explanation in stream:
                 now = time.monotonic()
                 held.append(self._explained_now(numbers, explanation, now - start))
-                if len(held) >= rounds or now - begun >= QUICK:
+                if len(held) >= batches or now - stored >= QUICK:
                     groups, held = held, []
                     self._store(groups)
-                    taken = time.monotonic() - begun + 1e-9
+                    taken = time.monotonic() - stored + 1e-9
                     most = PICTURES // self._batch_size
-                    rounds = int(max(1, min(most, QUICK * len(groups) / taken)))
-                    begun = time.monotonic()
+                    batches = int(max(1, min(most, QUICK * len(groups) / taken)))
+                    stored = time.monotonic()
                 start = time.monotonic()
-        finally:  # what is finished is kept, also when the run is interrupted
+        finally:  # finished pictures are stored even when the run is interrupted
             if held:
                 self._store(held)
         self._progress(self._stored, self._stored)
@@ -180,9 +167,10 @@ class _Work:
         return Explained(list(items), list(targets), explanation, seconds / len(items))
 
     def _samples(self, items: Iterator[Item]) -> Iterator[Sample]:
-        """What is to be explained; the others are stored as failed."""
+        """Yield the pictures that can be explained; store the others as failed."""
         numbers = itertools.count()
-        while batch := list(itertools.islice(items, max(self._request.batch, TOGETHER))):
+        together = max(self._request.pictures_at_once, TOGETHER)
+        while batch := list(itertools.islice(items, together)):
             good, classes, bad = _with_targets(batch, self._targets)
             if bad:
                 rows, names = [item.row for item, _ in bad], [item.name for item, _ in bad]
@@ -191,7 +179,7 @@ class _Work:
                 self._stored += len(bad)
                 self._bad += len(bad)
             shown: list[Picture] = [item.picture for item in good]  # type: ignore[misc]
-            each = self._request.each(shown) if self._request.each and shown else {}
+            each = self._each(shown) if self._each and shown else {}
             for at, (item, target) in enumerate(zip(good, classes, strict=True)):
                 number, picture = next(numbers), shown[at]
                 self._pending[number] = item, target
@@ -203,7 +191,7 @@ class _Work:
         self._tell(batch_size)
 
     def _store(self, groups: list[Explained]) -> None:
-        """Finish and store batches together."""
+        """Finish several batches and store them together."""
         one = Explained(
             [item for group in groups for item in group.items],
             [target for group in groups for target in group.targets],
@@ -235,7 +223,7 @@ class _Work:
 def _with_targets(
     batch: list[Item], targets: Targets
 ) -> tuple[list[Item], list[int], list[tuple[Item, str]]]:
-    """Items with their class, and items with the reason why they have none."""
+    """Split a batch into items with their classes, and items with the reason why they have none."""
     bad = [(item, item.picture.reason) for item in batch if isinstance(item.picture, BadPicture)]
     read = [item for item in batch if isinstance(item.picture, Picture)]
     found = targets([item.picture for item in read]) if read else []  # type: ignore[misc]
@@ -246,11 +234,12 @@ def _with_targets(
 
 
 def _columns(finished: Explained) -> dict[str, np.ndarray]:
+    """The columns of the ledger for these pictures."""
     count = len(finished.items)
     columns = pack(np.asarray(finished.explanation.saliency))
-    spread = getattr(finished.explanation.info, "standard_deviation", None)
-    if spread is not None:
-        packed = pack(spread)
+    deviation = getattr(finished.explanation.info, "standard_deviation", None)
+    if deviation is not None:
+        packed = pack(deviation)
         columns |= {"deviation": packed["maps"], "deviation_scale": packed["scale"]}
     columns["targets"] = np.array(finished.targets, np.int32)
     columns["seconds"] = np.full(count, finished.seconds, np.float32)

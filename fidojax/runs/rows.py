@@ -1,4 +1,4 @@
-"""Which row of a ledger a picture has, and which shard explains it."""
+"""Which row of a ledger belongs to a picture, and which shard explains it."""
 
 import numpy as np
 
@@ -6,17 +6,18 @@ from fidojax.runs.ledger import DONE, Ledger, rows_per_file
 
 
 class RowAssignment:
-    """Rows for the pictures of one listing.
+    """Assigns rows of a ledger to the pictures of a listing.
 
-    A picture that is in the ledger has its row there, whatever its place in the listing is now. A
-    new one has the row of its place, or where another picture is there one behind all places. A
-    picture is the work of the shard that its row or, before it has one, its place belongs to, so
-    that every picture is somebody's, and no two shards write one file.
+    A picture that the ledger already holds keeps its row, even if its position in the listing has
+    changed. A new picture gets the row of its position, or a row behind all positions if another
+    picture has that row. The shard that owns the row (for a new picture, the row of its position)
+    explains the picture. Every picture therefore belongs to one shard, and no two shards write to
+    one file.
 
     Args:
-        ledger: None where there is none yet.
-        total: pictures in the listing.
-        batch: pictures that are stored at once.
+        ledger: the ledger; None where there is none yet.
+        total: the number of pictures in the listing.
+        batch: the pictures that are stored together.
         shard: (index, number of shards).
     """
 
@@ -26,7 +27,7 @@ class RowAssignment:
         self._shard = shard
         self._chunk = ledger.chunk if ledger is not None else rows_per_file(total, batch, shard[1])
         self.finished: dict[str, int] = {}
-        """Rows of the pictures that have a map, by name."""
+        """The rows of the pictures that have a map, by name."""
         length = total
         if ledger is not None:
             names = ledger.ids
@@ -37,24 +38,29 @@ class RowAssignment:
         self._spare = total
         period = self._chunk * shard[1]
         self.room = period * (-(-length // period) - (-total // period))
-        """Rows that are enough whatever is there; all shards of a run find the same number."""
+        """A sufficient number of rows, the same for all shards of a run."""
 
     def owns(self, row: int) -> bool:
-        """Whether the row is this shard's."""
+        """Whether the row belongs to this shard."""
         index, shards = self._shard
         return row // self._chunk % shards == index
 
-    def row(self, place: int, name: str) -> int | None:
-        """The row of the picture at that place; None where it is another shard's work."""
+    def row(self, position: int, name: str) -> int | None:
+        """Return the picture's row; None if the picture belongs to another shard.
+
+        Args:
+            position: the picture's position in the listing.
+            name: its id in the ledger.
+        """
         row = self._rows.get(name)
-        if row is None and self.owns(place):
-            row = self._rows[name] = self._free(place)
+        if row is None and self.owns(position):
+            row = self._rows[name] = self._free(position)
             self._taken.add(row)
         return row if row is not None and self.owns(row) else None
 
-    def _free(self, place: int) -> int:
-        if place not in self._taken:
-            return place
+    def _free(self, position: int) -> int:
+        if position not in self._taken:
+            return position
         while self._spare in self._taken or not self.owns(self._spare):
             self._spare += 1
         return self._spare

@@ -1,19 +1,19 @@
-"""Which part of a run this process does."""
+"""The share of this process in a run."""
 
 import jax
 
 LONGEST = 7 * 24 * 3600
-"""Seconds that a finished process waits for the others, which are not equally fast."""
+"""Seconds that a finished process waits for the slower ones."""
 
 
 def join_processes() -> None:
-    """Join the processes that a launcher has started, by `jax.distributed`.
+    """Join the other processes of a launcher by `jax.distributed`.
 
-    It reads what SLURM's srun, Open MPI's mpirun, a TPU pod or Kubernetes tell each process. To be
-    called before JAX is used.
+    It reads the environment that SLURM's srun, Open MPI's mpirun, a TPU pod or Kubernetes gives to
+    each process. Call it before JAX is used.
 
     Raises:
-        ValueError: none of them has started this process, or the others do not answer.
+        ValueError: no launcher has started this process, or the other processes do not answer.
     """
     try:
         jax.distributed.initialize(shutdown_timeout_seconds=LONGEST)
@@ -26,13 +26,13 @@ def join_processes() -> None:
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:
-    """(index from 0, number of shards) of "I/N", I from 1.
+    """Return (index from 0, number of shards) of a text "I/N" with I from 1.
 
-    Without a text it is the process's place among those that `jax.distributed` has joined, so that
-    a launcher's processes share a run by themselves.
+    Without a text, the shard is this process's index among the processes that `jax.distributed` has
+    joined, so that the processes of a launcher share a run without further options.
 
     Raises:
-        ValueError: it is not of this form.
+        ValueError: the text does not have this form.
     """
     if text is None:
         return jax.process_index(), jax.process_count()

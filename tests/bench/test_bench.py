@@ -221,7 +221,7 @@ def test_steps_are_those_of_the_engine(cores, planted, monkeypatch):
     options = {"infill": mean(), "steps": 12, "samples": 2, "warmup": 1}
     images = np.full((2, 12, 12, 3), 0.5, np.float32)
     work = step.Work("fido", planted, images, options)
-    assert step.chunk(work) == 6
+    assert step.steps_per_call(work) == 6
     pair = step.paired(work)
     assert (pair.masks, pair.steps) == (4, 6)
     parts = min(cores, 2)

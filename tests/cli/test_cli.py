@@ -847,10 +847,11 @@ def test_help_needs_neither_keras_nor_matplotlib():
 
 def test_early_stopping_and_a_precision_are_settings_of_the_run(run, folder, tmp_path, monkeypatch):
     given = []
-    stream = resume.explain_stream
+    stream = resume.explain_samples
     monkeypatch.setattr(
-        resume, "explain_stream",
-        lambda *a, **k: given.append((k["precision"], k["stop"])) or stream(*a, **k),
+        resume, "explain_samples",
+        lambda request, *a, **k: given.append((request.precision, request.stop))
+        or stream(request, *a, **k),
     )  # fmt: skip
     run(folder, how=FIDO)
     other = run(folder, "--dtype", "bfloat16", "--stop-early", how=FIDO, out=tmp_path / "other")
@@ -863,10 +864,11 @@ def test_early_stopping_and_a_precision_are_settings_of_the_run(run, folder, tmp
 
 
 def test_the_form_for_cpus_can_be_switched_off(run, folder, tmp_path, monkeypatch):
-    given, stream = [], resume.explain_stream
+    given, stream = [], resume.explain_samples
     monkeypatch.setattr(
-        resume, "explain_stream",
-        lambda *a, **k: given.append((a[1], k["rewrite"])) or stream(*a, **k),
+        resume, "explain_samples",
+        lambda request, *a, **k: given.append((request.classifier, request.rewrite))
+        or stream(request, *a, **k),
     )  # fmt: skip
     run(folder, how=FIDO)
     stock = run(folder, "--no-rewrite", how=FIDO, out=tmp_path / "other")
@@ -879,10 +881,11 @@ def test_the_form_for_cpus_can_be_switched_off(run, folder, tmp_path, monkeypatc
 
 
 def test_evaluations_can_be_spread_over_the_devices(run, folder, tmp_path, monkeypatch):
-    given, stream = [], resume.explain_stream
+    given, stream = [], resume.explain_samples
     monkeypatch.setattr(
-        resume, "explain_stream", lambda *a, **k: given.append(k["devices"]) or stream(*a, **k)
-    )
+        resume, "explain_samples",
+        lambda request, *a, **k: given.append(request.devices) or stream(request, *a, **k),
+    )  # fmt: skip
     alone = run(folder, how=FIDO)
     together = run(folder, "--spread", how=FIDO, out=tmp_path / "other")
     assert together.code == 0

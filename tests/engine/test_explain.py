@@ -1,5 +1,6 @@
 """The batched engine: bits, padding, devices, memory, progress."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import jax
@@ -10,8 +11,7 @@ from conftest import in_a_process, linear
 from jax.tree_util import Partial
 
 import fidojax
-from fidojax.engine import explain as run
-from fidojax.engine import memory, programs, slots
+from fidojax.engine import ExplainRequest, memory, programs, slots, split_options
 from infillers import mean, random
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -55,7 +55,7 @@ def test_the_batch_equals_the_pure_method(planted, images):
 def test_chunks_of_steps_equal_single_steps(planted, images, monkeypatch):
     single = explain(planted, images, range(7))
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    monkeypatch.setattr(slots, "CHUNK", 5)
+    monkeypatch.setattr(slots, "STEPS_PER_CALL", 5)
     chunked = explain(planted, images, range(7))
     np.testing.assert_allclose(single.saliency, chunked.saliency, atol=1e-5)
     assert chunked.info.objective.shape == (7, 12)
@@ -70,7 +70,7 @@ def test_the_first_program_does_not_differentiate_the_classifier(images):
         raise AssertionError("differentiated")
 
     classifier.defvjp(forward, forward)
-    static, dynamic = run.split_options(OPTIONS)
+    static, dynamic = split_options(OPTIONS)
     program = programs.Program(fidojax.fido, static)
     batch = memory.abstract_batch(images.shape[1:], {}, 2)
     begun = jax.eval_shape(
@@ -148,16 +148,15 @@ def test_cancelling_from_the_progress_callback(planted, images):
 
 def test_batch_size_is_the_largest_that_fits(monkeypatch):
     classifier, shape = Partial(linear, jnp.ones((32, 32, 3))), (32, 32, 3)
-    static, dynamic = run.split_options({"infill": mean(0.0)})
-    known = {"static": static, "options": dynamic}
-    program, model = programs.Program(fidojax.fido, static), programs.Model(classifier, dynamic)
+    request = ExplainRequest("fido", classifier, {"infill": mean(0.0)})
+    program, model = programs.program_and_model(request)
 
     def need(images):
         return memory.program_bytes(program, model, shape, {}, images)
 
     def found(most=100, platform="gpu"):
-        device = SimpleNamespace(platform=platform)
-        return memory.find_batch_size(fidojax.fido, classifier, shape, most, **known, device=device)
+        here = replace(request, devices=[SimpleNamespace(platform=platform)])
+        return memory.find_batch_size(here, shape, most)
 
     slope = need(2) - need(1)
     assert need(8) == pytest.approx(need(1) + 7 * slope, rel=0.05)

@@ -107,7 +107,7 @@ def test_chunks_on_accelerators_stop_at_the_same_steps(planted, images, monkeypa
 def test_chunks_that_do_not_divide_the_steps_do_none_too_many(planted, images, monkeypatch):
     single = explain(planted, images, range(5))
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    monkeypatch.setattr(slots, "CHUNK", 27)  # 2 calls of 20
+    monkeypatch.setattr(slots, "STEPS_PER_CALL", 27)  # 2 calls of 20
     monkeypatch.setitem(OPTIONS, "steps", 39)
     chunked = explain(planted, images, range(5))
     monkeypatch.undo()

@@ -1,5 +1,6 @@
 """The engine gives the same bits wherever it is stopped and however many share the work."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -10,11 +11,11 @@ from jax.tree_util import Partial
 
 import fidojax
 from fidojax.data import BadPicture, Picture
-from fidojax.engine import programs
+from fidojax.engine import ExplainRequest, programs
 from fidojax.runs import resume
 from fidojax.runs.ledger import DONE, FAILED, MISSING, Ledger
 from fidojax.runs.maps import read_maps, unpack
-from fidojax.runs.resume import NOT_FINITE, Explained, Item, Request, explain_missing
+from fidojax.runs.resume import NOT_FINITE, Explained, Item, explain_missing
 from fidojax.types import Explanation
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -51,8 +52,10 @@ def noisy(key, classifier, image, target, *, strength=0.1):
     return Explanation(gradient + noise / (image.max() > 0), Spread(jnp.exp(noise)))
 
 
-def request(batch_size=2, **more) -> Request:
-    return Request(noisy, CLASSIFIER, {"strength": 0.5}, seed=3, batch_size=batch_size, **more)
+def request(batch_size=2, **more) -> ExplainRequest:
+    return ExplainRequest(
+        noisy, CLASSIFIER, {"strength": 0.5}, seed=3, batch_size=batch_size, **more
+    )
 
 
 def labels(shown):
@@ -264,10 +267,13 @@ def test_who_finishes_a_batch_sees_it_before_it_is_stored_and_may_refuse(tmp_pat
 
 def test_options_that_differ_per_picture_come_from_the_batch(tmp_path):
     ledger = opened(tmp_path / "maps")
-    each = {"each": lambda shown: {"strength": np.array(labels(shown), np.float32)}}
-    given = request(**each)._replace(options={})  # type: ignore
+
+    def each(shown):
+        return {"strength": np.array(labels(shown), np.float32)}
+
+    given = replace(request(), options={})
     items = [Item(i, f"name {i}", PICTURES[i]) for i in range(COUNT)]
-    explain_missing(ledger, given, items, labels)
+    explain_missing(ledger, given, items, labels, each=each)
     spread = unpack(ledger.read("deviation"), ledger.read("deviation_scale"))
     assert (spread[::2] == 1).all()  # label 0, no noise
     assert (spread[1::2] != 1).any(axis=(1, 2)).all()
