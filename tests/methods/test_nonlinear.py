@@ -12,7 +12,7 @@ from conftest import PLANTED, linear
 from jax.tree_util import Partial
 
 from fidojax.cli import main
-from fidojax.engine import programs
+from fidojax.engine import options
 from fidojax.methods.nonlinear.nonlinear import (
     compare_classes,
     linear_saliency,
@@ -321,7 +321,7 @@ def listed(monkeypatch):
     for name, method in BOTH.items():
         monkeypatch.setitem(METHODS, name, method)
         monkeypatch.setitem(LOOPS, name, loops[name])
-        monkeypatch.setitem(programs.LOOP_OF, method, loops[name])
+        monkeypatch.setitem(options.LOOP_OF, method, loops[name])
 
 
 @pytest.mark.usefixtures("listed")

@@ -92,7 +92,7 @@ def whole(tmp_path_factory) -> Ledger:
 def test_the_maps_are_those_of_the_method(whole):
     assert (whole.status == DONE).all()
     assert whole.names == [
-        "deviation", "deviation_scale", "maps", "batch_size", "scale", "seconds", "targets",
+        "batch_size", "deviation", "deviation_scale", "maps", "scale", "seconds", "targets",
     ]  # fmt: skip
     assert (whole.read("batch_size") == 2).all()
     assert whole.read("targets").tolist() == [i % 2 for i in range(COUNT)]
