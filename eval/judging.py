@@ -87,19 +87,17 @@ def _measure(
 ):  # fmt: skip
     def measure(image, label, saliency, own, threshold):
         choice = {"threshold": threshold, "rule": rule, "empty": empty, "component": component}
-        place = metrics.localisation(saliency, own, **choice)
-        shown = metrics.saliency_metric(
-            jax.random.key(0), classifier, image, label, saliency,
-            interpolation=interpolation, **choice,
-        )  # fmt: skip
+        given = jax.random.key(0), classifier, image, label, saliency
+        place = metrics.localisation(*given, boxes=own, **choice)
+        shown = metrics.saliency_metric(*given, interpolation=interpolation, **choice)
         return {
             "box": place.box,
             "error": 1 - place.hit,
             "metric": shown.value,
             "outside": place.outside,
-            "pointing": metrics.pointing_game(saliency, own, tolerance=tolerance),
-            "mass": metrics.relevance_mass(saliency, own),
-            "rank": metrics.relevance_rank(saliency, own),
+            "pointing": metrics.pointing_game(*given, boxes=own, tolerance=tolerance).hit,
+            "mass": metrics.relevance_mass(*given, boxes=own).share,
+            "rank": metrics.relevance_rank(*given, boxes=own).share,
             "area": shown.area,
             "iou": place.iou,
             "empty": (place.chosen == 0).astype(jnp.float32),

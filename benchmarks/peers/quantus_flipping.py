@@ -113,7 +113,7 @@ def fidojax_curves(
         counted = {"stride": -(-work.maps[0].size // steps)}
     options = {"infill": infillers.mean(0.0), "score": "probability", "chunk": chunk, **counted}
     given = (classifier, work.images, work.targets, work.maps)
-    return measure_batch(metric, *given, options=options, batch=batch_size).curve
+    return measure_batch(metric, *given, options=options, batch_size=batch_size).curve
 
 
 def quantus_curves(network: Any, work: Work, device: str, *, steps: int, batch_size: int) -> Curves:

@@ -1,6 +1,5 @@
 """Metrics of many maps at once: any metric, any maps, one compiled program."""
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -9,18 +8,16 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fidojax.core import check_count, check_name
+from fidojax.core import check_count, check_name, renamed_arguments
 from fidojax.engine.batches import in_batches
 from fidojax.engine.explain import image_keys
 from fidojax.engine.options import split_options
-from fidojax.metrics import MEASURES
+from fidojax.metrics import METRIC_ROWS, METRICS
 from fidojax.transforms import cpu
 from fidojax.types import Classifier, Images
 
-PER_IMAGE = ("key", "image", "target", "saliency", "boxes", "keep")
-"""What a metric may ask of an image, by the names of its parameters."""
 
-
+@renamed_arguments(batch="batch_size")
 def measure_batch(
     metric: str | Callable[..., Any],
     classifier: Classifier,
@@ -32,82 +29,88 @@ def measure_batch(
     boxes: Int[Array, "n b 4"] | np.ndarray | None = None,
     seed: int = 0,
     ids: Sequence[int | str] | None = None,
-    batch: int | None = None,
+    batch_size: int | None = None,
     rewrite: bool = True,
 ) -> Any:
-    """One metric of every map, wherever the maps come from.
+    """Measure every map with one metric, whichever method or library the maps come from.
 
     Args:
-        metric: a name in `fidojax.metrics.MEASURES`, or any function like those.
+        metric: a name in `fidojax.metrics.METRICS`, or a function with the signature of those.
         classifier: a callable pytree; new weights of the same shapes do not recompile.
         images: "n h w c", values in [0, 1].
         targets: "n", the classes that the maps explain.
         maps: "n h w"; for metrics of masks, in [0, 1].
-        options: the metric's, such as `infill`.
-        boxes: of the objects, for the metrics that ask for them, see `fidojax.core.boxes`.
-        seed: of what the metric draws; a picture's draws depend on the seed and its id alone.
-        ids: one per image, integers or strings; 0, 1, ... when None.
-        batch: images at once; bounds the memory. When None, 1 on CPUs, which are fastest with
-            what fits their caches and get `chunk` mixtures of each anyway, else 64.
+        options: options of the metric, such as `infill`.
+        boxes: "n b 4", the true boxes of the objects, for the metrics whose row in
+            `fidojax.metrics.METRIC_ROWS` says that they need boxes; see `fidojax.core.boxes`. A
+            function without a row gets them when they are given.
+        seed: seed of the metric's random draws; those of one picture depend on the seed and its id
+            alone.
+        ids: one integer or string per image; 0, 1, ... when None.
+        batch_size: pictures per compiled call; bounds the memory. When None, 1 on CPUs, where a
+            picture's `chunk` masked versions fill the caches already, else 64.
         rewrite: on the CPU, use `fidojax.transforms.cpu.fast(classifier)`.
 
     Returns:
-        The metric's NamedTuple, its leaves NumPy arrays with a leading axis of n.
+        The metric's NamedTuple; its leaves are NumPy arrays with a leading axis of n.
 
     Raises:
-        ValueError: an unknown name, shapes that do not fit, or boxes that are missing.
+        ValueError: a name is unknown, shapes do not fit, boxes are missing, or `batch_size` is
+            below 1.
     """
     function = _metric(metric)
     images, maps = np.asarray(images, np.float32), np.asarray(maps, np.float32)
     targets = np.asarray(targets, np.int32)
-    if batch is None:
-        batch = 1 if jax.default_backend() == "cpu" else 64
-    check_count(batch=batch)
+    if batch_size is None:
+        batch_size = 1 if jax.default_backend() == "cpu" else 64
+    check_count(batch_size=batch_size)
     if images.ndim != 4 or not len(images):
         raise ValueError(f"images have shape {images.shape}, expected (n, h, w, c) with n above 0")
     if maps.shape != images.shape[:3]:
         raise ValueError(f"maps have shape {maps.shape}, expected {images.shape[:3]}")
     if targets.shape != images.shape[:1]:
         raise ValueError(f"targets have shape {targets.shape}, expected ({len(images)},)")
-    asked = [name for name in inspect.signature(function).parameters if name in PER_IMAGE]
-    if "boxes" in asked and (boxes is None or len(boxes) != len(images)):
-        count = len(images)
-        raise ValueError(f"{function.__name__} asks for boxes, expected (n, b, 4) with n {count}")
+    keys = image_keys(seed, range(len(images)) if ids is None else ids)
+    columns = {"key": keys, "image": images, "target": targets, "saliency": maps}
+    if _takes_boxes(function, given=boxes is not None):
+        if boxes is None or len(boxes) != len(images):
+            count = len(images)
+            name = getattr(function, "__name__", "the metric")
+            raise ValueError(f"{name} asks for boxes, expected (n, b, 4) with n {count}")
+        columns["boxes"] = boxes
     static, dynamic = split_options(
         {name: _number(value) for name, value in (options or {}).items()}
     )
     if rewrite and jax.default_backend() == "cpu":
         classifier = cpu.fast(classifier)
-    keys = image_keys(seed, range(len(images)) if ids is None else ids)
-    given = {
-        "key": keys, "image": images, "target": targets, "saliency": maps, "keep": maps,
-        "boxes": boxes,
-    }  # fmt: skip
-    columns = {name: given[name] for name in asked}
 
     def measured(rows):
         part = jax.tree.map(lambda column: column[rows], columns)
         return _measure(classifier, dynamic, part, metric=function, static=static)
 
-    return in_batches(measured, len(images), batch)
+    return in_batches(measured, len(images), batch_size)
 
 
 @partial(jax.jit, static_argnames=("metric", "static"))
 def _measure(classifier, options, columns, *, metric, static):
-    takes = "classifier" in inspect.signature(metric).parameters
+    def one(*, key, image, target, saliency, **boxes):
+        return metric(key, classifier, image, target, saliency, **boxes, **dict(static), **options)
 
-    def one(columns):
-        known = {"classifier": classifier} if takes else {}
-        return metric(**known, **columns, **dict(static), **options)
-
-    return jax.vmap(one)(columns)
+    return jax.vmap(one)(**columns)
 
 
 def _metric(metric: str | Callable[..., Any]) -> Callable[..., Any]:
+    """Return the metric of that name; functions pass through."""
     if callable(metric):
         return metric
-    check_name("metric", metric, MEASURES)
-    return MEASURES[metric]
+    check_name("metric", metric, METRICS)
+    return METRICS[metric]
+
+
+def _takes_boxes(metric: Callable[..., Any], *, given: bool) -> bool:
+    """Whether the metric's row says that it needs boxes; without a row, whether they are given."""
+    rows = [row for row in METRIC_ROWS.values() if row.function is metric]
+    return rows[0].boxes if rows else given
 
 
 def _number(value: Any) -> Any:

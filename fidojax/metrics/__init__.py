@@ -1,17 +1,22 @@
-"""The metrics by name. One file holds one metric and its kin.
+"""The metrics: pure functions that judge maps, methods and infills.
 
-`METRICS[name](key, classifier, image, target, saliency, *, options) -> NamedTuple`, for one image;
-pure, so they jit, and batches are `jax.vmap`.
+`METRICS[name](key, classifier, image, target, saliency, *, options) -> NamedTuple` judges one map
+of one image; pure, so it jits, and batches are `jax.vmap` or `fidojax.measure_batch`. A metric that
+compares the map with the object takes its true boxes as the option `boxes`; a metric of masks takes
+the mask as the map. `METRIC_ROWS` says of each metric what it needs and which direction is better.
+
+Functions that judge something else have signatures of their own: `agreement`, `stability`,
+`sensitivity`, `alpha_search`, `infill_quality`, `reconstruction`.
 """
 
-from collections.abc import Callable
 from typing import Any
 
+from fidojax.core import warn_renamed
 from fidojax.metrics.agreement import Agreement, Stability, agreement, stability
 from fidojax.metrics.alpha_search import AlphaSearch, alpha_search
 from fidojax.metrics.complexity import Complexity, MaskSize, complexity, mask_size
-from fidojax.metrics.deletion import Deletion, deletion, insertion
-from fidojax.metrics.erasing import Erasing, erasing
+from fidojax.metrics.deletion import LEVELS, Deletion, deletion, insertion
+from fidojax.metrics.erasing import ERASED, SHARES, Erasing, erasing
 from fidojax.metrics.faithfulness import Faithfulness, faithfulness
 from fidojax.metrics.infidelity import Infidelity, infidelity
 from fidojax.metrics.infill_quality import (
@@ -23,6 +28,10 @@ from fidojax.metrics.infill_quality import (
 )
 from fidojax.metrics.localisation import (
     Localisation,
+    PointingGame,
+    RelevanceMass,
+    RelevanceRank,
+    RocAuc,
     localisation,
     out_of_box,
     pointing_game,
@@ -30,49 +39,25 @@ from fidojax.metrics.localisation import (
     relevance_rank,
     roc_auc,
 )
-from fidojax.metrics.mixture import Mixture, mixture
+from fidojax.metrics.mixture import Mixture, controls, mixture
 from fidojax.metrics.objective import ExpectedObjective, expected_objective
 from fidojax.metrics.removal import Removal, preservation, removal
-from fidojax.metrics.saliency_metric import SaliencyMetric, box_metric, saliency_metric
+from fidojax.metrics.saliency_metric import (
+    KERNELS,
+    SaliencyMetric,
+    box_metric,
+    saliency_metric,
+)
 from fidojax.metrics.sensitivity import Sensitivity, sensitivity
 from fidojax.metrics.sufficiency import Sufficiency, sufficiency
-
-METRICS: dict[str, Callable[..., Any]] = {
-    "removal": removal,
-    "preservation": preservation,
-    "expected_objective": expected_objective,
-    "mixture": mixture,
-    "sufficiency": sufficiency,
-    "deletion": deletion,
-    "insertion": insertion,
-    "faithfulness": faithfulness,
-    "infidelity": infidelity,
-}
-"""Those that ask the classifier and fill in."""
-MEASURES: dict[str, Callable[..., Any]] = METRICS | {
-    "erasing": erasing,
-    "saliency_metric": saliency_metric,
-    "localisation": localisation,
-    "pointing_game": pointing_game,
-    "relevance_mass": relevance_mass,
-    "relevance_rank": relevance_rank,
-    "roc_auc": roc_auc,
-    "complexity": complexity,
-    "mask_size": mask_size,
-}
-"""All that judge one map of one image; they take fewer things where they need fewer."""
-
-from fidojax.metrics.deletion import LEVELS
-from fidojax.metrics.erasing import ERASED, SHARES
-from fidojax.metrics.mixture import controls
-from fidojax.metrics.saliency_metric import KERNELS
+from fidojax.metrics.table import METRIC_ROWS, METRICS, MetricRow, register
 
 __all__ = [
     "ERASED",
     "KERNELS",
     "LEVELS",
-    "MEASURES",
     "METRICS",
+    "METRIC_ROWS",
     "SHARES",
     "Agreement",
     "AlphaSearch",
@@ -85,9 +70,14 @@ __all__ = [
     "InfillQuality",
     "Localisation",
     "MaskSize",
+    "MetricRow",
     "Mixture",
+    "PointingGame",
     "Reconstruction",
+    "RelevanceMass",
+    "RelevanceRank",
     "Removal",
+    "RocAuc",
     "SaliencyMetric",
     "Sensitivity",
     "Stability",
@@ -112,6 +102,7 @@ __all__ = [
     "pointing_game",
     "preservation",
     "reconstruction",
+    "register",
     "relevance_mass",
     "relevance_rank",
     "removal",
@@ -121,3 +112,11 @@ __all__ = [
     "stability",
     "sufficiency",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return `METRICS` under its old name, with a warning."""
+    if name == "MEASURES":
+        warn_renamed("dictionary of fidojax.metrics", "MEASURES", "METRICS")
+        return METRICS
+    raise AttributeError(f"module 'fidojax.metrics' has no attribute {name!r}")

@@ -1,7 +1,7 @@
-"""Faithfulness: is what a map gives to pixels what the score loses without them?
+"""Faithfulness: whether a map's values agree with the fall of the score without their pixels.
 
-Pixels are dropped in groups, and an infiller that sees the rest stands for them. A group's value in
-the map, the sum over its pixels, is compared with the fall of the score.
+Pixels are dropped in groups, and an infiller that sees the remaining pixels fills them. A group's
+attribution, the sum of the map over its pixels, is compared with the fall of the score.
 
 | published name                            | here                                                |
 |-------------------------------------------|-----------------------------------------------------|
@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from fidojax.core import SCORES, check_count, check_name, in_chunks, masked_scores, rank
+from fidojax.metrics.checks import check_map
 from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Saliency, Scalar, Target
 
 DROPS = ("pixels", "square", "ranked")
@@ -26,14 +27,14 @@ Numbers = Float[Array, " n"]
 
 
 class Faithfulness(NamedTuple):
-    """What `faithfulness` returns for one picture.
+    """The correlations for one picture, and the two columns that they compare.
 
     Attributes:
-        correlation: Pearson's, of `attributed` and `fall`, in [-1, 1]; NaN where the map is
-            constant or not finite.
-        rank_correlation: Spearman's.
-        attributed: "n", sum of the map over the pixels that are dropped.
-        fall: "n", of the score when they are.
+        correlation: Pearson's correlation of `attributed` and `fall`, in [-1, 1]; higher is better.
+            NaN where the map is constant or not finite.
+        rank_correlation: their Spearman correlation, likewise.
+        attributed: "n", sum of the map over the dropped pixels of each group.
+        fall: "n", fall of the score when these pixels are dropped.
     """
 
     correlation: Scalar
@@ -58,17 +59,28 @@ def faithfulness(
 ) -> Faithfulness:
     """Correlation of the map's sum over dropped pixels with the fall of the score.
 
-    A map of the score's contributions, pixel by pixel, has 1 where the score is additive.
+    In [-1, 1]; higher is better. A map of every pixel's contribution to an additive score has 1.
 
     Args:
-        infill: fills what is dropped, and sees what remains.
+        saliency: any map; its values are compared, not only their order.
+        infill: fills the dropped pixels, and sees those that remain.
         drop, share, samples: the groups, see `groups`.
-        chunk: pictures that the classifier sees at once; bounds the memory, changes no value.
-        score: a name in `fidojax.core.scores.SCORES`.
+        chunk: masked versions of the picture that the classifier sees at once; bounds the memory
+            and changes no value.
+        score: a name in `fidojax.core.SCORES`.
 
     Raises:
-        ValueError: the map's shape is not the image's, an unknown name, a count below 1, or a share
-            beyond (0, 1].
+        ValueError: the map's shape is not the image's, a name is unknown, a count is below 1, or
+            the share is outside (0, 1].
+
+    Example:
+        import infillers
+        from fidojax.metrics import faithfulness
+
+        found = faithfulness(
+            key, classifier, image, target, saliency, infill=infillers.mean(), samples=20
+        )
+        pearson = found.correlation
 
     Reference: Bhatt, Weller, Moura, "Evaluating and Aggregating Feature-based Model Explanations",
     IJCAI 2020; Alvarez-Melis, Jaakkola, "Towards Robust Interpretability with Self-Explaining
@@ -78,7 +90,7 @@ def faithfulness(
         key, classifier, image, target, saliency,
         infill=infill, drop=drop, share=share, samples=samples, chunk=chunk, score=score,
     )  # fmt: skip
-    # The sums of a constant map differ by rounding, which is no answer.
+    # The sums of a constant map differ by rounding alone, which says nothing.
     telling = jnp.all(jnp.isfinite(saliency)) & (jnp.ptp(saliency) > 0)
     attributed = jnp.where(telling, attributed, jnp.nan)
     return Faithfulness(pearson(attributed, fall), spearman(attributed, fall), attributed, fall)
@@ -99,8 +111,7 @@ def attributed_and_fall(
     score: str,
 ) -> tuple[Numbers, Numbers]:
     """The sum of the map over each group of pixels, and the fall of the score without them."""
-    if saliency.shape != image.shape[:2]:
-        raise ValueError(f"saliency has shape {saliency.shape}, expected {image.shape[:2]}")
+    check_map(saliency, image)
     check_name("score", score, SCORES)
     group_key, infill_key = jax.random.split(key)
     group, count = groups(group_key, saliency, drop=drop, share=share, samples=samples)
@@ -115,14 +126,16 @@ def attributed_and_fall(
 def groups(
     key: PRNGKey, saliency: Saliency, *, drop: str, share: float, samples: int
 ) -> tuple[Callable[[Int[Array, ""]], Mask], int]:
-    """Function of an index to a group of pixels, "h w" with 1 for its own; and their number.
+    """Return a function from an index to a group of pixels, and the number of groups.
+
+    A group is an array "h w" with 1 for its pixels and 0 for all others.
 
     Args:
-        drop: "pixels", a `share` of them at random; "square", one of that area at a random place of
-            the picture; "ranked", neighbours in the order of the map: all pixels in `samples` equal
-            groups.
-        share: of the pixels; rounded to whole ones, at least one.
-        samples: groups; "ranked" has at most as many as there are pixels.
+        drop: "pixels", a `share` of the pixels at random; "square", a square of that area at a
+            random place of the picture; "ranked", neighbours in the order of the map: all pixels in
+            `samples` equal groups.
+        share: share of the pixels in a group, in (0, 1]; rounded to whole pixels, at least one.
+        samples: number of groups; "ranked" has at most one per pixel.
     """
     check_name("drop", drop, DROPS)
     check_count(samples=samples)
@@ -163,13 +176,13 @@ def pearson(one: Numbers, other: Numbers) -> Scalar:
 
 
 def spearman(one: Numbers, other: Numbers) -> Scalar:
-    """Spearman's correlation: Pearson's of the places, which tied numbers share."""
+    """Spearman's correlation: Pearson's correlation of the ranks, which tied numbers share."""
     finite = jnp.all(jnp.isfinite(one) & jnp.isfinite(other))
-    return jnp.where(finite, pearson(_places(one), _places(other)), jnp.nan)
+    return jnp.where(finite, pearson(_ranks(one), _ranks(other)), jnp.nan)
 
 
-def _places(values: Numbers) -> Numbers:
-    """Twice the mean place of each number among all: half of them below, half of them not above."""
+def _ranks(values: Numbers) -> Numbers:
+    """Twice the rank of each number: the numbers below it plus the numbers not above it."""
     ordered = jnp.sort(values)
     below, not_above = (jnp.searchsorted(ordered, values, side=side) for side in ("left", "right"))
     return (below + not_above).astype(values.dtype)

@@ -5,7 +5,7 @@ NeurIPS 2019 (arXiv 1901.09392).
 
 | paper          | here                                                       |
 |----------------|------------------------------------------------------------|
-| I^T Phi        | `attributed`: what the map says of a perturbation          |
+| I^T Phi        | `attributed`: the fall of the score that the map predicts   |
 | f(x) - f(x-I)  | `fall` of the score                                        |
 | beta           | the factor of `scale="best"`                               |
 """
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fidojax.core import SCORES, check_count, check_name, in_chunks
+from fidojax.metrics.checks import check_map
 from fidojax.metrics.faithfulness import DROPS, Numbers, attributed_and_fall
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar, Target
 
@@ -24,15 +25,15 @@ SCALES = ("best", "none")
 
 
 class Infidelity(NamedTuple):
-    """What `infidelity` returns for one picture.
+    """The errors for one picture, and the two columns that they compare.
 
     Attributes:
         error: mean squared error, in squared units of the score, >= 0; lower is better. NaN where
-            the map is not finite and, scaled, where it says nothing of any perturbation.
-        relative: the same by the mean square of `fall`, the error of a map that is 0. Scaled, it is
-            in [0, 1].
-        attributed: "n", what the map says, before it is scaled.
-        fall: "n", of the score.
+            the map is not finite and, scaled, where it predicts 0 for every perturbation.
+        relative: the error divided by the mean square of `fall`, which is the error of a map of
+            zeros; lower is better. Scaled, it is in [0, 1].
+        attributed: "n", the fall of the score that the map predicts, before scaling.
+        fall: "n", the fall of the score.
     """
 
     error: Scalar
@@ -57,27 +58,40 @@ def infidelity(
     chunk: int = 128,
     score: str = "logit",
 ) -> Infidelity:
-    """How wrong the map is about the fall of the score, over random perturbations.
+    """The mean squared error of the fall of the score that the map predicts, when pixels change.
 
-    Where pixels are dropped, the map is read as contributions: it says that the score falls by its
-    sum over them. Under noise it is read as a gradient: that the score falls by its product with
-    the noise, which is one number for all colours of a pixel.
+    In squared units of the score, >= 0; lower is better. Where pixels are dropped, the map is read
+    as contributions: it predicts that the score falls by its sum over them. Under noise it is read
+    as a gradient: it predicts that the score falls by its product with the noise, which is one
+    number for all colours of a pixel.
 
     Args:
-        infill: fills what is dropped and sees what remains; "noise" does not ask it.
-        perturbation: what is dropped, as `fidojax.metrics.faithfulness.groups` has it, or "noise".
-        share: of the pixels, that one perturbation drops.
+        saliency: any map; its values are compared, not only their order.
+        infill: fills the dropped pixels, and sees those that remain; "noise" does not call it.
+        perturbation: how pixels are dropped, see `drop` in `fidojax.metrics.faithfulness.groups`,
+            or "noise".
+        share: share of the pixels that one perturbation drops, in (0, 1].
         radius: standard deviation of the noise, in brightness.
-        samples: perturbations.
-        scale: "none" takes the map as it is; "best" multiplies it by the number >= 0 that makes the
-            error smallest, so that maps of different units compare. Yeh et al. let it be negative,
-            too, by which a map and its negation would be as good.
-        chunk: pictures that the classifier sees at once; bounds the memory, changes no value.
-        score: a name in `fidojax.core.scores.SCORES`.
+        samples: number of perturbations.
+        scale: "none" takes the map as it is; "best" multiplies it by the number >= 0 that minimises
+            the error, so that maps of different units can be compared. Yeh et al. also allow a
+            negative number, which makes a map and its negation equally good.
+        chunk: masked versions of the picture that the classifier sees at once; bounds the memory
+            and changes no value.
+        score: a name in `fidojax.core.SCORES`.
 
     Raises:
-        ValueError: the map's shape is not the image's, an unknown name, a count below 1, or a share
-            beyond (0, 1].
+        ValueError: the map's shape is not the image's, a name is unknown, a count is below 1, or
+            the share is outside (0, 1].
+
+    Example:
+        import infillers
+        from fidojax.metrics import infidelity
+
+        found = infidelity(
+            key, classifier, image, target, saliency, infill=infillers.mean(), samples=20
+        )
+        share_unexplained = found.relative
 
     Reference: Yeh et al. 2019, definition 2.1 and section 4.
     """
@@ -101,7 +115,7 @@ PERTURBATIONS = (*DROPS, "noise")
 
 
 def squared_error(attributed: Numbers, fall: Numbers, *, scale: str = "best") -> Scalar:
-    """Mean of (attributed - fall)^2, the first scaled as `infidelity` says."""
+    """The mean of (attributed - fall)^2, with `attributed` scaled as in `infidelity`."""
     if scale == "best":
         best = jnp.vdot(attributed, fall) / jnp.vdot(attributed, attributed)
         attributed = jnp.maximum(best, 0) * attributed
@@ -119,8 +133,7 @@ def _under_noise(
     chunk: int,
     score: str,
 ) -> tuple[Numbers, Numbers]:
-    if saliency.shape != image.shape[:2]:
-        raise ValueError(f"saliency has shape {saliency.shape}, expected {image.shape[:2]}")
+    check_map(saliency, image)
     check_name("score", score, SCORES)
     check_count(samples=samples)
 

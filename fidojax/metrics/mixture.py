@@ -1,7 +1,7 @@
-"""Does the class survive on the pixels that a map keeps, and would any mask of that area do?
+"""Mixture: whether the class survives on the pixels that a map keeps, and on any others.
 
-FIDO's Figures 2 and 4 show the mixture that the classifier sees of an explanation with the class's
-probability on it. The three controls keep exactly as many pixels, to give that number a measure.
+FIDO's Figures 2 and 4 show the mixture that an explanation gives the classifier, with the class's
+probability on it. Three control masks of exactly the same area put that number in proportion.
 """
 
 from typing import NamedTuple
@@ -10,22 +10,25 @@ import jax
 import jax.numpy as jnp
 
 from fidojax.core import OBJECTIVES, bernoulli, check_name, mix, probability, rank, upsample
+from fidojax.metrics.checks import check_map
 from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Saliency, Scalar, Target
 
 
 class Mixture(NamedTuple):
-    """What `mixture` returns for one picture; all values in [0, 1].
+    """The probabilities of the class on the mixtures of one picture; all values in [0, 1].
 
     Attributes:
-        probability: p(target) on the map's own mixture.
-        area: share of kept pixels, the same for all four masks.
-        random: p(target) where as many pixels were kept at random, each for itself.
-        coarse: p(target) where smooth blobs of that area were kept: bilinear noise at a quarter of
+        probability: p(target) on the map's own mixture; higher is better for a keep map.
+        area: share of kept pixels, equal for all four masks.
+        random: p(target) where the same number of pixels is kept at random, independently.
+        coarse: p(target) where smooth blobs of that area are kept: bilinear noise at a quarter of
             the image's sides, the resolution of FIDO's own map.
-        center: p(target) where the pixels nearest to the centre were kept, a centred box.
-        sampled: mean p(target) over hard masks drawn from the map, which is what FIDO optimises.
-        sampled_area: the expected share of kept pixels of such a mask.
-        sampled_random: the same mean where every pixel is kept with the probability `sampled_area`.
+        center: p(target) where the pixels nearest to the centre are kept, a centred box.
+        sampled: mean p(target) over hard masks drawn from the map, the quantity that FIDO
+            optimises.
+        sampled_area: expected share of kept pixels of such a mask.
+        sampled_random: mean p(target) over hard masks that keep every pixel with the probability
+            `sampled_area`.
         original: p(target) on the image.
         image: "h w c", the map's own mixture.
     """
@@ -56,20 +59,29 @@ def mixture(
 ) -> Mixture:
     """The class's probability on the picture with the dropped pixels filled in, beside controls.
 
+    Probabilities in [0, 1]; higher is better.
+
     Args:
         saliency: a map in [0, 1]: keep probability ("ssr") or drop probability ("sdr").
         infill: fills the dropped pixels; all masks are filled with the same key.
+        objective: the meaning of the map, a name in `fidojax.core.OBJECTIVES`.
         threshold: pixels with a keep probability above it are kept.
         samples: hard masks drawn from the map, and from its control.
 
     Raises:
-        ValueError: the map's shape is not the image's, or an unknown objective.
+        ValueError: the map's shape is not the image's, or the objective is unknown.
+
+    Example:
+        import infillers
+        from fidojax.metrics import mixture
+
+        found = mixture(key, classifier, image, target, saliency, infill=infillers.mean())
+        better_than_chance = found.probability - found.random
 
     Reference: FIDO section 4.2 (the map's own mixture).
     """
     check_name("objective", objective, OBJECTIVES)
-    if saliency.shape != image.shape[:2]:
-        raise ValueError(f"saliency has shape {saliency.shape}, expected {image.shape[:2]}")
+    check_map(saliency, image)
     infill_key, random_key, coarse_key = jax.random.split(key, 3)
     drawn_key = jax.random.fold_in(key, 0)
     keep = saliency if objective == "ssr" else 1 - saliency
@@ -108,7 +120,7 @@ def mixture(
 
 
 def controls(keys: tuple[PRNGKey, PRNGKey], shape: tuple[int, int]) -> tuple[Mask, Mask, Mask]:
-    """Maps that know nothing of the picture: random pixels, random blobs, nearness to the centre.
+    """Maps that do not depend on the picture: random pixels, random blobs, nearness to the centre.
 
     Blobs are bilinear noise at a quarter of the sides, the resolution of FIDO's own map.
     """
@@ -121,6 +133,6 @@ def controls(keys: tuple[PRNGKey, PRNGKey], shape: tuple[int, int]) -> tuple[Mas
 
 
 def _distance(shape: tuple[int, int]) -> Mask:
-    """Distance from the centre in shares of the sides, in the maximum norm: its balls are boxes."""
+    """The distance from the centre in shares of the sides, in the maximum norm."""
     y, x = (jnp.abs(jnp.arange(n) - (n - 1) / 2) / n for n in shape)
     return jnp.maximum(y[:, None], x[None, :])

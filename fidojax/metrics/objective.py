@@ -1,4 +1,4 @@
-"""The objective that FIDO minimises, at a finished map and without its relaxation."""
+"""FIDO's objective at a finished map, with hard masks instead of relaxed ones."""
 
 from typing import NamedTuple
 
@@ -6,16 +6,18 @@ import jax
 import jax.numpy as jnp
 
 from fidojax.core import OBJECTIVES, bernoulli, check_name, masked_scores
+from fidojax.metrics.checks import check_map
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar, Target
 
 
 class ExpectedObjective(NamedTuple):
-    """What `expected_objective` returns for one picture.
+    """The objective at one map, and its parts.
 
     Attributes:
-        objective: the expected minimised value, regularisers at full weight; lower is better.
+        objective: expected value of the minimised objective, with the regularisers at full weight,
+            in units of the score; lower is better.
         score: mean score of the target over the sampled counterfactuals.
-        error: standard error of that mean, hence of the objective.
+        error: standard error of that mean, and so of the objective.
         area: expected share of kept pixels, in [0, 1].
     """
 
@@ -42,22 +44,33 @@ def expected_objective(
 ) -> ExpectedObjective:
     """FIDO's objective in expectation over hard Bernoulli masks of the map's probabilities.
 
-    Compares maps of any schedule or temperature, since nothing of the relaxation is left in it.
+    In units of the score; lower is better. It compares maps of any schedule or temperature, since
+    it does not depend on the relaxation.
 
     Args:
         saliency: a map of FIDO, in [0, 1]: keep probability ("ssr") or drop probability ("sdr").
-        objective, lam, tv, score: as the map's own method takes them.
+        infill: fills the dropped pixels, and sees those that remain.
+        objective, lam, tv, score: the options of the method that made the map.
         samples: masks drawn.
-        chunk: pictures that the classifier sees at once; bounds the memory, changes no value.
+        chunk: masked versions of the picture that the classifier sees at once; bounds the memory
+            and changes no value.
 
     Raises:
-        ValueError: the map's shape is not the image's, an unknown name, or a count below 1.
+        ValueError: the map's shape is not the image's, a name is unknown, or a count is below 1.
+
+    Example:
+        import infillers
+        from fidojax.metrics import expected_objective
+
+        found = expected_objective(
+            key, classifier, image, target, saliency, infill=infillers.mean(), samples=8
+        )
+        lower_is_better = found.objective
 
     Reference: FIDO equations 4 and 5.
     """
     check_name("objective", objective, OBJECTIVES)
-    if saliency.shape != image.shape[:2]:
-        raise ValueError(f"saliency has shape {saliency.shape}, expected {image.shape[:2]}")
+    check_map(saliency, image)
     keep = saliency if objective == "ssr" else 1 - saliency
     mask_key, infill_key = jax.random.split(key)
     scores = masked_scores(

@@ -1,4 +1,4 @@
-"""The saliency metric: how small a box still shows the class.
+"""The saliency metric: how small a box can be and still show the class.
 
 Dabkowski, Gal, "Real Time Image Saliency for Black Box Classifiers", NeurIPS 2017, section 5.1,
 as FIDO's Table 1 has it.
@@ -11,17 +11,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
 from fidojax.core import Box, area, bounding_box, check_name, log_probability
+from fidojax.metrics.checks import check_map
 from fidojax.metrics.localisation import choose
 from fidojax.types import Classifier, Image, PRNGKey, Saliency, Scalar, Target
 
 
 class SaliencyMetric(NamedTuple):
-    """What `saliency_metric` returns for one picture; lower is better.
+    """The saliency metric of one picture; lower is better.
 
     Attributes:
         value: log of the area, at least its floor, minus the log-probability; in nats.
-        area: of the box, as a share of the picture.
-        log_probability: of the class on the crop, in nats.
+        area: area of the box, as a share of the picture in [0, 1].
+        log_probability: log-probability of the class on the crop, in nats, <= 0.
     """
 
     value: Scalar
@@ -45,22 +46,31 @@ def saliency_metric(
 ) -> SaliencyMetric:
     """log max(a, 0.05) - log p(target | crop), for the tightest box of the chosen pixels.
 
-    NaN where the map is not finite. Nothing is drawn, so the key has no effect.
+    In nats; lower is better, and log 0.05 is the least. NaN where the map is not finite. Nothing is
+    drawn, so the key has no effect.
 
     Args:
+        saliency: any map for the rule "mean", a map in [0, 1] for "absolute".
         threshold, rule: see `fidojax.metrics.localisation.choose`.
-        empty, component: see `fidojax.core.boxes.bounding_box`. With "none" an empty map shows a black
+        empty, component: see `fidojax.core.bounding_box`. With "none" an empty map shows a black
             picture at the floor's area.
         interpolation, floor: see `box_metric`.
 
     Raises:
-        ValueError: the map's shape is not the image's, or an unknown name.
+        ValueError: the map's shape is not the image's, or a name is unknown.
+
+    Example:
+        from fidojax.metrics import saliency_metric
+
+        found = saliency_metric(
+            key, classifier, image, target, saliency, rule="mean", threshold=1.0
+        )
+        nats = found.value
 
     Reference: Dabkowski & Gal 2017, section 5.1; FIDO section 4.4.
     """
     del key
-    if saliency.shape != image.shape[:2]:
-        raise ValueError(f"saliency has shape {saliency.shape}, expected {image.shape[:2]}")
+    check_map(saliency, image)
     box = bounding_box(choose(saliency, threshold, rule=rule), empty=empty, component=component)
     found = box_metric(classifier, image, target, box, interpolation=interpolation, floor=floor)
     finite = jnp.all(jnp.isfinite(saliency))
@@ -76,11 +86,15 @@ def box_metric(
     interpolation: str = "linear",
     floor: float | Scalar = 0.05,
 ) -> SaliencyMetric:
-    """The same of a given box, half-open in pixels; it may be a traced value.
+    """The saliency metric of a given box; lower is better.
 
     Args:
-        interpolation: of the crop, see `crop`.
-        floor: smallest area that is paid for.
+        box: half-open, in pixels; it may be a traced value.
+        interpolation: interpolation of the crop, see `crop`.
+        floor: areas below it count as this area.
+
+    Raises:
+        ValueError: an unknown interpolation.
     """
     seen = crop(image, box, interpolation=interpolation)
     shown = log_probability(classifier(seen[None])[0], target)
@@ -89,13 +103,13 @@ def box_metric(
 
 
 def crop(image: Image, box: Box, *, interpolation: str = "linear") -> Image:
-    """A box of the picture, enlarged to the picture's sides; of no pixel outside the box.
+    """A box of the picture, enlarged to the picture's sides, from the pixels of the box alone.
 
-    The same as `jax.image.resize` of the cut-out, at shapes that do not depend on the box; black
+    Equal to `jax.image.resize` of the cut-out, with shapes that do not depend on the box; black
     where the box has no area.
 
     Args:
-        interpolation: "linear" or "cubic", a name in `KERNELS`; its overshoot is clipped.
+        interpolation: "linear" or "cubic", a name in `KERNELS`; overshoot is clipped to [0, 1].
 
     Raises:
         ValueError: an unknown interpolation.
@@ -113,7 +127,7 @@ def crop(image: Image, box: Box, *, interpolation: str = "linear") -> Image:
 def _weights(
     size: int, first: Num[Array, ""], last: Num[Array, ""], kernel
 ) -> Float[Array, "size size"]:
-    """Of every pixel for every pixel of the enlarged box, along one side."""
+    """The weight of every pixel in every pixel of the enlarged box, along one side."""
     pixel = jnp.arange(size)
     centre = first + (pixel + 0.5) * (last - first) / size - 0.5
     weights = kernel(jnp.abs(centre[:, None] - pixel))
@@ -127,7 +141,7 @@ def _linear(distance):
 
 
 def _cubic(distance):
-    """Keys 1981, with a = -1/2."""
+    """The cubic convolution kernel of Keys 1981, with a = -1/2."""
     near = (1.5 * distance - 2.5) * distance**2 + 1
     far = ((2.5 - 0.5 * distance) * distance - 4) * distance + 2
     return jnp.where(distance < 1, near, jnp.where(distance < 2, far, 0))

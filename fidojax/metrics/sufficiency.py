@@ -1,4 +1,4 @@
-"""How few pixels of a map keep the class: the smallest sufficient region that it can show."""
+"""How few pixels of a map keep the class: the smallest sufficient region among its thresholds."""
 
 from typing import NamedTuple
 
@@ -11,13 +11,13 @@ from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar
 
 
 class Sufficiency(NamedTuple):
-    """What `sufficiency` returns for one picture.
+    """The smallest sufficient share for one picture, and the curve that it is read from.
 
     Attributes:
-        share: the smallest share of pixels, in [0, 1], on which the class is kept; 0 where the
-            infill alone shows it, NaN where the map is not finite.
+        share: the smallest share of pixels, in [0, 1], on which the class is kept; lower is better.
+            0 where the infill alone shows the class, NaN where the map is not finite.
         curve: "points", p(target) where the share `kept` of the pixels is shown.
-        kept: "points", 1 first, 0 last.
+        kept: "points", the shares of the pixels shown, from 1 to 0.
     """
 
     share: Scalar
@@ -39,20 +39,29 @@ def sufficiency(
 ) -> Sufficiency:
     """The smallest share of the most salient pixels that gives the class half its probability.
 
-    A threshold on a map is the map's own choice; this one asks for the best of all thresholds, so
-    maps of different scales can be compared.
+    In [0, 1]; lower is better. A map's own threshold is arbitrary; this is the best of all
+    thresholds, so maps of different scales can be compared.
 
     Args:
-        saliency: any map; it is used as an order. Pass 1 - saliency for a deletion map.
+        saliency: any map; only the order of its values counts. Pass 1 - saliency for a deletion
+            map.
         infill: fills the pixels that are not shown, and sees those that are.
         level: share of the probability on the whole picture that counts as keeping the class.
         points: thresholds tried, evenly spaced in area.
-        chunk: pictures that the classifier sees at once.
+        chunk: masked versions of the picture that the classifier sees at once; bounds the memory
+            and changes no value.
 
     Raises:
-        ValueError: the map's shape is not the image's, or a count below 1.
+        ValueError: the map's shape is not the image's, or a count is below 1.
 
-    Reference: FIDO section 3.1, the smallest supporting region, on the regions of a map's order.
+    Example:
+        import infillers
+        from fidojax.metrics import sufficiency
+
+        found = sufficiency(key, classifier, image, target, saliency, infill=infillers.mean())
+        smallest_share = found.share
+
+    Reference: FIDO section 3.1, the smallest supporting region, among the regions of a map's order.
     """
     check_count(points=points)
     removal = preservation(

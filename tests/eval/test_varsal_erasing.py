@@ -61,7 +61,7 @@ def by_hand(image, saliency, share, order, erased):
 @pytest.mark.parametrize("erased", ERASED)
 def test_equals_a_loop_over_pixels_with_ties(order, erased):
     shares = (0.0, 0.1, 0.4, 0.77, 1.0)
-    found = erasing(CURVED, IMAGE, TIES, shares=shares, order=order, erased=erased, chunk=2)
+    found = erasing(KEY, CURVED, IMAGE, 0, TIES, shares=shares, order=order, erased=erased, chunk=2)
     image, saliency = np.asarray(IMAGE), np.asarray(TIES)
     expected = [by_hand(image, saliency, share, order, erased) for share in shares]
     np.testing.assert_allclose(found.curve, expected, atol=2e-6)
@@ -74,13 +74,13 @@ def test_a_perfect_map_is_below_a_random_one_below_its_inverse(planted):
     perfect = jnp.zeros((12, 12)).at[PLANTED].set(1.0)
     random = jax.random.uniform(jax.random.key(4), (12, 12))
     maps = jnp.stack([perfect, random, 1 - perfect])
-    curves = jax.jit(jax.vmap(lambda each: erasing(planted, image, each).curve))
+    curves = jax.jit(jax.vmap(lambda each: erasing(KEY, planted, image, 0, each).curve))
     perfect, random, inverted = curves(maps)
     # The patch is 20 of 144 pixels: nothing is lost before 86 %.
     np.testing.assert_allclose(perfect[:8], 0, atol=1e-6)
     assert (perfect[:8] < random[:8]).all()
     assert (random[:8] < inverted[:8]).all()
-    assert erasing(planted, image, maps[0], order="highest").curve[1] == inverted[1] > 0.1
+    assert erasing(KEY, planted, image, 0, maps[0], order="highest").curve[1] == inverted[1] > 0.1
 
 
 def test_batches_and_chunks_change_no_value_and_new_weights_do_not_trace_again():
@@ -89,13 +89,13 @@ def test_batches_and_chunks_change_no_value_and_new_weights_do_not_trace_again()
     def one(classifier, image, saliency):
         nonlocal traces
         traces += 1
-        return erasing(classifier, image, saliency, chunk=4).curve
+        return erasing(KEY, classifier, image, 0, saliency, chunk=4).curve
 
     images, maps = jnp.stack([IMAGE, IMAGE**2]), jnp.stack([TIES, -TIES])
     together = jax.jit(jax.vmap(one, (None, 0, 0)))
     found = together(CURVED, images, maps)
     for i in range(2):
-        alone = erasing(CURVED, images[i], maps[i], chunk=100).curve
+        alone = erasing(KEY, CURVED, images[i], 0, maps[i], chunk=100).curve
         np.testing.assert_allclose(found[i], alone, atol=1e-6)
     other = together(jax.tree.map(lambda leaf: 2 * leaf, CURVED), images, maps)
     assert not np.allclose(found, other)
@@ -103,7 +103,7 @@ def test_batches_and_chunks_change_no_value_and_new_weights_do_not_trace_again()
 
 
 def test_what_cannot_be_is_refused(monkeypatch):
-    assert np.isnan(erasing(CURVED, IMAGE, TIES.at[0, 0].set(jnp.nan)).curve).all()
+    assert np.isnan(erasing(KEY, CURVED, IMAGE, 0, TIES.at[0, 0].set(jnp.nan)).curve).all()
     cases: list[tuple[dict[str, Any], str]] = [
         ({"order": "middle"}, "order: there is no 'middle'"),
         ({"erased": "white"}, "erased: there is no 'white'"),
@@ -113,10 +113,10 @@ def test_what_cannot_be_is_refused(monkeypatch):
     ]
     for options, message in cases:
         with pytest.raises(ValueError, match=message):
-            erasing(CURVED, IMAGE, TIES, **options)
+            erasing(KEY, CURVED, IMAGE, 0, TIES, **options)
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     with pytest.raises(ValueError, match=r"saliency has shape \(6, 5\), expected \(5, 6\)"):
-        erasing(CURVED, IMAGE, TIES.T)
+        erasing(KEY, CURVED, IMAGE, 0, TIES.T)
 
 
 def test_roughness():
@@ -207,7 +207,9 @@ def test_it_measures_every_ranking_at_every_share(out):
     slopes = [gradient(KEY, classifier, x, classifier(x[None]).argmax()).saliency for x in images]
     for name, maps in (("center", [middle] * 3), ("gradient", slopes)):
         pairs = zip(images, maps, strict=True)
-        curve = np.mean([erasing(classifier, image, map_).curve for image, map_ in pairs], axis=0)
+        curve = np.mean(
+            [erasing(KEY, classifier, image, 0, map_).curve for image, map_ in pairs], axis=0
+        )
         measured = [found[name, share] for share in SHARES]
         np.testing.assert_allclose(measured, curve, rtol=1e-3, atol=1e-5)
     told = json.loads((out / "results.json").read_text("utf-8"))

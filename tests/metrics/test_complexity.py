@@ -4,8 +4,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.tree_util import Partial
 
-from fidojax.metrics import complexity, mask_size
+from fidojax import metrics
+
+CLASSIFIER = Partial(lambda images: images.sum((1, 2)))
+
+
+def complexity(saliency):
+    """Of a picture that has no effect."""
+    picture = jnp.zeros((*saliency.shape, 1))
+    return metrics.complexity(jax.random.key(0), CLASSIFIER, picture, 0, saliency)
+
+
+def mask_size(keep):
+    """Of a picture that has no effect."""
+    picture = jnp.zeros((*keep.shape, 1))
+    return metrics.mask_size(jax.random.key(0), CLASSIFIER, picture, 0, keep)
+
 
 RAMP = (jnp.arange(16.0).reshape(4, 4) - 4) / 10
 

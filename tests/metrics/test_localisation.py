@@ -48,27 +48,61 @@ def noise(seed=0, shape=SHAPE):
 
 
 CHOICE = ("rule", "empty", "component")
-localise = jax.jit(metrics.localisation, static_argnames=CHOICE)
+
+
+def _no_classes(images):
+    return jnp.zeros((len(images), 2))
+
+
+def on_boxes(metric, *static):
+    """The compiled metric of a map and its boxes, for a picture that has no effect."""
+
+    @partial(jax.jit, static_argnames=static)
+    def measure(saliency, boxes, **options):
+        picture = jnp.zeros((*saliency.shape, 1))
+        given = jax.random.key(0), Partial(_no_classes), picture, 0, saliency
+        return metric(*given, boxes=boxes, **options)
+
+    return measure
+
+
+localise = on_boxes(metrics.localisation, *CHOICE)
 judge = jax.jit(metrics.saliency_metric, static_argnames=(*CHOICE, "interpolation"))
-point = jax.jit(metrics.pointing_game, static_argnames="ties")
-mass = jax.jit(metrics.relevance_mass, static_argnames="sign")
-rank = jax.jit(metrics.relevance_rank, static_argnames="count")
-auc = jax.jit(metrics.roc_auc)
+_point = on_boxes(metrics.pointing_game, "ties")
+_mass = on_boxes(metrics.relevance_mass, "sign")
+_rank = on_boxes(metrics.relevance_rank, "count")
+_auc = on_boxes(metrics.roc_auc)
+
+
+def point(saliency, boxes, **options):
+    return _point(saliency, boxes, **options).hit
+
+
+def mass(saliency, boxes, **options):
+    return _mass(saliency, boxes, **options).share
+
+
+def rank(saliency, boxes, **options):
+    return _rank(saliency, boxes, **options).share
+
+
+def auc(saliency, boxes):
+    return _auc(saliency, boxes).auc
 
 
 @jax.jit
 def all_numbers(saliency, boxes):
-    found = metrics.localisation(saliency, boxes, threshold=1.2, rule="mean")
+    found = localise(saliency, boxes, threshold=1.2, rule="mean")
     return {
         "iou": found.iou,
         "hit": found.hit,
         "outside": found.outside,
         "chosen": found.chosen,
-        "pointing": metrics.pointing_game(saliency, boxes),
-        "near": metrics.pointing_game(saliency, boxes, tolerance=1.5),
-        "mass": metrics.relevance_mass(saliency, boxes),
-        "rank": metrics.relevance_rank(saliency, boxes),
-        "auc": metrics.roc_auc(saliency, boxes),
+        "pointing": point(saliency, boxes),
+        "near": point(saliency, boxes, tolerance=1.5),
+        "mass": mass(saliency, boxes),
+        "rank": rank(saliency, boxes),
+        "auc": auc(saliency, boxes),
     }
 
 

@@ -17,7 +17,7 @@ from jax.tree_util import Partial
 from test_faithfulness import multilayer
 
 import infillers
-from fidojax.metrics import METRICS, erasing, roc_auc, saliency_metric
+from fidojax.metrics import METRIC_ROWS, METRICS, roc_auc
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -111,7 +111,8 @@ EVERY = pytest.mark.parametrize("name", ROWS)
 
 
 def test_every_metric_has_a_row():
-    assert {row.metric for row in ROWS.values()} == {*METRICS, "erasing", "saliency_metric"}
+    asking = {name for name, row in METRIC_ROWS.items() if row.infill}
+    assert {row.metric for row in ROWS.values()} == asking | {"erasing", "saliency_metric"}
 
 
 def _classifier(linear, one, other, bend, bright, offset, images):
@@ -180,9 +181,7 @@ def scorer(name: str):
     row = ROWS[name]
 
     def one(key, classifier, image, saliency):
-        if row.metric == "erasing":
-            return jnp.stack(row.of(erasing(classifier, image, saliency, **row.options)))
-        metric = METRICS.get(row.metric, saliency_metric)
+        metric = METRICS[row.metric]
         return jnp.stack(row.of(metric(key, classifier, image, 0, saliency, **row.options)))
 
     return jax.jit(jax.vmap(one, in_axes=(None, None, 0, 0)))
@@ -296,5 +295,6 @@ def test_published_numbers_that_no_other_file_has():
     logits = multilayer(rows, 8.0, rows[:, None, :, None])
     found = jnp.take_along_axis(logits, targets[:, None], axis=1)[:, 0]
     np.testing.assert_array_equal(found, [320, 896, 1488, 2048])
-    halves = jnp.repeat(jnp.array([[0.0, 1.0]]), 112, axis=1)
-    assert float(roc_auc(halves, jnp.array([[0, 0, 1, 112]]))) == 0
+    halves, own = jnp.repeat(jnp.array([[0.0, 1.0]]), 112, axis=1), planted("linear")
+    given = jax.random.key(0), own.classifier, halves[..., None], 0, halves
+    assert float(roc_auc(*given, boxes=jnp.array([[0, 0, 1, 112]])).auc) == 0

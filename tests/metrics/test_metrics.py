@@ -12,7 +12,15 @@ import pytest
 from jax.tree_util import Partial
 
 import infillers
-from fidojax.metrics import METRICS, expected_objective, mixture, preservation, removal, sufficiency
+from fidojax.metrics import (
+    METRIC_ROWS,
+    METRICS,
+    expected_objective,
+    mixture,
+    preservation,
+    removal,
+    sufficiency,
+)
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -219,6 +227,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "faithfulness": {"samples": 20},
     "infidelity": {"samples": 20},
 }
+BOXES = jnp.array([[1, 1, 3, 4], [0, 0, 0, 0]])
+
+
+def asked(name: str, infill=BLACK) -> dict[str, Any]:
+    """The options without which the metric does not run."""
+    row = METRIC_ROWS[name]
+    return ({"infill": infill} if row.infill else {}) | ({"boxes": BOXES} if row.boxes else {})
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -231,7 +246,7 @@ def test_vmap_equals_the_loop(name, curved, image, saliency):
     infill = infillers.random()
 
     def one(key, classifier, image, target, saliency, infill):
-        return metric(key, classifier, image, target, saliency, infill=infill)
+        return metric(key, classifier, image, target, saliency, **asked(name, infill))
 
     single = jax.jit(one)
     batched = jax.jit(jax.vmap(one, in_axes=(0, None, 0, 0, 0, None)))
@@ -250,7 +265,7 @@ def test_new_weights_do_not_trace_again(name, image, saliency):
     def one(key, classifier, image, target, saliency):
         nonlocal traces
         traces += 1
-        return METRICS[name](key, classifier, image, target, saliency, infill=BLACK)
+        return METRICS[name](key, classifier, image, target, saliency, **asked(name))
 
     compiled = jax.jit(one)
     for seed in range(3):
@@ -262,7 +277,7 @@ def test_new_weights_do_not_trace_again(name, image, saliency):
 @pytest.mark.parametrize("name", METRICS)
 def test_a_map_of_another_size_is_refused(name, curved, image, unchecked):
     with pytest.raises(ValueError, match=r"saliency has shape \(4, 5\), expected \(5, 5\)"):
-        METRICS[name](jax.random.key(0), curved, image, 0, jnp.zeros((4, 5)), infill=BLACK)
+        METRICS[name](jax.random.key(0), curved, image, 0, jnp.zeros((4, 5)), **asked(name))
 
 
 def test_options_are_checked(curved, image, saliency):

@@ -153,7 +153,8 @@ def varsal_erasing(
 @partial(jax.jit, static_argnums=0)
 def _judge(erased, classifier, images: Images, maps):
     def judge(image, saliency):
-        curve = erasing(classifier, image, saliency, erased=erased).curve
+        # It draws nothing and takes all classes alike.
+        curve = erasing(jax.random.key(0), classifier, image, 0, saliency, erased=erased).curve
         return {"curve": curve, "roughness": roughness(saliency)}
 
     return jax.vmap(judge)(images, maps)

@@ -211,8 +211,9 @@ def _look(network, classifier, pictures):
 
     def one(picture):
         # It draws nothing and asks no classifier.
-        mean, info = varsal(jax.random.key(0), classifier, picture, 0, encoder=network)
-        lost = erasing(classifier, picture, mean, shares=(ERASED,)).curve[0]
+        asked = jax.random.key(0), classifier, picture, 0
+        mean, info = varsal(*asked, encoder=network)
+        lost = erasing(*asked, mean, shares=(ERASED,)).curve[0]
         return mean, info.standard_deviation, lost
 
     return *jax.vmap(one)(jnp.asarray(pictures)), classifier(pictures)
