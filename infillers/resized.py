@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fidojax.core import check_count
+from fidojax.core import check_count, separable
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 
 
@@ -57,7 +57,7 @@ def _resize(image: Image, shape: tuple[int, ...]) -> Float[Array, "rows columns 
         jnp.asarray(_triangles(old, new), image.dtype)
         for old, new in zip(image.shape[:2], shape, strict=True)
     )
-    return jnp.einsum("ia,jb,abc->ijc", rows, columns, image, precision="highest")
+    return separable(image, rows, columns)
 
 
 @functools.lru_cache

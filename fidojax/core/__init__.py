@@ -17,8 +17,11 @@ from fidojax.core.scores import (
     log_odds,
     log_probability,
     logit,
+    others,
     probability,
 )
+from fidojax.core.separable import interpolation, separable
+from fidojax.core.signatures import with_options_of
 from fidojax.core.smoothing import gaussian_blur, smoothed
 from fidojax.core.windows import lay_windows, sum_over_windows
 
@@ -48,6 +51,7 @@ __all__ = [
     "gaussian_blur",
     "in_chunks",
     "inside",
+    "interpolation",
     "lay_windows",
     "log_odds",
     "log_probability",
@@ -55,10 +59,12 @@ __all__ = [
     "masked_scores",
     "mix",
     "none_of",
+    "others",
     "probability",
     "rank",
     "renamed_arguments",
     "saliency_of",
+    "separable",
     "sgd",
     "smoothed",
     "standard_error",
@@ -67,4 +73,5 @@ __all__ = [
     "total_variation",
     "upsample",
     "warn_renamed",
+    "with_options_of",
 ]

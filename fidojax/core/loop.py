@@ -5,7 +5,6 @@ A method's file builds a `Loop` from its options. The pure method is `run(loop, 
 progress, early stopping and cancelling live. All functions are for ONE image.
 """
 
-import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
+from fidojax.core.signatures import with_options_of
 from fidojax.types import Classifier, Explanation, Image, Method, PRNGKey, Scalar, Target
 
 
@@ -105,16 +105,14 @@ def average_tail(state: State, value: Any, steps: int, share: float | Scalar) ->
 
 
 def method(loop: Callable[..., Loop]) -> Method:
-    """The pure method of a loop's factory: its options and documentation, the one signature."""
+    """Return the pure method of a loop's factory, with its options and documentation."""
 
+    @with_options_of(loop)
     def explain(
         key: PRNGKey, classifier: Classifier, image: Image, target: Target, **options: Any
     ) -> Explanation:
         return run(loop(**options), key, classifier, image, target)
 
-    data = [p for p in inspect.signature(explain).parameters.values() if p.name != "options"]
-    options = inspect.signature(loop).parameters.values()
-    explain.__signature__ = inspect.Signature([*data, *options])  # type: ignore[attr-defined]
     explain.__name__ = explain.__qualname__ = loop.__name__.removesuffix("_loop")
     explain.__module__, explain.__doc__ = loop.__module__, loop.__doc__
     return explain

@@ -1,25 +1,26 @@
-"""Mask distributions and their regulariser: Bernoulli, Concrete, upsampling, total variation.
+"""Distributions of masks, their upsampling and their total variation.
 
-1 = keep. All functions are for one mask "h w"; batches are `jax.vmap`.
+A mask is 1 where it keeps a pixel. All functions are for one mask "h w"; `jax.vmap` makes batches.
 """
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fidojax.core.separable import interpolation, separable
 from fidojax.types import Mask, PRNGKey, Scalar
 
 
 def bernoulli(key: PRNGKey, keep: Mask) -> Mask:
-    """A hard mask: every pixel is kept independently with its probability `keep` in [0, 1]."""
+    """Draw a hard mask, which keeps each pixel independently with its probability `keep`."""
     return jax.random.bernoulli(key, keep).astype(keep.dtype)  # FIDO eq. 6, VDSM eq. 8
 
 
 def concrete(noise: Mask, keep: Mask, temperature: float | Scalar) -> Mask:
-    """The binary Concrete relaxation of `bernoulli`, differentiable in `keep`.
+    """Draw a mask from the binary Concrete relaxation of `bernoulli`, differentiable in `keep`.
 
-    sigmoid((logit keep + noise) / T). Rounded, it is an exact Bernoulli sample at any temperature;
-    the gradient through the relaxed value is biased, the less the lower T is.
+    The value is sigmoid((logit keep + noise) / T). Rounded, it is an exact Bernoulli sample at any
+    temperature; the gradient through the relaxed value is biased, less so at a lower T.
 
     Args:
         noise: standard logistic noise, `jax.random.logistic`, one value per pixel; it equals
@@ -37,24 +38,21 @@ def concrete(noise: Mask, keep: Mask, temperature: float | Scalar) -> Mask:
 
 
 def upsample(mask: Float[Array, "rows columns"], shape: tuple[int, ...]) -> Mask:
-    """Bilinear interpolation to the two sides of `shape`, corners on corners (align_corners=True).
+    """Interpolate a mask bilinearly to the sides `shape`, corners on corners (align_corners=True).
 
-    Written as two small matrix products, which are fast on every device and in both directions.
+    A mask that has these sides is returned as it is.
     """
     if mask.shape == tuple(shape):
         return mask
-    rows = _interpolation(mask.shape[0], shape[0], mask.dtype)
-    columns = _interpolation(mask.shape[1], shape[1], mask.dtype)
-    return jnp.einsum("ia,ab,jb->ij", rows, mask, columns, precision="highest")
-
-
-def _interpolation(size: int, new: int, dtype: jnp.dtype) -> Float[Array, "new size"]:
-    at = jnp.linspace(0.0, size - 1, new, dtype=dtype)[:, None]
-    return jnp.maximum(0.0, 1.0 - jnp.abs(at - jnp.arange(size, dtype=dtype)))
+    rows, columns = (
+        interpolation(jnp.linspace(0.0, size - 1, new, dtype=mask.dtype), size)
+        for size, new in zip(mask.shape, shape, strict=True)
+    )
+    return separable(mask, rows, columns)
 
 
 def total_variation(mask: Mask) -> Scalar:
-    """Sum of the squared differences of all neighbours, down and across.
+    """Return the sum of the squared differences of all neighbours, down and across.
 
     Reference: Fong & Vedaldi 2017, as FIDO's authors run it (exponent 2, a sum).
     """

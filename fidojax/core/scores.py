@@ -20,8 +20,9 @@ def log_odds(logits: Logits, target: Target) -> Float[Array, "..."]:
 
     The softmax's normaliser cancels: the logit minus the log-sum-exp of all other logits.
     """
-    others = jnp.where(jnp.arange(logits.shape[-1]) == target, -jnp.inf, logits)
-    return logit(logits, target) - jax.nn.logsumexp(others, axis=-1)  # FIDO eq. 3, VDSM eq. 7
+    return logit(logits, target) - jax.nn.logsumexp(
+        others(logits, target), axis=-1
+    )  # FIDO eq. 3, VDSM eq. 7
 
 
 def log_probability(logits: Logits, target: Target) -> Float[Array, "..."]:
@@ -45,6 +46,11 @@ SCORES: dict[str, Score] = {
     "logit": logit,
     "probability": probability,
 }
+
+
+def others(logits: Logits, target: Target) -> Logits:
+    """Return the logits of all other classes: minus infinity stands in the target's place."""
+    return jnp.where(jnp.arange(logits.shape[-1]) == target, -jnp.inf, logits)
 
 
 def class_divergence(original: Logits, perturbed: Logits) -> Float[Array, "..."]:

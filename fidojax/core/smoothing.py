@@ -1,28 +1,52 @@
-"""Gaussian blur, shared by the blur infiller and the methods that smooth a mask or a gradient."""
+"""Gaussian blur of pictures and of maps."""
 
 import functools
+import math
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from fidojax.core.separable import separable
 from fidojax.types import Image, Scalar
 
 
-def gaussian_blur(image: Image, sigma: float) -> Image:
-    """Gaussian blur of "h w c", sigma in pixels, as one matrix product per axis.
+def gaussian_blur(image: Image, sigma: float, border: str = "mirror") -> Image:
+    """Return the picture blurred by a Gaussian.
 
-    The kernel reaches four sigma and has unit sum; the border is mirrored without repeating the
-    edge pixel. A constant image stays what it is.
+    Args:
+        image: "h w c".
+        sigma: standard deviation in pixels, positive; a Python number.
+        border: "mirror" reflects the picture without repeating the edge pixel, so that a constant
+            picture stays what it is; "zero" continues it with zeros. The kernel reaches four sigma
+            and has unit sum.
     """
-    rows = jnp.asarray(_gaussian(image.shape[0], sigma), image.dtype)
-    columns = jnp.asarray(_gaussian(image.shape[1], sigma), image.dtype)
-    return jnp.einsum("ia,jb,abc->ijc", rows, columns, image, precision="highest")
+    rows, columns = (
+        jnp.asarray(_MATRICES[border](size, sigma), image.dtype) for size in image.shape[:2]
+    )
+    return separable(image, rows, columns)
+
+
+def smoothed(
+    values: Float[Array, "rows columns"], sigma: float | Scalar
+) -> Float[Array, "rows columns"]:
+    """Return a map averaged over Gaussian weights, which have unit sum at the border, too.
+
+    Unlike that of `gaussian_blur`, `sigma` may be traced.
+    """
+
+    def weights(size: int) -> Float[Array, "n n"]:
+        at = jnp.arange(size, dtype=values.dtype)
+        kernel = jnp.exp(-((at[:, None] - at[None, :]) ** 2) / (2 * sigma**2))
+        return kernel / kernel.sum(axis=1, keepdims=True)
+
+    rows, columns = (weights(n) for n in values.shape)
+    return separable(values, rows, columns)
 
 
 @functools.lru_cache
-def _gaussian(size: int, sigma: float) -> np.ndarray:
-    """Row i holds the weights of the blurred pixel i, the mirrored border folded in."""
+def _mirrored(size: int, sigma: float) -> np.ndarray:
+    """The matrix "size size" of the blur with the mirrored border folded in."""
     # OpenCV's kernel size for float images when it is left to choose: 8 sigma + 1, made odd.
     half = (round(sigma * 8 + 1) | 1) // 2
     taps = np.arange(-half, half + 1)
@@ -35,18 +59,14 @@ def _gaussian(size: int, sigma: float) -> np.ndarray:
     return matrix
 
 
-def smoothed(
-    values: Float[Array, "rows columns"], sigma: float | Scalar
-) -> Float[Array, "rows columns"]:
-    """One channel averaged over neighbours, whose weights have unit sum at the border, too.
+@functools.lru_cache
+def _zero_padded(size: int, sigma: float) -> np.ndarray:
+    """The matrix "size size" of the blur whose kernel reaches past the border into zeros."""
+    half = math.ceil(4 * sigma)
+    taps = np.arange(-half, half + 1)
+    total = np.exp(-(taps**2) / (2 * sigma**2)).sum()
+    distance = np.subtract.outer(np.arange(size), np.arange(size))
+    return np.where(abs(distance) <= half, np.exp(-(distance**2) / (2 * sigma**2)), 0) / total
 
-    Unlike that of `gaussian_blur`, `sigma` may be traced.
-    """
 
-    def weights(size: int) -> Float[Array, "n n"]:
-        at = jnp.arange(size, dtype=values.dtype)
-        kernel = jnp.exp(-((at[:, None] - at[None, :]) ** 2) / (2 * sigma**2))
-        return kernel / kernel.sum(axis=1, keepdims=True)
-
-    rows, columns = (weights(n) for n in values.shape)
-    return jnp.einsum("ia,ab,jb->ij", rows, values, columns, precision="highest")
+_MATRICES = {"mirror": _mirrored, "zero": _zero_padded}

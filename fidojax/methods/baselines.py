@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fidojax.core import inside
 from fidojax.types import Classifier, Explanation, Image, PRNGKey, Scalar, Target
 
 
@@ -39,17 +40,9 @@ def center_box(
     del key, classifier, target
     height, width = image.shape[:2]
     side = jnp.sqrt(jnp.asarray(area, jnp.float32))
-    return Explanation(
-        _inside(height, jnp.round(side * height))[:, None]
-        * _inside(width, jnp.round(side * width))[None, :],
-        NoInfo(),
-    )
-
-
-def _inside(size: int, length: Float[Array, ""]) -> Float[Array, " size"]:
-    first = jnp.floor((size - length) / 2)
-    at = jnp.arange(size)
-    return ((at >= first) & (at < first + length)).astype(jnp.float32)
+    tall, wide = jnp.round(side * height), jnp.round(side * width)
+    top, left = jnp.floor((height - tall) / 2), jnp.floor((width - wide) / 2)
+    return _of_boxes(jnp.stack([top, left, top + tall, left + wide])[None], image)
 
 
 def object_box(
@@ -71,8 +64,8 @@ def object_box(
     del key, classifier, target
     height, width = image.shape[:2]
     pixels = jnp.round(boxes * jnp.array([height, width, height, width], boxes.dtype))
-    y, x = jnp.arange(height), jnp.arange(width)
-    rows = (y >= pixels[:, 0, None]) & (y < pixels[:, 2, None])
-    columns = (x >= pixels[:, 1, None]) & (x < pixels[:, 3, None])
-    union = jnp.any(rows[:, :, None] & columns[:, None, :], axis=0)
-    return Explanation(union.astype(jnp.float32), NoInfo())
+    return _of_boxes(pixels, image)
+
+
+def _of_boxes(boxes: Float[Array, "b 4"], image: Image) -> Explanation:
+    return Explanation(inside(boxes, image.shape).astype(jnp.float32), NoInfo())

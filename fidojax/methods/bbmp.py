@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fidojax.core import OBJECTIVES, SCORES, check_name, mix, saliency_of, upsample
+from fidojax.core import OBJECTIVES, SCORES, check_count, check_name, mix, upsample
 from fidojax.core import loop as loops
 from fidojax.methods import readout
-from fidojax.types import Explanation, Infiller, Mask, Scalar
+from fidojax.types import Infiller, Mask, Scalar
 
 
 def bbmp_loop(
@@ -55,14 +55,12 @@ def bbmp_loop(
     """
     check_name("objective", objective, OBJECTIVES)
     check_name("score", score, SCORES)
-    readout.check_count(steps=steps)
+    check_count(steps=steps)
     adam = optax.adam(optax.linear_schedule(learning_rate, 0.0, steps))  # type: ignore[arg-type]
 
     def init(key, classifier, image, target):
         del classifier, target
-        mask = jnp.broadcast_to(
-            jnp.asarray(start, image.dtype), readout.optimised_shape(image, size)
-        )
+        mask = readout.start_mask(start, image, size)
         return loops.start(key, mask + 0 * image[0, 0, 0], adam)
 
     def step(classifier, image, target, state):
@@ -78,18 +76,27 @@ def bbmp_loop(
             return OBJECTIVES[objective](value, keep, lam, tv, weight), value
 
         # Clipped before the forward pass, outside the gradient: a pixel at a bound can come back.
-        clipped = jnp.clip(state.params, 0.0, 1.0)
+        clipped = mask_of(state)
         (objective_value, score_value), grads = jax.value_and_grad(loss, has_aux=True)(clipped)
         state = loops.update(state._replace(params=clipped), grads, adam)
         return state, loops.Record(objective_value, score_value)
 
     def finish(classifier, image, target, state, history):
-        keep = upsample(jnp.clip(state.params, 0.0, 1.0), image.shape[:2])
-        reference = readout.final_infill(state.key, infill, image, keep)
-        info = readout.mask_info(classifier, image, target, keep, reference, history)
-        return Explanation(saliency_of(objective, keep), info)
+        return readout.read_out(
+            state.key,
+            classifier,
+            image,
+            target,
+            mask_of(state),
+            history,
+            infill=infill,
+            objective=objective,
+        )
 
-    return loops.Loop(steps, init, step, finish, 1, lambda state: jnp.clip(state.params, 0.0, 1.0))
+    def mask_of(state):
+        return jnp.clip(state.params, 0.0, 1.0)
+
+    return loops.Loop(steps, init, step, finish, 1, mask_of)
 
 
 bbmp = loops.method(bbmp_loop)

@@ -24,17 +24,17 @@ from jaxtyping import Array, Float, Key
 from fidojax.core import (
     OBJECTIVES,
     SCORES,
+    check_count,
     check_name,
     concrete,
     mix,
     optimisers,
-    saliency_of,
     smoothing,
     upsample,
 )
 from fidojax.core import loop as loops
 from fidojax.methods import readout
-from fidojax.types import Classifier, Explanation, Image, Infiller, Mask, Scalar, Target
+from fidojax.types import Classifier, Image, Infiller, Mask, Scalar, Target
 
 SCHEDULES = ("linear", "cosine", "constant")
 
@@ -102,7 +102,7 @@ def fido_loop(
     check_name("schedule", schedule, SCHEDULES)
     check_name("scale", scale, optimisers.SCALES)
     check_name("score", score, SCORES)
-    readout.check_count(steps=steps, samples=samples)
+    check_count(steps=steps, samples=samples)
     if antithetic and samples % 2:
         raise ValueError(f"antithetic masks come in pairs: expected an even samples, got {samples}")
     rate = {
@@ -117,10 +117,8 @@ def fido_loop(
 
     def init(key, classifier, image, target):
         del classifier, target
-        keep = jnp.broadcast_to(
-            jnp.asarray(start, image.dtype), readout.optimised_shape(image, size)
-        )
         # Derived from the image so that it varies with it under shard_map, too.
+        keep = readout.start_mask(start, image, size)
         theta = jax.scipy.special.logit(keep) + 0 * image[0, 0, 0]
         return loops.start(key, theta, adam)
 
@@ -163,10 +161,16 @@ def fido_loop(
         return state, loops.Record(value, mean)
 
     def finish(classifier, image, target, state, history):
-        keep = upsample(state.average, image.shape[:2])
-        reference = readout.final_infill(state.key, infill, image, keep)
-        info = readout.mask_info(classifier, image, target, keep, reference, history)
-        return Explanation(saliency_of(objective, keep), info)
+        return readout.read_out(
+            state.key,
+            classifier,
+            image,
+            target,
+            state.average,
+            history,
+            infill=infill,
+            objective=objective,
+        )
 
     return loops.Loop(steps, init, step, finish, samples, lambda state: state.average)
 

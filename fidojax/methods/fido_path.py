@@ -4,17 +4,18 @@ maps = lambda_path(classifier, images, targets, (5e-4, 1e-3, 2e-3), options=pres
 maps.saliency[1]  # "n h w", at 1e-3
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fidojax.core import check_count, saliency_of, upsample
+from fidojax.core import check_count
 from fidojax.core import loop as loops
 from fidojax.methods import readout
 from fidojax.methods.fido import fido_loop
-from fidojax.types import Explanation, Infiller, Scalar
+from fidojax.types import Infiller, Scalar
 
 LIMIT = 4.0
 """Of the logits that the next weight starts from: a pixel that is all but decided hardly moves."""
@@ -87,12 +88,8 @@ def fido_path_loop(
         return PathState(state, earlier, masks, stage), record
 
     def finish(classifier, image, target, path, history):
-        def one(mask, history):
-            keep = upsample(mask, image.shape[:2])
-            reference = readout.final_infill(path.earlier.key, infill, image, keep)
-            info = readout.mask_info(classifier, image, target, keep, reference, history)
-            return Explanation(saliency_of(objective, keep), info)
-
+        picture = (path.earlier.key, classifier, image, target)
+        one = partial(readout.read_out, *picture, infill=infill, objective=objective)
         return jax.vmap(one)(path.masks, jax.tree.map(by_weight, history))
 
     def by_weight(values):

@@ -13,7 +13,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from fidojax.core import check_name, gaussian_blur, mix
+from fidojax.core import check_count, check_name, gaussian_blur, mix
 from fidojax.core import loop as loops
 from fidojax.methods import readout
 from fidojax.types import Classifier, Explanation, Image, Infiller, Mask, PRNGKey, Scalar
@@ -65,7 +65,7 @@ def meaningful_perturbation_loop(
     Reference: Fong & Vedaldi 2017, section 4.
     """
     check_name("init_mask", init_mask, ("circle", "random"))
-    readout.check_count(steps=steps, scale=scale)
+    check_count(steps=steps, scale=scale)
     adam = optax.adam(learning_rate)  # type: ignore[arg-type]
 
     def init(key, classifier, image, target):
@@ -95,18 +95,20 @@ def meaningful_perturbation_loop(
             area = lam * jnp.sum(1 - mask)  # mask <= 1, so this is the L1 norm
             return score + area + tv * _total_variation(mask, tv_exponent), score  # BBMP eq. 4
 
-        clipped = jnp.clip(state.params, 0.0, 1.0)
+        clipped = mask_of(state)
         (value, score), grads = jax.value_and_grad(loss, has_aux=True)(clipped)
         return loops.update(state._replace(params=clipped), grads, adam), loops.Record(value, score)
 
     def finish(classifier, image, target, state, history):
-        mask = jnp.clip(state.params, 0.0, 1.0)
-        keep = _enlarge(mask, image.shape[:2], scale, mask_blur)
+        keep = _enlarge(mask_of(state), image.shape[:2], scale, mask_blur)
         reference = state.constant.reference
         info = readout.mask_info(classifier, image, target, keep, reference, history)
         return Explanation(1 - keep, info)
 
-    return loops.Loop(steps, init, step, finish, 1, lambda state: jnp.clip(state.params, 0.0, 1.0))
+    def mask_of(state):
+        return jnp.clip(state.params, 0.0, 1.0)
+
+    return loops.Loop(steps, init, step, finish, 1, mask_of)
 
 
 meaningful_perturbation = loops.method(meaningful_perturbation_loop)

@@ -6,8 +6,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import Record, check_count, mix, probability
-from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Scalar, Target
+from fidojax.core import Record, check_count, mix, probability, saliency_of, upsample
+from fidojax.types import (
+    Classifier,
+    Explanation,
+    Image,
+    Infiller,
+    Mask,
+    PRNGKey,
+    Scalar,
+    Target,
+)
 
 
 class MaskInfo(NamedTuple):
@@ -40,9 +49,36 @@ def optimised_shape(image: Image, size: int | None) -> tuple[int, int]:
     return (size, size)
 
 
-def final_infill(key: PRNGKey, infill: Infiller, image: Image, keep: Mask) -> Image:
-    """One infill given the pixels with keep > 0.5."""
-    return infill(jax.random.fold_in(key, jnp.iinfo(jnp.int32).max), image, harden(keep))
+def start_mask(start: float | Mask, image: Image, size: int | None) -> Float[Array, "rows columns"]:
+    """Return the option `start`, a number or a map, at the sides of the optimised map."""
+    return jnp.broadcast_to(jnp.asarray(start, image.dtype), optimised_shape(image, size))
+
+
+def read_out(
+    key: PRNGKey,
+    classifier: Classifier,
+    image: Image,
+    target: Target,
+    mask: Float[Array, "rows columns"],
+    history: Record,
+    *,
+    infill: Infiller,
+    objective: str,
+) -> Explanation:
+    """Return the explanation of an optimised mask of any sides: its map and `MaskInfo`.
+
+    Args:
+        key: of the picture; the infill of the mixture has a key of its own, folded from it.
+        mask: keep probability (FIDO) or soft mask (BBMP), in [0, 1].
+        history: the record with a leading axis of steps.
+        infill: fills the pixels with keep <= 0.5 of the mixture.
+        objective: "ssr" or "sdr".
+    """
+    keep = upsample(mask, image.shape[:2])
+    key = jax.random.fold_in(key, jnp.iinfo(jnp.int32).max)
+    reference = infill(key, image, harden(keep))
+    info = mask_info(classifier, image, target, keep, reference, history)
+    return Explanation(saliency_of(objective, keep), info)
 
 
 def mask_info(
@@ -53,7 +89,7 @@ def mask_info(
     reference: Image,
     history: Record,
 ) -> MaskInfo:
-    """Judge the finished mask: show the classifier its pixels on the reference."""
+    """Show the classifier the kept pixels on the reference, and return what it says of them."""
     mixture = mix(image, harden(keep), reference)
     shown, original = probability(classifier(jnp.stack([mixture, image])), target)
     return MaskInfo(

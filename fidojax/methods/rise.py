@@ -12,7 +12,7 @@ BMVC 2018 (arXiv 1806.07421).
 | S           | the running mean of `contributions`                           |
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,9 +25,12 @@ from fidojax.core import (
     black,
     check_count,
     check_name,
+    interpolation,
     mix,
     none_of,
+    separable,
     standard_error,
+    with_options_of,
 )
 from fidojax.core import loop as loops
 from fidojax.methods.readout import harden
@@ -80,58 +83,6 @@ class Record(NamedTuple):
 
     masks: Int[Array, ""]
     error: Scalar
-
-
-def rise(
-    key: PRNGKey,
-    classifier: Classifier,
-    image: Image,
-    target: Target,
-    *,
-    infill: Infiller | None = None,
-    samples: int = 4000,
-    size: int = 7,
-    keep: float | Scalar = 0.5,
-    centred: bool = False,
-    tolerance: float | Scalar | None = None,
-    score: str = "probability",
-    chunk: int = 128,
-) -> Explanation:
-    """The mean score of masked pictures, given that the pixel is seen.
-
-    The map is E[f(x * m) m] / p, in units of the score: p(target) when the rest of the picture is
-    randomly masked. It is not centred: a pixel of no effect has the mean score, not 0. The defaults
-    are the paper's for VGG16 (8000 masks for ResNet-50).
-
-    Args:
-        infill: stands where the mask is 0; sees the rounded mask. Black when None.
-        samples: number of masks, each one evaluation of the classifier.
-        size: cells of the coarse mask along each side.
-        keep: probability in (0, 1] that a cell is kept.
-        centred: weigh by m - p and do not divide by p, so that a pixel of no effect has 0.
-        tolerance: stop when no pixel's standard error is above it, in units of the map; looked at
-            after every chunk. None uses all masks, and then reverse-mode gradients go through.
-        score: a name in `fidojax.core.scores.SCORES`.
-        chunk: pictures that the classifier sees at once. It bounds the memory, and the masks do not
-            depend on it.
-
-    Raises:
-        ValueError: an unknown score, a count below 1, or a `size` below 2.
-
-    Reference: Petsiuk et al. 2018, section 3.
-    """
-    loop = rise_loop(
-        infill=infill, samples=samples, size=size, keep=keep, centred=centred,
-        tolerance=tolerance, score=score, chunk=chunk,
-    )  # fmt: skip
-    if tolerance is None:
-        return loops.run(loop, key, classifier, image, target)
-    state = jax.lax.while_loop(
-        lambda state: (state.step < loop.steps) & ~_converged(state, tolerance),
-        lambda state: loop.step(classifier, image, target, state)[0],
-        loop.init(key, classifier, image, target),
-    )
-    return loop.readout(classifier, image, target, state, None)
 
 
 def rise_loop(
@@ -187,6 +138,44 @@ def rise_loop(
     return loops.Loop(-(-samples // chunk), init, step, finish, chunk)
 
 
+@with_options_of(rise_loop)
+def rise(
+    key: PRNGKey, classifier: Classifier, image: Image, target: Target, **options: Any
+) -> Explanation:
+    """The mean score of masked pictures, given that the pixel is seen.
+
+    The map is E[f(x * m) m] / p, in units of the score: p(target) when the rest of the picture is
+    randomly masked. It is not centred: a pixel of no effect has the mean score, not 0. The defaults
+    are the paper's for VGG16 (8000 masks for ResNet-50).
+
+    Args:
+        infill: stands where the mask is 0; sees the rounded mask. Black when None.
+        samples: number of masks, each one evaluation of the classifier.
+        size: cells of the coarse mask along each side.
+        keep: probability in (0, 1] that a cell is kept.
+        centred: weigh by m - p and do not divide by p, so that a pixel of no effect has 0.
+        tolerance: stop when no pixel's standard error is above it, in units of the map; looked at
+            after every chunk. None uses all masks, and then reverse-mode gradients go through.
+        score: a name in `fidojax.core.scores.SCORES`.
+        chunk: pictures that the classifier sees at once. It bounds the memory, and the masks do not
+            depend on it.
+
+    Raises:
+        ValueError: an unknown score, a count below 1, or a `size` below 2.
+
+    Reference: Petsiuk et al. 2018, section 3.
+    """
+    loop, tolerance = rise_loop(**options), options.get("tolerance")
+    if tolerance is None:
+        return loops.run(loop, key, classifier, image, target)
+    state = jax.lax.while_loop(
+        lambda state: (state.step < loop.steps) & ~_converged(state, tolerance),
+        lambda state: loop.step(classifier, image, target, state)[0],
+        loop.init(key, classifier, image, target),
+    )
+    return loop.readout(classifier, image, target, state, None)
+
+
 def draw_mask(key: PRNGKey, shape: tuple[int, ...], size: int, keep: Scalar) -> Mask:
     """A random grid of size x size cells, enlarged bilinearly past `shape`, cut out at random.
 
@@ -201,7 +190,7 @@ def draw_mask(key: PRNGKey, shape: tuple[int, ...], size: int, keep: Scalar) -> 
         _enlarge(jnp.arange(side) + shift, cell, size, keep.dtype)
         for side, shift, cell in zip(shape, shifts, cells, strict=True)
     )
-    return jnp.einsum("ya,ab,xb->yx", rows, grid, columns, precision="highest")
+    return separable(grid, rows, columns)
 
 
 def contributions(
@@ -219,7 +208,7 @@ def _enlarge(
     of the outer cells, as in the authors' code."""
     place = (at.astype(dtype) + 0.5) * (size / ((size + 1) * cell)) - 0.5
     mirrored = (size - 1) - jnp.abs((size - 1) - jnp.abs(place))
-    return jnp.maximum(0, 1 - jnp.abs(mirrored[:, None] - jnp.arange(size, dtype=dtype)))
+    return interpolation(mirrored, size)
 
 
 def _converged(state: State, tolerance: float | Scalar) -> Bool[Array, ""]:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fidojax.core import SCORES, check_count, check_name
+from fidojax.core import SCORES, check_count, check_name, with_options_of
 from fidojax.methods.attribution import CHANNELS, Attribution, AttributionInfo, mean_and_variance
 from fidojax.methods.gradient import gradient
 from fidojax.methods.input_x_gradient import input_x_gradient
@@ -24,18 +24,53 @@ INNER: dict[str, tuple[Method, int]] = {
 Statistic = Callable[[Attribution, Attribution], Attribution]
 
 
-def smoothgrad(
+def under_noise(
     key: PRNGKey,
     classifier: Classifier,
     image: Image,
     target: Target,
     *,
+    statistic: Statistic,
     method: str | Method = "gradient",
     noise: float | Scalar = 0.15,
     samples: int = 50,
     channels: str = "max",
     score: str = "logit",
     chunk: int = 64,
+) -> Explanation:
+    """Return a statistic of a gradient method's attributions to noisy copies of the image.
+
+    Args:
+        statistic: of the mean and the variance over the copies.
+
+    The other options are those of `smoothgrad`.
+    """
+    check_name("channels", channels, CHANNELS)
+    check_name("score", score, SCORES)
+    check_count(samples=samples, chunk=chunk)
+    if isinstance(method, str):
+        check_name("method", method, INNER)
+        named, pictures = INNER[method]
+        inner: Any = partial(named, score=score)
+        chunk = max(1, chunk // pictures)
+    else:
+        inner = method
+    sigma = noise * (jnp.max(image) - jnp.min(image))
+
+    def attribute(index):
+        noise_key, inner_key = jax.random.split(jax.random.fold_in(key, index))
+        copy = image + sigma * jax.random.normal(noise_key, image.shape, image.dtype)
+        return inner(inner_key, classifier, copy, target).info.attribution
+
+    weights = jnp.full(samples, 1 / samples, image.dtype)
+    attribution = statistic(*mean_and_variance(jax.vmap(attribute), weights, chunk))
+    value = SCORES[score](classifier(image[None])[0], target)
+    return Explanation(CHANNELS[channels](attribution), AttributionInfo(attribution, value))
+
+
+@with_options_of(under_noise, "statistic")
+def smoothgrad(
+    key: PRNGKey, classifier: Classifier, image: Image, target: Target, **options: Any
 ) -> Explanation:
     """Saliency by the mean of a gradient method over noisy copies of the image.
 
@@ -62,24 +97,14 @@ def smoothgrad(
     Reference: Smilkov, Thorat, Kim, Viégas, Wattenberg, "SmoothGrad: removing noise by adding
     noise" (arXiv 1706.03825), section 3.
     """
-    return _under_noise(
-        lambda mean, variance: mean,
-        key, classifier, image, target, method, noise, samples, channels, score, chunk,
-    )  # fmt: skip
+    return under_noise(
+        key, classifier, image, target, statistic=lambda mean, variance: mean, **options
+    )
 
 
+@with_options_of(under_noise, "statistic")
 def smoothgrad_squared(
-    key: PRNGKey,
-    classifier: Classifier,
-    image: Image,
-    target: Target,
-    *,
-    method: str | Method = "gradient",
-    noise: float | Scalar = 0.15,
-    samples: int = 50,
-    channels: str = "max",
-    score: str = "logit",
-    chunk: int = 64,
+    key: PRNGKey, classifier: Classifier, image: Image, target: Target, **options: Any
 ) -> Explanation:
     """Saliency by the mean square of a gradient method over noisy copies of the image.
 
@@ -89,24 +114,19 @@ def smoothgrad_squared(
     Reference: Hooker, Erhan, Kindermans, Kim, "A Benchmark for Interpretability Methods in Deep
     Neural Networks", NeurIPS 2019 (arXiv 1806.10758), "SmoothGrad-Squared".
     """
-    return _under_noise(
-        lambda mean, variance: variance + mean**2,
-        key, classifier, image, target, method, noise, samples, channels, score, chunk,
-    )  # fmt: skip
+    return under_noise(
+        key,
+        classifier,
+        image,
+        target,
+        statistic=lambda mean, variance: variance + mean**2,
+        **options,
+    )
 
 
+@with_options_of(under_noise, "statistic")
 def vargrad(
-    key: PRNGKey,
-    classifier: Classifier,
-    image: Image,
-    target: Target,
-    *,
-    method: str | Method = "gradient",
-    noise: float | Scalar = 0.15,
-    samples: int = 50,
-    channels: str = "max",
-    score: str = "logit",
-    chunk: int = 64,
+    key: PRNGKey, classifier: Classifier, image: Image, target: Target, **options: Any
 ) -> Explanation:
     """Saliency by the variance of a gradient method over noisy copies of the image.
 
@@ -117,43 +137,6 @@ def vargrad(
     Reference: Adebayo, Gilmer, Goodfellow, Kim, "Local Explanation Methods for Deep Neural Networks
     Lack Sensitivity to Parameter Values", ICLR workshop 2018 (arXiv 1810.03307), "VarGrad".
     """
-    return _under_noise(
-        lambda mean, variance: variance,
-        key, classifier, image, target, method, noise, samples, channels, score, chunk,
-    )  # fmt: skip
-
-
-def _under_noise(
-    statistic: Statistic,
-    key: PRNGKey,
-    classifier: Classifier,
-    image: Image,
-    target: Target,
-    method: str | Method,
-    noise: float | Scalar,
-    samples: int,
-    channels: str,
-    score: str,
-    chunk: int,
-) -> Explanation:
-    check_name("channels", channels, CHANNELS)
-    check_name("score", score, SCORES)
-    check_count(samples=samples, chunk=chunk)
-    if isinstance(method, str):
-        check_name("method", method, INNER)
-        named, pictures = INNER[method]
-        inner: Any = partial(named, score=score)
-        chunk = max(1, chunk // pictures)
-    else:
-        inner = method
-    sigma = noise * (jnp.max(image) - jnp.min(image))
-
-    def attribute(index):
-        noise_key, inner_key = jax.random.split(jax.random.fold_in(key, index))
-        copy = image + sigma * jax.random.normal(noise_key, image.shape, image.dtype)
-        return inner(inner_key, classifier, copy, target).info.attribution
-
-    weights = jnp.full(samples, 1 / samples, image.dtype)
-    attribution = statistic(*mean_and_variance(jax.vmap(attribute), weights, chunk))
-    value = SCORES[score](classifier(image[None])[0], target)
-    return Explanation(CHANNELS[channels](attribution), AttributionInfo(attribution, value))
+    return under_noise(
+        key, classifier, image, target, statistic=lambda mean, variance: variance, **options
+    )

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, check_count, check_name, mix, probability, sgd, smoothed
+from fidojax.core import SCORES, check_count, check_name, mix, others, probability, sgd, smoothed
 from fidojax.core import loop as loops
 from fidojax.methods.extremal_perturbation.perturbation import PERTURBATIONS, blur_pyramid, perturb
 from fidojax.methods.extremal_perturbation.smooth_mask import area_loss, smooth_mask
@@ -220,7 +220,6 @@ def reward(
     if contrast is None:
         return own
     if isinstance(contrast, str):
-        others = jnp.where(jnp.arange(logits.shape[-1]) == target, -jnp.inf, logits)
-        best = jnp.argmax(others, axis=-1)[..., None]
+        best = jnp.argmax(others(logits, target), axis=-1)[..., None]
         return own - jnp.take_along_axis(logits, best, axis=-1)[..., 0]
     return own - SCORES[score](logits, contrast)

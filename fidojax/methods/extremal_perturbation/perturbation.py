@@ -4,12 +4,11 @@ Reference: Fong et al. 2019, "Extremal Perturbations and Smooth Masks", section 
 authors' code.
 """
 
-import math
-
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from fidojax.core import gaussian_blur
 from fidojax.types import Image, Mask
 
 PERTURBATIONS = ("blur", "fade")
@@ -31,7 +30,8 @@ def blur_pyramid(
     shares = np.arange(levels) / (levels - 1)
     if perturbation == "fade":
         return jnp.stack([color + float(t) * (image - color) for t in shares])
-    return jnp.stack([color + _blur(image - color, sigma * (1 - t)) for t in shares])
+    blurred = [gaussian_blur(image - color, sigma * (1 - t), "zero") for t in shares[:-1]]
+    return jnp.stack([color + each for each in (*blurred, image - color)])
 
 
 def perturb(pyramid: Pyramid, mask: Mask) -> Image:
@@ -46,19 +46,3 @@ def perturb(pyramid: Pyramid, mask: Mask) -> Image:
     number = jnp.arange(last + 1, dtype=mask.dtype)[:, None, None]
     weights = jnp.where(number == below, 1 - share, jnp.where(number == below + 1, share, 0))
     return jnp.einsum("lhw,lhwc->hwc", weights, pyramid, precision="highest")
-
-
-def _blur(image: Image, sigma: float) -> Image:
-    """Gaussian blur that reaches ceil(4 sigma), has unit sum, and meets zeros at the border."""
-    if sigma == 0:
-        return image
-    rows, columns = (jnp.asarray(_gaussian(n, sigma), image.dtype) for n in image.shape[:2])
-    return jnp.einsum("ia,jb,abc->ijc", rows, columns, image, precision="highest")
-
-
-def _gaussian(size: int, sigma: float) -> np.ndarray:
-    half = math.ceil(4 * sigma)
-    taps = np.arange(-half, half + 1)
-    total = np.exp(-(taps**2) / (2 * sigma**2)).sum()
-    distance = np.subtract.outer(np.arange(size), np.arange(size))
-    return np.where(abs(distance) <= half, np.exp(-(distance**2) / (2 * sigma**2)), 0) / total

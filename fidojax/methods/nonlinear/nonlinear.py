@@ -14,22 +14,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from fidojax.core import loop as loops
-from fidojax.methods.nonlinear.trajectory import LEVELS, Levels, trajectory_loop
-from fidojax.types import Classifier, Explanation, Image, PRNGKey, Scalar
+from fidojax.core import with_options_of
+from fidojax.methods.nonlinear.trajectory import trajectory_loop
+from fidojax.types import Classifier, Explanation, Image, PRNGKey
 
 
-def nonlinear_saliency_loop(
-    *,
-    steps: int = 95,
-    repeats: int = 1,
-    top: float | Scalar = 0.95,
-    step_size: float | Scalar = 0.01,
-    sigma: float | Scalar = 1.0,
-    normalise: str = "max",
-    plateau: float | Scalar = 0.95,
-    removal_sigma: float | Scalar | None = None,
-    levels: Levels = LEVELS,
-) -> loops.Loop:
+@with_options_of(trajectory_loop, "linear")
+def nonlinear_saliency_loop(**options: Any) -> loops.Loop:
     """Saliency by blurring more and more of the least sensitive pixels and enhancing the others.
 
     Step after step a larger share of the pixels, those whose gradient has the smallest norm, is
@@ -58,24 +49,11 @@ def nonlinear_saliency_loop(
 
     Reference: Rosenzweig et al. 2021, Methods.
     """
-    return trajectory_loop(
-        linear=False, steps=steps, repeats=repeats, top=top, step_size=step_size, sigma=sigma,
-        normalise=normalise, plateau=plateau, removal_sigma=removal_sigma, levels=levels,
-    )  # fmt: skip
+    return trajectory_loop(linear=False, **options)
 
 
-def linear_saliency_loop(
-    *,
-    steps: int = 95,
-    repeats: int = 1,
-    top: float | Scalar = 0.95,
-    step_size: float | Scalar = 0.01,
-    sigma: float | Scalar = 1.0,
-    normalise: str = "max",
-    plateau: float | Scalar = 0.95,
-    removal_sigma: float | Scalar | None = None,
-    levels: Levels = LEVELS,
-) -> loops.Loop:
+@with_options_of(trajectory_loop, "linear")
+def linear_saliency_loop(**options: Any) -> loops.Loop:
     """The linear twin of `nonlinear_saliency`: the gradient stays that at the original image.
 
     The map is the rank of the gradient's norm, in [0, 1]. The options are those of
@@ -83,10 +61,7 @@ def linear_saliency_loop(
 
     Reference: Rosenzweig et al. 2021, "Main" and Figure 3.
     """
-    return trajectory_loop(
-        linear=True, steps=steps, repeats=repeats, top=top, step_size=step_size, sigma=sigma,
-        normalise=normalise, plateau=plateau, removal_sigma=removal_sigma, levels=levels,
-    )  # fmt: skip
+    return trajectory_loop(linear=True, **options)
 
 
 nonlinear_saliency = loops.method(nonlinear_saliency_loop)

@@ -98,15 +98,15 @@ class NonlinearRecord(NamedTuple):
 def trajectory_loop(
     *,
     linear: bool,
-    steps: int,
-    repeats: int,
-    top: float | Scalar,
-    step_size: float | Scalar,
-    sigma: float | Scalar,
-    normalise: str,
-    plateau: float | Scalar,
-    removal_sigma: float | Scalar | None,
-    levels: Levels,
+    steps: int = 95,
+    repeats: int = 1,
+    top: float | Scalar = 0.95,
+    step_size: float | Scalar = 0.01,
+    sigma: float | Scalar = 1.0,
+    normalise: str = "max",
+    plateau: float | Scalar = 0.95,
+    removal_sigma: float | Scalar | None = None,
+    levels: Levels = LEVELS,
 ) -> loops.Loop:
     """The loop of both maps; `linear` keeps the gradient at the original image.
 

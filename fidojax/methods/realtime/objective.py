@@ -17,7 +17,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from fidojax.core import gaussian_blur, log_probability, logit, mix, total_variation, upsample
+from fidojax.core import (
+    gaussian_blur,
+    log_probability,
+    logit,
+    mix,
+    others,
+    total_variation,
+    upsample,
+)
 from fidojax.types import Classifier, Image, Logits, Mask, PRNGKey, Scalar, Target
 
 
@@ -174,8 +182,7 @@ def perturbed(key: PRNGKey, image: Image, mask: Mask, sigma: float = 11.0) -> Im
 
 def lead(logits: Logits, target: Target) -> Float[Array, "..."]:
     """The class's logit minus the largest of the others."""
-    others = jnp.where(jnp.arange(logits.shape[-1]) == target, -jnp.inf, logits)
-    return logit(logits, target) - others.max(axis=-1)
+    return logit(logits, target) - others(logits, target).max(axis=-1)
 
 
 def _wins(logits: Logits, target: Target, by: float | Scalar) -> Scalar:
