@@ -59,7 +59,7 @@ class PatchGaussian(NamedTuple):
         ring = patch.transpose(2, 0, 1) - self.mean
         centre = jax.lax.dynamic_slice(self.mean, (0, row, column), (channels, window, window))
         noise = jax.random.normal(key, (channels, window**2), image.dtype)
-        shift = _apply(self.gain[row, column], ring.reshape(channels, -1))  # PDA eq. 4
+        shift = _apply(self.gain[row, column], ring.reshape(channels, -1))  # conditional mean
         drawn = centre.reshape(channels, -1) + shift + _apply(self.factor[row, column], noise)
         drawn = jnp.clip(drawn, 0, 1).reshape(channels, window, window).transpose(1, 2, 0)
         start = (corner[0] + row, corner[1] + column, 0)

@@ -257,6 +257,13 @@ def lambda_path(
     Raises:
         ValueError: as `fido` and `fidojax.explain_batch`; `lams` is empty; `again` is below 1 or
             above the number of steps of the schedule.
+
+    Example:
+        >>> options = fidojax.presets.fast | {"infill": infillers.blur(), "steps": 10}
+        >>> explanation = fidojax.lambda_path(
+        ...     classifier, images, targets, (1e-3, 2e-3), options=options, again=5
+        ... )
+        >>> at_2e3 = explanation.saliency[1]  # "n h w"
     """
     data = {"lams": jnp.asarray(lams, jnp.float32), "limit": float(limit), "again": again}
     maps = explain_batch(fido_path, classifier, images, targets, options={**options, **data}, **run)

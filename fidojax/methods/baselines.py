@@ -16,6 +16,11 @@ class NoInfo(NamedTuple):
 def max_box(key: PRNGKey, classifier: Classifier, image: Image, target: Target) -> Explanation:
     """The whole picture: every pixel has saliency 1.
 
+    Example:
+        >>> explanation = fidojax.max_box(key, classifier, image, target)
+        >>> saliency = explanation.saliency  # "h w", 1 everywhere
+        >>> area = saliency.mean()
+
     Reference: FIDO Table 1, "Max".
     """
     del key, classifier, target
@@ -34,6 +39,11 @@ def center_box(
 
     Args:
         area: share of the picture in (0, 1]; the sides are rounded to whole pixels.
+
+    Example:
+        >>> explanation = fidojax.center_box(key, classifier, image, target, area=0.25)
+        >>> saliency = explanation.saliency  # "h w", 1 inside the box
+        >>> area = saliency.mean()
 
     Reference: FIDO Table 1, "Center".
     """
@@ -58,6 +68,11 @@ def object_box(
     Args:
         boxes: y0, x0, y1, x1 as shares of height and width in [0, 1], as TFDS gives them; rounded
             to pixels and half open. A box of no area adds nothing, so a batch may be padded.
+
+    Example:
+        >>> boxes = jnp.array([[0.25, 0.25, 0.75, 0.75]])  # shares of the sides
+        >>> explanation = fidojax.object_box(key, classifier, image, target, boxes=boxes)
+        >>> saliency = explanation.saliency  # "h w", 1 inside a box
 
     Reference: FIDO Table 1, "BBox".
     """

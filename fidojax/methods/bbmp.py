@@ -51,6 +51,13 @@ def bbmp_loop(
     Raises:
         ValueError: an unknown name, or a count below 1.
 
+    Example:
+        >>> explanation = fidojax.bbmp(
+        ...     key, classifier, image, target, infill=infillers.blur(), objective="sdr", steps=20
+        ... )
+        >>> saliency = explanation.saliency  # "h w", 1 where a pixel is dropped
+        >>> losses = explanation.info.objective  # one per step
+
     Reference: FIDO section 3.2, Algorithm 1.
     """
     check_name("objective", objective, OBJECTIVES)

@@ -31,6 +31,11 @@ def deconvnet(
     Raises:
         ValueError: an unknown score.
 
+    Example:
+        >>> explanation = fidojax.deconvnet(key, classifier, image, target)
+        >>> saliency = explanation.saliency  # "h w", the largest absolute value over the channels
+        >>> signed = explanation.info.gradient  # "h w c"
+
     Reference: Zeiler & Fergus 2014, section 2.1.
     """
     del key

@@ -60,6 +60,13 @@ def expected_gradients(
     Raises:
         ValueError: an unknown name, or a count below 1.
 
+    Example:
+        >>> explanation = fidojax.expected_gradients(
+        ...     key, classifier, image, target, infill=infillers.random(), samples=20
+        ... )
+        >>> saliency = explanation.saliency  # "h w", contributions with their sign
+        >>> error = explanation.info.error  # of each input value
+
     Reference: section "Expected gradients".
     """
     check_name("channels", channels, CHANNELS)

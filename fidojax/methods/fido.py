@@ -96,6 +96,13 @@ def fido_loop(
     Raises:
         ValueError: an unknown name, or a count below 1 (odd, where `antithetic`).
 
+    Example:
+        >>> explanation = fidojax.fido(
+        ...     key, classifier, image, target, infill=infillers.blur(), steps=20, samples=4
+        ... )
+        >>> saliency = explanation.saliency  # "h w", the keep probability of each pixel
+        >>> p = explanation.info.probability  # of the class on the kept pixels alone
+
     Reference: FIDO section 3, Algorithm 2.
     """
     check_name("objective", objective, OBJECTIVES)

@@ -63,7 +63,13 @@ def grad_cam(
         TypeError: the classifier shows no features.
         ValueError: an unknown name, or features that are no picture.
 
-    Reference: equations 1 and 2.
+    Example:
+        >>> # classifier = fidojax.networks.load().classifier, or fidojax.Split(features, head)
+        >>> explanation = fidojax.grad_cam(key, classifier, image, target)
+        >>> saliency = explanation.saliency  # "h w", at least 0
+        >>> coarse = explanation.info.coarse  # at the sides of the features
+
+    Reference: Selvaraju et al. 2017, section 3.
     """
     del key
     check_name("interpolation", interpolation, INTERPOLATIONS)
@@ -80,8 +86,8 @@ def grad_cam(
 
     activations = features[0]
     value, grads = jax.value_and_grad(explained)(activations)
-    weights = jnp.mean(grads, axis=(0, 1))  # Grad-CAM eq. 1
-    coarse = jax.nn.relu(jnp.einsum("ijk,k->ij", activations, weights))  # Grad-CAM eq. 2
+    weights = jnp.mean(grads, axis=(0, 1))  # alpha_k^c
+    coarse = jax.nn.relu(jnp.einsum("ijk,k->ij", activations, weights))
     info = CamInfo(coarse, weights, activations, value)
     return Explanation(resize(coarse, image.shape, interpolation), info)
 

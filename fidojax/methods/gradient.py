@@ -28,6 +28,11 @@ def gradient(
     Raises:
         ValueError: an unknown name.
 
+    Example:
+        >>> explanation = fidojax.gradient(key, classifier, image, target)
+        >>> saliency = explanation.saliency  # "h w", the largest absolute value over the channels
+        >>> signed = explanation.info.attribution  # "h w c"
+
     Reference: Simonyan, Vedaldi, Zisserman, "Deep Inside Convolutional Networks", ICLR workshop
     2014 (arXiv 1312.6034), section 3.
     """

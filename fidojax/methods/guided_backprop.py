@@ -33,6 +33,11 @@ def guided_backprop(
     Raises:
         ValueError: an unknown score.
 
+    Example:
+        >>> explanation = fidojax.guided_backprop(key, classifier, image, target)
+        >>> saliency = explanation.saliency  # "h w", the largest absolute value over the channels
+        >>> signed = explanation.info.gradient  # "h w c"
+
     Reference: Springenberg et al. 2015, section 3.4.
     """
     del key

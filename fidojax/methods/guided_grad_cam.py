@@ -57,6 +57,12 @@ def guided_grad_cam(
         TypeError: the classifier shows no features.
         ValueError: an unknown name, or features that are no picture.
 
+    Example:
+        >>> # classifier = fidojax.networks.load().classifier, or fidojax.Split(features, head)
+        >>> explanation = fidojax.guided_grad_cam(key, classifier, image, target)
+        >>> saliency = explanation.saliency  # "h w", at least 0
+        >>> cam = explanation.info.cam  # "h w", Grad-CAM's own map
+
     Reference: section 3.2.
     """
     check_name("channels", channels, CHANNELS)

@@ -27,6 +27,11 @@ def input_x_gradient(
     Raises:
         ValueError: an unknown name.
 
+    Example:
+        >>> explanation = fidojax.input_x_gradient(key, classifier, image, target)
+        >>> saliency = explanation.saliency  # "h w", in units of the score
+        >>> signed = explanation.info.attribution  # "h w c"
+
     Reference: Shrikumar, Greenside, Shcherbina, Kundaje, "Not Just a Black Box" (arXiv 1605.01713).
     """
     del key

@@ -62,7 +62,7 @@ def integrated_gradients(
 
     The map is the sum over the channels with its sign, in units of the score: its total is how much
     higher the image scores than the baseline, up to `info.gap`. The defaults are the paper's: a
-    black picture, the sum of its equation 3, and a number of steps in its range of 20 to 300.
+    black picture, a Riemann sum, and a number of steps in its range of 20 to 300.
 
     Args:
         baseline: where the way starts: a picture, or a number for all its values.
@@ -77,7 +77,14 @@ def integrated_gradients(
     Raises:
         ValueError: an unknown name, a count below 1, or one step for the trapezoid.
 
-    Reference: equation 3.
+    Example:
+        >>> explanation = fidojax.integrated_gradients(
+        ...     key, classifier, image, target, steps=20, rule="middle"
+        ... )
+        >>> saliency = explanation.saliency  # "h w", contributions with their sign
+        >>> gap = explanation.info.gap  # how far their sum is from the score's difference
+
+    Reference: Sundararajan et al. 2017, sections 3 and 5.
     """
     check_name("rule", rule, RULES)
     check_name("channels", channels, CHANNELS)
@@ -95,7 +102,7 @@ def integrated_gradients(
         return gradients(classifier, path, target, score)[1]
 
     mean, _ = mean_and_variance(along, weights, chunk)
-    attribution = difference * mean  # IG eq. 3
+    attribution = difference * mean  # the Riemann sum
     there, here = SCORES[score](classifier(jnp.stack([image, reference])), target)
     gap = jnp.sum(attribution) - (there - here)
     info = PathInfo(attribution, mean, gap, there, reference)

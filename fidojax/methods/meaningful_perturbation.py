@@ -62,6 +62,13 @@ def meaningful_perturbation_loop(
     Raises:
         ValueError: an unknown name, or a count below 1.
 
+    Example:
+        >>> explanation = fidojax.meaningful_perturbation(
+        ...     key, classifier, image, target, infill=infillers.blur(), steps=20
+        ... )
+        >>> saliency = explanation.saliency  # "h w", 1 where a pixel is deleted
+        >>> p = explanation.info.probability  # of the class on the picture that is left
+
     Reference: Fong & Vedaldi 2017, section 4.
     """
     check_name("init_mask", init_mask, ("circle", "random"))
@@ -93,7 +100,7 @@ def meaningful_perturbation_loop(
             probabilities = jax.nn.softmax(classifier(mix(shifted, keep, null)[None])[0])
             score = jnp.sum(classes * probabilities)
             area = lam * jnp.sum(1 - mask)  # mask <= 1, so this is the L1 norm
-            return score + area + tv * _total_variation(mask, tv_exponent), score  # BBMP eq. 4
+            return score + area + tv * _total_variation(mask, tv_exponent), score
 
         clipped = mask_of(state)
         (value, score), grads = jax.value_and_grad(loss, has_aux=True)(clipped)

@@ -75,6 +75,11 @@ def occlusion(
     Raises:
         ValueError: an unknown name, a count below 1, or a window larger than the image.
 
+    Example:
+        >>> explanation = fidojax.occlusion(key, classifier, image, target, window=8, stride=4)
+        >>> saliency = explanation.saliency  # "h w", the mean fall of the probability
+        >>> scores = explanation.info.scores  # with each window covered
+
     Reference: Zeiler & Fergus 2014, section 4.2.
     """
     check_name("aggregation", aggregation, AGGREGATIONS)

@@ -40,6 +40,12 @@ def over_keys(method: str | Method, repeats: int) -> Method:
 
     Raises:
         ValueError: an unknown name, or fewer than 2 repeats.
+
+    Example:
+        >>> repeated = fidojax.over_keys("rise", 4)
+        >>> explanation = repeated(key, classifier, image, target, samples=50)
+        >>> saliency = explanation.saliency  # "h w", mean over the keys
+        >>> error = explanation.info.error  # standard error of the mean map
     """
     if isinstance(method, str):
         check_name("method", method, METHODS)

@@ -163,6 +163,11 @@ def rise(
     Raises:
         ValueError: an unknown score, a count below 1, or a `size` below 2.
 
+    Example:
+        >>> explanation = fidojax.rise(key, classifier, image, target, samples=200, size=4)
+        >>> saliency = explanation.saliency  # "h w", mean probability where a pixel is seen
+        >>> error = explanation.info.standard_error  # of each pixel
+
     Reference: Petsiuk et al. 2018, section 3.
     """
     loop, tolerance = rise_loop(**options), options.get("tolerance")
@@ -198,7 +203,7 @@ def contributions(
 ) -> Float[Array, "n h w"]:
     """What each mask adds to the mean that is the map."""
     weight = masks - keep if centred else masks / keep
-    return scores[:, None, None] * weight  # RISE eq. 6
+    return scores[:, None, None] * weight  # Petsiuk et al. 2018: mean over masks
 
 
 def _enlarge(

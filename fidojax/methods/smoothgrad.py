@@ -94,6 +94,13 @@ def smoothgrad(
     Raises:
         ValueError: an unknown name, or a count below 1.
 
+    Example:
+        >>> explanation = fidojax.smoothgrad(
+        ...     key, classifier, image, target, method="input_x_gradient", samples=10
+        ... )
+        >>> saliency = explanation.saliency  # "h w", the largest absolute value over the channels
+        >>> signed = explanation.info.attribution  # "h w c"
+
     Reference: Smilkov, Thorat, Kim, Viégas, Wattenberg, "SmoothGrad: removing noise by adding
     noise" (arXiv 1706.03825), section 3.
     """
@@ -110,6 +117,11 @@ def smoothgrad_squared(
 
     The map is the largest value over the channels, >= 0, in the inner method's units squared. The
     options and errors are those of `smoothgrad`.
+
+    Example:
+        >>> explanation = fidojax.smoothgrad_squared(key, classifier, image, target, samples=10)
+        >>> saliency = explanation.saliency  # "h w", in units of the gradient squared
+        >>> squares = explanation.info.attribution  # "h w c"
 
     Reference: Hooker, Erhan, Kindermans, Kim, "A Benchmark for Interpretability Methods in Deep
     Neural Networks", NeurIPS 2019 (arXiv 1806.10758), "SmoothGrad-Squared".
@@ -133,6 +145,11 @@ def vargrad(
     The map is the largest value over the channels, >= 0, in the inner method's units squared; the
     variance is that of the drawn copies (divided by their number). A classifier without curvature
     has none. The options and errors are those of `smoothgrad`.
+
+    Example:
+        >>> explanation = fidojax.vargrad(key, classifier, image, target, noise=0.2, samples=10)
+        >>> saliency = explanation.saliency  # "h w", in units of the gradient squared
+        >>> variance = explanation.info.attribution  # "h w c"
 
     Reference: Adebayo, Gilmer, Goodfellow, Kim, "Local Explanation Methods for Deep Neural Networks
     Lack Sensitivity to Parameter Values", ICLR workshop 2018 (arXiv 1810.03307), "VarGrad".

@@ -48,6 +48,13 @@ def start_from(
 
     Raises:
         ValueError: an unknown name, or the size is below 1.
+
+    Example:
+        >>> cheap = fidojax.gradient(key, classifier, image, target)
+        >>> start = fidojax.start_from(cheap.saliency)
+        >>> explanation = fidojax.fido(
+        ...     key, classifier, image, target, infill=infillers.blur(), start=start, steps=10
+        ... )
     """
     check_name("objective", objective, OBJECTIVES)
     check_name("scale", scale, SCALES)

@@ -68,6 +68,11 @@ def deeplift(
         ValueError: an unknown name, or an operation of the classifier without a rule, such as the
             product of two values that depend on the image.
 
+    Example:
+        >>> explanation = fidojax.deeplift(key, classifier, image, target, infill=infillers.blur())
+        >>> saliency = explanation.saliency  # "h w", contributions with their sign
+        >>> gap = explanation.info.gap  # 0 but for rounding
+
     Reference: Shrikumar et al. 2017, sections 3.5.1 to 3.5.3.
     """
     check_name("rule", rule, RULES)
@@ -96,5 +101,5 @@ def _explain(classifier, image, target, reference, rule, score):
         reference=reference,
         score=found.image,
         reference_score=found.reference,
-        gap=jnp.sum(found.attribution) - (found.image - found.reference),  # DeepLIFT eq. 1
+        gap=jnp.sum(found.attribution) - (found.image - found.reference),  # 0 by summation to delta
     )

@@ -66,10 +66,12 @@ def contributions(
             return 0 * sum(map(jnp.sum, parts)), (score(result), score(result))
         return sum(result.parts), (result.image, result.reference)
 
-    multipliers, results = jax.grad(leaving, has_aux=True)(entering)  # DeepLIFT eq. 3
+    multipliers, results = jax.grad(leaving, has_aux=True)(
+        entering
+    )  # Shrikumar et al.: the chain rule
     side = (1 + jnp.sign(whole)) / 2
     multiplier = side * multipliers[0] + (1 - side) * multipliers[-1]
-    return Contributions(multiplier * whole, multiplier, *results)  # DeepLIFT eq. 2
+    return Contributions(multiplier * whole, multiplier, *results)
 
 
 def _through(function: Callable, rule: DifferenceRule, value: Value) -> Any:

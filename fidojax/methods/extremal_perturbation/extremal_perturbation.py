@@ -105,6 +105,13 @@ def extremal_perturbation_loop(
     Raises:
         ValueError: an unknown name, a count below 1 (levels: 2), or an area outside (0, 1).
 
+    Example:
+        >>> explanation = fidojax.extremal_perturbation(
+        ...     key, classifier, image, target, areas=(0.1, 0.3), steps=10
+        ... )
+        >>> saliency = explanation.saliency  # "h w", mean over the areas
+        >>> masks = explanation.info.masks  # one per area
+
     Reference: Fong, Patrick and Vedaldi 2019.
     """
     check_name("variant", variant, VARIANTS)

@@ -47,6 +47,11 @@ def nonlinear_saliency_loop(**options: Any) -> loops.Loop:
     Raises:
         ValueError: an unknown name, a count below 1, or steps that are no multiple of repeats.
 
+    Example:
+        >>> explanation = fidojax.nonlinear_saliency(key, classifier, image, target, steps=10)
+        >>> saliency = explanation.saliency  # "h w", share of the steps that left a pixel sharp
+        >>> level = explanation.info.threshold  # share of blurred pixels at the plateau
+
     Reference: Rosenzweig et al. 2021, Methods.
     """
     return trajectory_loop(linear=False, **options)
@@ -58,6 +63,11 @@ def linear_saliency_loop(**options: Any) -> loops.Loop:
 
     The map is the rank of the gradient's norm, in [0, 1]. The options are those of
     `nonlinear_saliency`; a step is one forward pass.
+
+    Example:
+        >>> explanation = fidojax.linear_saliency(key, classifier, image, target, steps=10)
+        >>> saliency = explanation.saliency  # "h w", the rank of the gradient's norm
+        >>> p = explanation.info.probabilities  # of the class at each point of the trajectory
 
     Reference: Rosenzweig et al. 2021, "Main" and Figure 3.
     """

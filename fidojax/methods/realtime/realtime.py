@@ -62,6 +62,12 @@ def realtime(
     Raises:
         ValueError: the classifier has no convolutional features, or other ones than the masker's.
 
+    Example:
+        >>> # masker = fidojax.networks.load_masker("tiny_imagenet40")
+        >>> explanation = fidojax.realtime(key, classifier, image, target, masker=masker)
+        >>> saliency = explanation.saliency  # "h w", 1 = keep
+        >>> p = explanation.info.exists  # probability that the class is in the picture
+
     Reference: Dabkowski & Gal 2017, section 4.
     """
     del key

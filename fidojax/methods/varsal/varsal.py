@@ -55,6 +55,12 @@ def varsal(
     Raises:
         ValueError: samples is negative, or the encoder's map has not the picture's sides.
 
+    Example:
+        >>> # encoder = fidojax.networks.load_encoder("tiny_imagenet40")
+        >>> explanation = fidojax.varsal(key, classifier, image, target, encoder=encoder, samples=2)
+        >>> saliency = explanation.saliency  # "h w", the mean of the posterior
+        >>> spread = explanation.info.standard_deviation  # of each pixel
+
     Reference: "Variational saliency maps for explaining model's behavior", submitted to ICLR 2021,
     section 3.
     """
