@@ -1,6 +1,6 @@
-"""The nouns of the library: every signature is written with these names.
+"""The types that the library's signatures are written with.
 
-A *mask* says what the classifier may see: 1 keeps a pixel, 0 drops it, everywhere in the library.
+A *mask* says what the classifier may see: everywhere in the library 1 keeps a pixel and 0 drops it.
 Images have values in [0, 1] and channels last; preprocessing is part of the classifier.
 """
 
@@ -33,7 +33,7 @@ PRNGKey = Key[Array, ""]
 Scalar = Float[Array, ""]
 
 Device = Any
-"""A `jax.Device`; jax declares it as a variable, which no annotation may name."""
+"""A `jax.Device`, which JAX declares as a variable, so that annotations cannot name it."""
 
 
 @runtime_checkable
@@ -42,7 +42,7 @@ class Classifier(Protocol):
 
     `jax.tree_util.Partial(apply, params)` is the plain form, and `fidojax.networks` builds it from
     Flax, Keras and Equinox. It is an argument of every compiled function, so that new weights
-    neither retrace nor get baked in as constants.
+    neither retrace the function nor become constants of the program.
     """
 
     def __call__(self, images: Any, /) -> Any: ...
@@ -52,7 +52,7 @@ class Classifier(Protocol):
 class Infiller(Protocol):
     """A callable pytree: `infill(key, image, mask) -> reference image`, the whole picture.
 
-    The mask is hard (values 0 and 1). What the reference holds at kept pixels does not matter.
+    The mask is hard (values 0 and 1). The values of the reference at kept pixels do not matter.
     """
 
     def __call__(self, key: Any, image: Any, mask: Any, /) -> Any: ...
@@ -63,7 +63,7 @@ class Explanation(NamedTuple):
 
     Attributes:
         saliency: "h w" float32, larger = more important.
-        info: the method's own NamedTuple of what one may plot (objective per step, mask, ...).
+        info: the method's own NamedTuple of further results (objective per step, mask, ...).
     """
 
     saliency: Saliency
@@ -76,12 +76,13 @@ Method = Callable[..., Explanation]
 Masker = Callable[..., tuple[Float[Array, "n rows columns"], Float[Array, "n rows2 columns2"]]]
 """A callable pytree, (targets "n", confidence, *features) -> mask and the selector's activation.
 
-Features are those of `fidojax.transforms.feature_pyramid`, the coarsest first. The mask lies in [0, 1], at any sides.
-The weights are its leaves. `fidojax.networks.load_masker` reads one from a file.
+The features are those of `fidojax.transforms.feature_pyramid`, the coarsest first. The mask lies in
+[0, 1] and may have any sides. The leaves are the weights; `fidojax.networks.load_masker` reads them
+from a file.
 """
 
 Encoder = Callable[[Images], tuple[Float[Array, "n h w"], Float[Array, "n h w"]]]
 """A callable pytree, images "n h w c" -> mean and log-variance of the map's pixels, each "n h w".
 
-The weights are its leaves. `fidojax.networks.load_encoder` reads one from a file.
+The leaves are the weights; `fidojax.networks.load_encoder` reads them from a file.
 """

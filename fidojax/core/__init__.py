@@ -1,4 +1,4 @@
-"""The pure pieces that every method is built of: scores, masks, mixtures, objectives, loops."""
+"""The pure functions that methods and metrics share: scores, masks, objectives, loops, checks."""
 
 from fidojax.core.boxes import COMPONENTS, EMPTY, Box, Boxes, area, bounding_box, inside
 from fidojax.core.checks import check_count, check_name, suggest

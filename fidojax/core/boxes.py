@@ -1,7 +1,6 @@
-"""Boxes in a picture: half-open (top, left, bottom, right) in pixels, so bottom - top rows.
+"""Boxes in a picture: half-open (top, left, bottom, right) in pixels.
 
-A box of no area is no box and holds no pixel: pictures with different numbers of boxes are filled
-up with zeros to one shape.
+A box without area holds no pixel, so that zeros pad pictures with fewer boxes to one shape.
 """
 
 import jax
@@ -18,7 +17,7 @@ COMPONENTS = ("all", "largest")
 
 
 def inside(boxes: Boxes, shape: tuple[int, ...]) -> Bool[Array, "h w"]:
-    """The pixels of the boxes' union."""
+    """Return which pixels lie in the union of the boxes."""
     top, left, bottom, right = jnp.asarray(boxes).T[..., None]
     y, x = jnp.arange(shape[0]), jnp.arange(shape[1])
     rows, columns = (y >= top) & (y < bottom), (x >= left) & (x < right)
@@ -28,10 +27,10 @@ def inside(boxes: Boxes, shape: tuple[int, ...]) -> Bool[Array, "h w"]:
 def bounding_box(
     on: Bool[Array, "h w"], *, empty: str = "image", component: str = "all"
 ) -> Int[Array, "4"]:
-    """The smallest box that holds the chosen pixels.
+    """Return the smallest box that holds the chosen pixels.
 
     Args:
-        empty: the box where no pixel is chosen: the whole "image", or "none", four zeros.
+        empty: the box when no pixel is chosen: the whole "image", or four zeros for "none".
         component: "all" pixels, as FIDO, or those of the "largest" connected component, as Zolna
             et al. 2020, see `largest_component`.
 
@@ -51,12 +50,12 @@ def bounding_box(
 
 
 def area(boxes: Num[Array, "*n 4"]) -> Num[Array, "*n"]:
-    """In pixels, never negative."""
+    """Return the area of each box in pixels, at least 0."""
     return jnp.prod(jnp.maximum(boxes[..., 2:] - boxes[..., :2], 0), axis=-1)
 
 
 def intersection_over_union(box: Box, boxes: Boxes) -> Float[Array, " b"]:
-    """Of a box with each of the others, in [0, 1]; 0 where both have no area."""
+    """Return the IoU of a box with each other box, in [0, 1]; 0 where neither has an area."""
     box, boxes = jnp.asarray(box), jnp.asarray(boxes)
     first = jnp.maximum(box[:2], boxes[:, :2])
     last = jnp.minimum(box[2:], boxes[:, 2:])
@@ -66,15 +65,15 @@ def intersection_over_union(box: Box, boxes: Boxes) -> Float[Array, " b"]:
 
 
 def largest_component(on: Bool[Array, "h w"]) -> Bool[Array, "h w"]:
-    """The largest set of chosen pixels that hang together by their sides.
+    """Return the largest set of chosen pixels that are connected by their sides.
 
-    Of equally large ones it is that with the first pixel in row-major order.
+    Of equally large components it is the one with the first pixel in row-major order.
     """
     nowhere = on.size
     own = jnp.where(on, jnp.arange(on.size).reshape(on.shape), nowhere)
 
     def spread(state):
-        """Every pixel takes the lowest label around it, and then that pixel's own label."""
+        """Give every pixel the lowest label around it, and then the label of that pixel."""
         labels, _ = state
         around = jnp.pad(labels, 1, constant_values=nowhere)
         near = jnp.stack(

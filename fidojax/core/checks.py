@@ -1,4 +1,4 @@
-"""What to say about an option that cannot be: names that do not exist, counts below 1."""
+"""Checks of options: unknown names, with suggestions, and counts below 1."""
 
 import difflib
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ def check_name(what: str, name: str, known: Iterable[str]) -> None:
 
 
 def suggest(name: str, known: Iterable[str], most: int = 3) -> str:
-    """The known names that look like `name`, or else a list of them, as a clause."""
+    """Return a clause with the known names that resemble `name`, or else with all of them."""
     known = list(known)
     lowered = {word.lower(): word for word in reversed(known)}
     near = difflib.get_close_matches(name.lower(), lowered, most, 0.6)

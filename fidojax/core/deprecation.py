@@ -22,7 +22,7 @@ def warn_renamed(what: str, old: str, new: str, *, stacklevel: int = 3) -> None:
 
 
 def current_name(what: str, name: str, renamed: Mapping[str, str]) -> str:
-    """The present name of something, with a warning where an old name was given.
+    """Return the present name of something, with a warning when an old name was given.
 
     Args:
         what: the kind of the name, for the warning.
@@ -36,7 +36,7 @@ def current_name(what: str, name: str, renamed: Mapping[str, str]) -> str:
 
 
 def renamed_arguments(**renamed: str) -> Callable[[F], F]:
-    """A decorator by which a function still takes keyword arguments by their old names.
+    """Return a decorator that lets a function take keyword arguments by their old names.
 
     Args:
         renamed: old names and what they are called now.

@@ -1,4 +1,4 @@
-"""A classifier that shows its features: what GradCAM needs to look inside.
+"""Classifiers that give access to the features of one layer, which Grad-CAM needs.
 
     classifier = Split(features, head)  # head(features(images)) are the logits
 
@@ -22,7 +22,7 @@ Rest = Callable[[Any], Any]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """A classifier in two parts; a callable pytree if both are.
+    """A classifier in two parts. It is a callable pytree if both parts are.
 
     Attributes:
         features: images "n h w c" -> activations "n rows columns channels".
@@ -33,11 +33,11 @@ class Split:
     head: Rest
 
     def __call__(self, images: Any) -> Any:
-        """The logits."""
+        """Return the logits."""
         return self.head(self.features(images))
 
     def tap(self, images: Any) -> tuple[Any, Rest]:
-        """The activations, and what makes logits of them."""
+        """Return the activations and the function from activations to logits."""
         return self.features(images), self.head
 
 
@@ -52,12 +52,12 @@ def _one_by_one(first: Partial, second: Partial, classifier: Classifier) -> Clas
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Tapped:
-    """A classifier that is evaluated as a whole and tells one layer's activations when asked.
+    """A classifier that is evaluated as a whole and can return the activations of one layer.
 
-    Its weights are in it once, so that for all that does not ask it is `classifier`.
+    It holds the weights once; called with images it is `classifier`.
 
     Attributes:
-        classifier: the whole.
+        classifier: the whole network.
         features: `features(classifier, images) -> activations`, a pytree without leaves.
         rest: `rest(classifier, images, activations) -> logits`, the same network with the layer's
             output given, a pytree without leaves.
@@ -78,11 +78,11 @@ class Tapped:
         return self.wrap.func is _one_by_one and self.wrap.args[1].func is function
 
     def __call__(self, images: Any) -> Any:
-        """The logits."""
+        """Return the logits."""
         return self.wrap(self.classifier)(images)
 
     def tap(self, images: Any) -> tuple[Any, Rest]:
-        """The activations, and what makes logits of them."""
+        """Return the activations and the function from activations to logits."""
         features = self.wrap(Partial(_features, self.features, self.classifier))
         return features(images), self.wrap(Partial(_rest, self.rest, self.classifier, images))
 

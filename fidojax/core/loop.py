@@ -21,15 +21,15 @@ class Loop(NamedTuple):
     """An iterative method with its options filled in.
 
     Attributes:
-        steps: how many times `step` is called.
+        steps: the number of calls of `step`.
         init: `init(key, classifier, image, target) -> state`.
         step: `step(classifier, image, target, state) -> (state, record)`; the record is a
             NamedTuple of scalars, among them `objective`.
         readout: `readout(classifier, image, target, state, history) -> Explanation`; the history is
             the record with a leading axis of steps.
-        evaluations: forward and backward passes of the classifier in one step.
-        mask: `mask(state) -> mask`, values in [0, 1], what would be read out now; None where the
-            steps left are part of the method, so that it cannot end before.
+        evaluations: the number of forward and backward passes of the classifier in one step.
+        mask: `mask(state) -> mask`, values in [0, 1], the mask that would be read out now; None
+            where the method needs all its steps, so that it cannot end early.
     """
 
     steps: int
@@ -41,14 +41,14 @@ class Loop(NamedTuple):
 
 
 class State(NamedTuple):
-    """What goes from one step to the next; an array pytree, so it can be stored and resumed.
+    """The state between two steps: a pytree of arrays, which can be stored and resumed.
 
     Attributes:
         step: number of steps done.
-        params: what is optimised.
+        params: the optimised parameters.
         optimiser: the Optax state.
-        average: what is read out: its running mean over the last steps, before them itself.
-        constant: what `init` computed once for all steps.
+        average: the value to read out: its running mean over the last steps, before them the value.
+        constant: values that `init` computed once for all steps.
         key: the picture's key; step `i` uses `fold_in(key, i)`.
     """
 
@@ -75,7 +75,7 @@ class Record(NamedTuple):
 def start(
     key: PRNGKey, params: Any, optimiser: optax.GradientTransformation, constant: Any = ()
 ) -> State:
-    """The state before the first step."""
+    """Return the state before the first step."""
     return State(
         step=jnp.zeros((), jnp.int32),
         params=params,
@@ -87,7 +87,7 @@ def start(
 
 
 def update(state: State, grads: Any, optimiser: optax.GradientTransformation) -> State:
-    """One step of the optimiser down the gradient."""
+    """Take one step of the optimiser down the gradient."""
     updates, opt_state = optimiser.update(grads, state.optimiser, state.params)
     params = optax.apply_updates(state.params, updates)
     return state._replace(step=state.step + 1, params=params, optimiser=opt_state)
@@ -121,10 +121,10 @@ def method(loop: Callable[..., Loop]) -> Method:
 def run(
     loop: Loop, key: PRNGKey, classifier: Classifier, image: Image, target: Target
 ) -> Explanation:
-    """All steps in one scan, then the readout. Pure: jit, vmap and grad go through.
+    """Run all steps in one scan and read out the map; works under jit, vmap and grad.
 
-    On XLA:CPU convolution gradients are several times slower inside a scan; `fidojax.engine` and
-    `fidojax.transforms.cpu.fast` both avoid that.
+    On XLA:CPU gradients of convolutions are several times slower inside a scan;
+    `fidojax.engine` and `fidojax.transforms.cpu.fast` both avoid that.
     """
     state = loop.init(key, classifier, image, target)
     state, history = jax.lax.scan(

@@ -24,7 +24,7 @@ def masked_scores(
     score: str,
     chunk: int,
 ) -> Float[Array, " count"]:
-    """The score of the image seen through each of the hard masks make_mask(0), make_mask(1), ...
+    """Return the score of the image seen through each hard mask make_mask(0), make_mask(1), ...
 
     The classifier sees `chunk` mixtures at a time, so memory does not grow with `count`. Infill and
     mask of an index do not depend on `chunk`.
@@ -47,7 +47,7 @@ def masked_scores(
 def in_chunks(
     values: Callable[[Int[Array, " chunk"]], Float[Array, " chunk"]], count: int, chunk: int
 ) -> Float[Array, " count"]:
-    """The values of the indices 0 ... count - 1, `chunk` at a time.
+    """Return the values of the indices 0 ... count - 1, computed `chunk` at a time.
 
     Raises:
         ValueError: a count is below 1.
@@ -61,7 +61,7 @@ def in_chunks(
 
 
 def rank(values: Mask) -> Int[Array, "h w"]:
-    """The place of every pixel, 0 for the largest value; tied pixels stand in row-major order."""
+    """Return the rank of every pixel, 0 for the largest value; ties are in row-major order."""
     order = jnp.argsort(values.ravel(), stable=True, descending=True)
     place = jnp.zeros_like(order).at[order].set(jnp.arange(order.size, dtype=order.dtype))
     return place.reshape(values.shape)

@@ -1,4 +1,4 @@
-"""The picture that the classifier would have seen."""
+"""The counterfactual picture: kept pixels of the image on a reference."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -7,7 +7,7 @@ from fidojax.types import Image, Mask, PRNGKey
 
 
 def mix(image: Image, mask: Mask, reference: Image) -> Float[Array, "h w c"]:
-    """Keep the image where the mask is 1, show the reference where it is 0, mix between.
+    """Return the image where the mask is 1, the reference where it is 0, and a mixture between.
 
     Reference: FIDO equation 2; VDSM equation 4.
     """
@@ -18,6 +18,6 @@ def mix(image: Image, mask: Mask, reference: Image) -> Float[Array, "h w c"]:
 
 
 def black(key: PRNGKey, image: Image, mask: Mask) -> Image:
-    """The infiller of methods that need none: 0 everywhere."""
+    """Infill with black: 0 everywhere."""
     del key, mask
     return jnp.zeros_like(image)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 
 class Moments(NamedTuple):
-    """What is known of the maps so far.
+    """The count, mean and spread of the maps seen so far.
 
     Attributes:
         count: number of maps.
@@ -24,12 +24,12 @@ class Moments(NamedTuple):
 
 
 def none_of(like: Float[Array, "*shape"]) -> Moments:
-    """The moments of no map, in the shape and type of `like`."""
+    """Return the moments before the first map, in the shape and type of `like`."""
     return Moments(jnp.zeros((), jnp.int32), jnp.zeros_like(like), jnp.zeros_like(like))
 
 
 def add(moments: Moments, maps: Float[Array, "n *shape"], valid: Bool[Array, " n"]) -> Moments:
-    """The moments with those maps added that are valid."""
+    """Return the moments with the valid ones of `maps` added."""
     share = valid.astype(maps.dtype).reshape(-1, *[1] * moments.mean.ndim)
     before, count = moments.count.astype(maps.dtype), share.sum()
     mean = (share * maps).sum(axis=0) / jnp.maximum(count, 1)
@@ -43,7 +43,7 @@ def add(moments: Moments, maps: Float[Array, "n *shape"], valid: Bool[Array, " n
 
 
 def standard_error(moments: Moments) -> Float[Array, "*shape"]:
-    """Of the mean, from the sample variance; infinite for fewer than two maps."""
+    """Return the standard error of the mean; infinite for fewer than two maps."""
     count = moments.count.astype(moments.mean.dtype)
     variance = moments.deviation / jnp.maximum(count - 1, 1) / jnp.maximum(count, 1)
     return jnp.where(moments.count > 1, jnp.sqrt(variance), jnp.inf)

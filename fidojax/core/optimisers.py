@@ -1,4 +1,4 @@
-"""Adam with one step size for the whole map."""
+"""Optimisers that Optax does not have: Adam with one scale per map, SGD with dampening."""
 
 from typing import NamedTuple
 
@@ -13,10 +13,10 @@ SCALES = ("pixel", "map")
 
 
 class MapAdamState(NamedTuple):
-    """Adam's state where the second moment is one number.
+    """The state of Adam with one second moment for the whole map.
 
     Attributes:
-        count: updates done.
+        count: number of updates done.
         mu: first moment of every parameter.
         nu: second moment, the mean over parameters.
     """
@@ -29,14 +29,14 @@ class MapAdamState(NamedTuple):
 def adam(
     rate: optax.ScalarOrSchedule, b2: float | Scalar, scale: str
 ) -> optax.GradientTransformation:
-    """Adam with b1 = 0.9 for one array of parameters.
+    """Return Adam with b1 = 0.9 for one array of parameters.
 
     Args:
         rate: learning rate, or its schedule.
         b2: decay of the second moment.
         scale: "pixel" divides each parameter by its own second moment (Adam as published), "map"
-            by the mean of all. Adam's own scale blows the noise of pixels that do not matter up to
-            the size of those that do; one scale leaves them where they are.
+            by their mean. Adam's own scale amplifies the noise of unimportant pixels to the size of
+            important ones; a common scale does not.
     """
     if scale == "pixel":
         return optax.adam(rate, b1=0.9, b2=b2, eps=1e-8)  # type: ignore[arg-type]
@@ -71,9 +71,9 @@ class SgdState(NamedTuple):
 def sgd(
     rate: float | Scalar, momentum: float | Scalar, dampening: float | Scalar
 ) -> optax.GradientTransformation:
-    """velocity = momentum * velocity + (1 - dampening) * gradient, but the first gradient is whole.
+    """Return SGD with velocity = momentum * velocity + (1 - dampening) * gradient.
 
-    So PyTorch's SGD defines it; `optax.sgd` knows no dampening.
+    The first gradient is not damped, as in PyTorch's SGD; `optax.sgd` has no dampening.
     """
 
     def init(params):

@@ -1,4 +1,4 @@
-"""The evidence for one class: what a method maximises (SSR) or minimises (SDR).
+"""Scores of one class, which a method maximises (SSR) or minimises (SDR).
 
 Every `Score` takes logits "... k" and the index of the class, and returns "...".
 Logarithms are natural.
@@ -16,7 +16,7 @@ Score = Callable[[Logits, Target], Float[Array, "..."]]
 
 
 def log_odds(logits: Logits, target: Target) -> Float[Array, "..."]:
-    """log p(target) - log(1 - p(target)), exact also where p rounds to 0 or 1.
+    """Return log p(target) - log(1 - p(target)), exact also where p rounds to 0 or 1.
 
     The softmax's normaliser cancels: the logit minus the log-sum-exp of all other logits.
     """
@@ -26,17 +26,17 @@ def log_odds(logits: Logits, target: Target) -> Float[Array, "..."]:
 
 
 def log_probability(logits: Logits, target: Target) -> Float[Array, "..."]:
-    """log p(target), the negated cross-entropy."""
+    """Return log p(target), the negated cross-entropy."""
     return logit(jax.nn.log_softmax(logits), target)
 
 
 def logit(logits: Logits, target: Target) -> Float[Array, "..."]:
-    """The class's own logit."""
+    """Return the logit of the target."""
     return jnp.take(logits, jnp.asarray(target), axis=-1)
 
 
 def probability(logits: Logits, target: Target) -> Float[Array, "..."]:
-    """p(target), the softmax probability in [0, 1]."""
+    """Return p(target), the softmax probability in [0, 1]."""
     return logit(jax.nn.softmax(logits), target)
 
 
@@ -54,6 +54,6 @@ def others(logits: Logits, target: Target) -> Logits:
 
 
 def class_divergence(original: Logits, perturbed: Logits) -> Float[Array, "..."]:
-    """KL of the class probabilities on the original to those on the perturbed picture, in nats."""
+    """Return the KL divergence of the perturbed from the original class probabilities, in nats."""
     before, after = jax.nn.log_softmax(original), jax.nn.log_softmax(perturbed)
     return jnp.sum(jnp.exp(before) * (before - after), axis=-1)  # VarSal eq. 2

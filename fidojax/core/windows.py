@@ -12,7 +12,9 @@ BORDERS = ("clip", "drop")
 def lay_windows(
     image: Image, window: int | tuple[int, int], stride: int | tuple[int, int], border: str = "clip"
 ) -> tuple[Bool[Array, "rows h"], Bool[Array, "columns w"]]:
-    """Which rows the windows of each row of windows cover, and which columns, top left first.
+    """Return which pixel rows each row of windows covers, and which pixel columns each column.
+
+    Windows are counted from the top left.
 
     Raises:
         ValueError: an unknown border, a count below 1, or a window larger than the image.
@@ -39,6 +41,6 @@ def sum_over_windows(
     rows: Bool[Array, "rows h"],
     columns: Bool[Array, "columns w"],
 ) -> Saliency:
-    """The sum, at each pixel, of the values of all windows that cover it."""
+    """Return at each pixel the sum of the values of all windows that cover it."""
     down, across = rows.astype(values.dtype), columns.astype(values.dtype)
     return jnp.einsum("ih,ij,jw->hw", down, values, across, precision="highest")

@@ -1,4 +1,4 @@
-"""What the methods that attribute a score to input values share."""
+"""Functions shared by the methods that attribute a score to input values."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -19,12 +19,12 @@ CHANNELS: dict[str, Callable[[Attribution], Float[Array, "h w"]]] = {
     "abs": lambda attribution: jnp.sum(jnp.abs(attribution), axis=-1),
     "norm": lambda attribution: jnp.linalg.norm(attribution, axis=-1),
 }
-"""How a map is made of an attribution: the largest absolute value over the channels (Simonyan et
-al. 2014), the signed sum (which keeps completeness), the sum of absolute values, the length."""
+"""The map of an attribution: over the channels the largest absolute value (Simonyan et al. 2014),
+the signed sum (which keeps completeness), the sum of absolute values, or the Euclidean norm."""
 
 
 class AttributionInfo(NamedTuple):
-    """What a method that attributes to input values leaves besides the map.
+    """The further results of a method that attributes a score to input values.
 
     Attributes:
         attribution: "h w c", one signed number per input value.
@@ -38,7 +38,7 @@ class AttributionInfo(NamedTuple):
 def gradients(
     classifier: Classifier, images: Images, target: Target, score: str
 ) -> tuple[Float[Array, " n"], Images]:
-    """The score of every picture, and its gradient to the picture's values, in one flat batch."""
+    """Return the score of every picture and its gradient to the picture's values, in one batch."""
 
     def total(images):
         scores = SCORES[score](classifier(images), target)
@@ -53,13 +53,13 @@ def mean_and_variance(
     weights: Float[Array, " n"],
     chunk: int,
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """Weighted mean and population variance of `values(i)`, i = 0 ... n - 1.
+    """Return the weighted mean and population variance of `values(i)`, i = 0 ... n - 1.
 
     Args:
         values: of a batch of indices, at most `chunk` of them; what it draws must depend on the
             index alone, so that no result depends on `chunk`.
         weights: positive, with sum 1.
-        chunk: up to so many indices are one flat batch; more are a loop over such batches.
+        chunk: the largest number of indices in one batch; more indices are a loop over batches.
     """
     count = weights.shape[0]
     loops = -(-count // chunk)

@@ -1,4 +1,4 @@
-"""The maps that look at no classifier: the controls of FIDO Table 1."""
+"""Maps that ignore the classifier: the controls of FIDO Table 1."""
 
 from typing import NamedTuple
 
@@ -10,11 +10,11 @@ from fidojax.types import Classifier, Explanation, Image, PRNGKey, Scalar, Targe
 
 
 class NoInfo(NamedTuple):
-    """A baseline has nothing to tell besides its map."""
+    """A baseline has no further results."""
 
 
 def max_box(key: PRNGKey, classifier: Classifier, image: Image, target: Target) -> Explanation:
-    """The whole picture: every pixel has saliency 1.
+    """Return saliency 1 for every pixel.
 
     Example:
         >>> explanation = fidojax.max_box(key, classifier, image, target)
@@ -35,7 +35,7 @@ def center_box(
     *,
     area: float | Scalar = 0.5,
 ) -> Explanation:
-    """A centred box of the given share of the area: 1 inside, 0 outside.
+    """Return a centred box of the given share of the area: 1 inside, 0 outside.
 
     Args:
         area: share of the picture in (0, 1]; the sides are rounded to whole pixels.
@@ -63,7 +63,7 @@ def object_box(
     *,
     boxes: Float[Array, "b 4"],
 ) -> Explanation:
-    """The union of an object's ground-truth boxes: 1 inside, 0 outside.
+    """Return the union of an object's ground-truth boxes: 1 inside, 0 outside.
 
     Args:
         boxes: y0, x0, y1, x1 as shares of height and width in [0, 1], as TFDS gives them; rounded

@@ -35,15 +35,14 @@ def bbmp_loop(
     The map is the mask (SSR) or one minus the mask (SDR). The defaults are FIDO's authors' values.
 
     Args:
-        infill: fills the picture; an infiller that looks at kept pixels is shown those with
-            mask >= `threshold`.
+        infill: fills the picture; it is given the pixels with mask >= `threshold`.
         objective: "ssr" or "sdr".
         lam: weight of the sum of the mask (SSR) or of one minus the mask (SDR).
         tv: weight of the total variation of the upsampled mask.
         size: side of the optimised mask; a quarter of the image's sides when None (56 at 224).
         steps: optimiser steps, each one evaluation of the classifier.
         learning_rate: Adam's, decaying linearly to 0.
-        warmup: steps over which the regularisers reach their full weight.
+        warmup: number of steps over which the regularisers' weight rises to full.
         start: the mask before the first step, a number or a map of the optimised size.
         threshold: FIDO's tau in [0, 1].
         score: a name in `fidojax.core.scores.SCORES`.

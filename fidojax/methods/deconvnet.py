@@ -1,4 +1,4 @@
-"""Deconvnet: the gradient whose ReLUs rectify what comes back, not what went in.
+"""Deconvnet: the gradient with ReLUs that rectify the backward signal.
 
 Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014 (arXiv
 1311.2901), in the form of Springenberg et al. 2015, Figure 1c.
@@ -22,8 +22,8 @@ def deconvnet(
 
     The map is the largest absolute value over the channels, at least 0, in score per unit of
     brightness; `info.gradient` is signed. ReLUs are found in the classifier's program
-    (`fidojax.transforms.relu`); all other operations, maximum pooling among them, keep their gradient. A
-    classifier without ReLUs has its plain gradient.
+    (`fidojax.transforms.relu`); all other operations, maximum pooling among them, keep their
+    gradient. For a classifier without ReLUs the result is the plain gradient.
 
     Args:
         score: a name in `fidojax.core.scores.SCORES`; the paper starts from one unit's activation.

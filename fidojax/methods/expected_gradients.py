@@ -16,7 +16,7 @@ from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Sca
 
 
 class ExpectedInfo(NamedTuple):
-    """What expected gradients leave besides the map.
+    """The further results of expected gradients.
 
     Attributes:
         attribution: "h w c", with its sign.

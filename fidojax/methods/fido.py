@@ -1,4 +1,4 @@
-"""FIDO: which pixels, dropped and filled in by a generative model, would change the decision?
+"""FIDO: saliency by a learned distribution over dropped pixels, which an infiller fills in.
 
 Chang, Creager, Goldenberg, Duvenaud, "Explaining Image Classifiers by Counterfactual Generation",
 ICLR 2019 (arXiv 1807.08024). VDSM, "Interpreting Neural Network Classifications with Variational
@@ -86,7 +86,7 @@ def fido_loop(
         final_smooth: anneals that share geometrically to this value when given.
         temperature: of the Concrete relaxation.
         final_temperature: anneals the temperature geometrically to this value when given.
-        warmup: the regularisers' weight rises linearly from 0 to full over so many steps.
+        warmup: number of steps over which the regularisers' weight rises linearly from 0 to full.
         start: keep probability before the first step, a number or a map of the optimised size.
         antithetic: draw the masks in pairs of mirrored noise; needs an even `samples`.
         average: share of the last steps over which the keep probability is averaged; 0 reads out
@@ -201,13 +201,13 @@ def sampled_objective(
     warmup: float | Scalar = 1.0,
     score: str = "log_odds",
 ) -> tuple[Scalar, Scalar]:
-    """One step's minimised value and mean score, differentiable in `theta`.
+    """Return the minimised value and the mean score of one step, differentiable in `theta`.
 
     Args:
         theta: logit of the keep probability, before upsampling.
         noise: standard logistic noise, one map per mask.
         keys: one per mask, for the infiller.
-        warmup: the regularisers' weight now, in [0, 1].
+        warmup: the regularisers' weight in this step, in [0, 1].
 
     The other arguments are those of `fido_loop`.
     """

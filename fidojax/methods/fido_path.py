@@ -22,13 +22,13 @@ LIMIT = 4.0
 
 
 class PathState(NamedTuple):
-    """What goes from one step to the next.
+    """The state between two steps.
 
     Attributes:
         loop: FIDO's state, its step counted as the schedule does.
         earlier: FIDO's state when the steps began that are repeated.
-        masks: "lams rows columns", what each weight has found so far.
-        stage: which weight it is at.
+        masks: "lams rows columns", the mask of each weight so far.
+        stage: the index of the present weight.
     """
 
     loop: loops.State
@@ -45,7 +45,7 @@ def fido_path_loop(
     limit: float | Scalar = LIMIT,
     **options: Any,
 ) -> loops.Loop:
-    """What `lambda_path` does, for one image.
+    """Return FIDO's loop over several weights `lams` for one image, see `fidojax.lambda_path`.
 
     The map is "lams h w", and every leaf of the info has that leading axis, too.
     """

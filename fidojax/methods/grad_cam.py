@@ -1,4 +1,4 @@
-"""Grad-CAM: where are the features that the class's score depends on?
+"""Grad-CAM: the features of one layer, weighted by the gradient of the class's score.
 
 Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra, "Grad-CAM: Visual Explanations from Deep Networks
 via Gradient-based Localization", ICCV 2017 (arXiv 1610.02391).
@@ -23,11 +23,11 @@ INTERPOLATIONS = ("bilinear", "nearest", "cubic")
 
 
 class CamInfo(NamedTuple):
-    """What Grad-CAM leaves besides the map.
+    """The further results of Grad-CAM.
 
     Attributes:
         coarse: "rows columns", >= 0, the map at the resolution of the features.
-        weights: "channels", how much the score rises with each feature, on average over places.
+        weights: "channels", the mean over places of the gradient of the score to each feature.
         activations: "rows columns channels", the features of the image.
         score: the score that is explained, on the image.
     """
@@ -54,13 +54,13 @@ def grad_cam(
     where the features speak against the class.
 
     Args:
-        classifier: one that shows its features: a `fidojax.core.features.Split`, or from an adapter with
-            its `layer`, or as `fidojax.networks.load` returns it.
+        classifier: one that gives access to its features: a `fidojax.Split`, the result of an
+            adapter with its option `layer`, or a classifier of `fidojax.networks.load`.
         interpolation: "bilinear", "nearest" or "cubic".
         score: what is differentiated, a name in `fidojax.core.scores.SCORES`.
 
     Raises:
-        TypeError: the classifier shows no features.
+        TypeError: the classifier gives no access to features.
         ValueError: an unknown name, or features that are no picture.
 
     Example:
@@ -93,7 +93,7 @@ def grad_cam(
 
 
 def tapped(classifier: Any) -> Split | Tapped:
-    """The classifier, if it shows its features; TypeError says how to make it."""
+    """Return the classifier if it gives access to features; raise TypeError otherwise."""
     if isinstance(classifier, Split | Tapped):
         return classifier
     raise TypeError(
@@ -106,5 +106,5 @@ def tapped(classifier: Any) -> Split | Tapped:
 def resize(
     coarse: Float[Array, "rows columns"], shape: tuple[int, ...], interpolation: str
 ) -> Saliency:
-    """A map at the first two sides of `shape`."""
+    """Return a map interpolated to the first two sides of `shape`."""
     return jax.image.resize(coarse, shape[:2], interpolation, antialias=False)

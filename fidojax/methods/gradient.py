@@ -1,4 +1,4 @@
-"""The gradient of a class's score: which values, changed a little, change it most?"""
+"""The gradient of a class's score to the values of the image."""
 
 from fidojax.core import SCORES, check_name
 from fidojax.methods.attribution import CHANNELS, AttributionInfo, gradients
@@ -18,7 +18,7 @@ def gradient(
 
     The map is the largest absolute value over the channels, >= 0, in score per unit of brightness
     (black to white is 1). `info.attribution` is the gradient itself, with its sign. At a kink it is
-    what JAX says: `jax.nn.relu` has slope 0 at 0, `jnp.maximum(x, 0)` has 1/2.
+    JAX's: `jax.nn.relu` has slope 0 at 0, `jnp.maximum(x, 0)` has 1/2.
 
     Args:
         channels: how the map is made of the channels, a name in

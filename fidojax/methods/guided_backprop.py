@@ -24,8 +24,8 @@ def guided_backprop(
 
     The map is the largest absolute value over the channels, at least 0, in score per unit of
     brightness; `info.gradient` is signed. ReLUs are found in the classifier's program
-    (`fidojax.transforms.relu`); all other operations keep their gradient. A classifier without ReLUs has
-    its plain gradient.
+    (`fidojax.transforms.relu`); all other operations keep their gradient. For a classifier without
+    ReLUs the result is the plain gradient.
 
     Args:
         score: a name in `fidojax.core.scores.SCORES`; the paper starts from one unit's activation.
@@ -49,5 +49,5 @@ def guided_backprop(
 def guided_gradient(
     classifier: Classifier, image: Image, target: Target, score: str = "logit"
 ) -> Float[Array, "h w c"]:
-    """The signed guided gradient of the target's score: what guided GradCAM multiplies."""
+    """Return the signed guided gradient of the target's score, a factor of guided Grad-CAM."""
     return relu.score_gradient(relu.guided, classifier, image, target, score).gradient

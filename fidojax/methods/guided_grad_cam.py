@@ -1,4 +1,4 @@
-"""Guided Grad-CAM: the fine detail of guided backprop, where Grad-CAM sees the class.
+"""Guided Grad-CAM: the product of guided backpropagation and Grad-CAM.
 
 Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra, "Grad-CAM: Visual Explanations from Deep Networks
 via Gradient-based Localization", ICCV 2017 (arXiv 1610.02391).
@@ -16,7 +16,7 @@ from fidojax.types import Classifier, Explanation, Image, PRNGKey, Saliency, Sca
 
 
 class GuidedCamInfo(NamedTuple):
-    """What guided Grad-CAM leaves besides the map.
+    """The further results of guided Grad-CAM.
 
     Attributes:
         attribution: "h w c", the product, with the sign of guided backprop.
@@ -47,14 +47,14 @@ def guided_grad_cam(
     with its sign.
 
     Args:
-        classifier: one that shows its features, see `grad_cam`.
+        classifier: one that gives access to its features, see `grad_cam`.
         interpolation: of Grad-CAM's map, "bilinear" (the paper's), "nearest" or "cubic".
         channels: how the map is made of the channels, a name in
             `fidojax.methods.attribution.CHANNELS`.
         score: what is differentiated, a name in `fidojax.core.scores.SCORES`.
 
     Raises:
-        TypeError: the classifier shows no features.
+        TypeError: the classifier gives no access to features.
         ValueError: an unknown name, or features that are no picture.
 
     Example:
@@ -63,7 +63,7 @@ def guided_grad_cam(
         >>> saliency = explanation.saliency  # "h w", at least 0
         >>> cam = explanation.info.cam  # "h w", Grad-CAM's own map
 
-    Reference: section 3.2.
+    Reference: Selvaraju et al. 2017, section 3.2.
     """
     check_name("channels", channels, CHANNELS)
     cam, info = grad_cam(key, classifier, image, target, interpolation=interpolation, score=score)

@@ -1,4 +1,4 @@
-"""Input times gradient: each value's share of the score, were the classifier linear."""
+"""Input times gradient: the share of each value in the score of a linear classifier."""
 
 from fidojax.core import SCORES, check_name
 from fidojax.methods.attribution import CHANNELS, AttributionInfo, gradients

@@ -1,4 +1,4 @@
-"""Integrated gradients: the gradient along the straight way from a baseline to the image.
+"""Integrated gradients: the gradient along the straight line from a baseline to the image.
 
 Sundararajan, Taly, Yan, "Axiomatic Attribution for Deep Networks", ICML 2017 (arXiv 1703.01365).
 
@@ -26,13 +26,13 @@ Nodes = tuple[np.ndarray, np.ndarray]
 
 
 class PathInfo(NamedTuple):
-    """What integrated gradients leave besides the map.
+    """The further results of integrated gradients.
 
     Attributes:
         attribution: "h w c", with its sign; up to `gap`, its sum is the image's score minus the
             reference's.
         gradient: "h w c", mean gradient along the way: the attribution per unit of brightness.
-        gap: sum of the attribution, minus the difference that it should be.
+        gap: sum of the attribution minus the difference of the scores.
         score: the score on the image.
         reference: "h w c", where the way starts.
     """

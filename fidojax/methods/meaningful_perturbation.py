@@ -52,12 +52,13 @@ def meaningful_perturbation_loop(
         scale: image pixels per mask pixel and axis.
         mask_blur: sigma in image pixels of the blur on the enlarged mask; the backward pass ignores
             the blur, as the authors' does. 0 leaves it out.
-        jitter: image and null image are enlarged by so many pixels and cropped at a random offset
-            below it, every step; 0 leaves it out.
+        jitter: number of pixels by which image and null image are enlarged, to be cropped at a
+            random offset in every step; 0 leaves it out.
         init_mask: "circle", the smallest blurred centred disc whose deletion brings the class
             99% of the way to the null image's score, or "random", uniform noise.
-        top_classes: sum the probabilities of the image's so many most probable classes instead of
-            the target's own; 5 in the authors' localisation variant (with lam 1e-3, tv_exponent 2).
+        top_classes: number of the image's most probable classes whose probabilities are summed
+            instead of the target's own; 5 in the authors' localisation variant (with lam 1e-3 and
+            tv_exponent 2).
 
     Raises:
         ValueError: an unknown name, or a count below 1.
@@ -124,7 +125,7 @@ meaningful_perturbation = loops.method(meaningful_perturbation_loop)
 def _enlarge(
     mask: Float[Array, "rows columns"], shape: tuple[int, ...], scale: int, sigma: int
 ) -> Mask:
-    """Nearest-neighbour enlargement, then the blur, whose gradient is the identity."""
+    """Enlarge a mask by nearest neighbours, then blur it; the blur has the identity as gradient."""
     large = jnp.repeat(jnp.repeat(mask, scale, axis=0), scale, axis=1)[: shape[0], : shape[1]]
     if not sigma:
         return large
@@ -160,7 +161,7 @@ def _circle(
     classes: Float[Array, " k"],
     shape: tuple[int, int],
 ) -> Float[Array, "rows columns"]:
-    """One minus the smallest blurred disc whose deletion brings the score to 1% of its range."""
+    """Return one minus the smallest blurred disc whose deletion leaves 1% of the score's range."""
     height, width = image.shape[:2]
     y = np.arange(height)[:, None] - (height - 1) / 2
     x = np.arange(width)[None, :] - (width - 1) / 2

@@ -1,4 +1,4 @@
-"""Occlusion: cover the picture window by window and see how the score falls.
+"""Occlusion: the fall of the score when a window of the picture is covered.
 
 Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, section 4.2.
 The paper states neither the side of its grey square nor its step, and shows the scores themselves;
@@ -29,7 +29,7 @@ AGGREGATIONS = ("mean", "sum")
 
 
 class OcclusionInfo(NamedTuple):
-    """What the windows showed.
+    """The further results of occlusion.
 
     Attributes:
         original: score of the image.
@@ -56,7 +56,7 @@ def occlusion(
     score: str = "probability",
     chunk: int = 128,
 ) -> Explanation:
-    """The fall of the score when a window is covered, given to all pixels of the window.
+    """Saliency by the fall of the score when a window that holds the pixel is covered.
 
     The map is s(x) - s(x with the window covered), averaged or summed over the windows that cover a
     pixel, in units of the score: positive where the picture speaks for the class. A pixel that no

@@ -1,4 +1,4 @@
-"""How much of a map is chance? The mean and standard error of a random method over its keys.
+"""The mean and standard error of a random method's map over several keys.
 
 explanation = over_keys("fido", 8)(key, classifier, image, target, infill=infill)
 explanation.saliency, explanation.info.error
@@ -16,7 +16,7 @@ from fidojax.types import Classifier, Explanation, Image, Method, PRNGKey, Salie
 
 
 class Repeated(NamedTuple):
-    """What a repeated method leaves besides the mean map.
+    """The further results of a repeated method.
 
     Attributes:
         error: "h w", standard error of the mean map; times sqrt(repeats), the standard deviation
@@ -27,11 +27,11 @@ class Repeated(NamedTuple):
 
 
 def over_keys(method: str | Method, repeats: int) -> Method:
-    """The method that runs `method` with `repeats` keys at once, and returns the mean map.
+    """Return a method that runs `method` with `repeats` keys at once and returns the mean map.
 
     It has the one signature and the options of `method`; the key given to it is split. One `vmap`,
-    so it takes the memory of `repeats` runs. Asking again gives an equal function, which is not
-    compiled again.
+    so it takes the memory of `repeats` runs. Equal arguments give equal functions, which are
+    compiled once.
 
     Args:
         method: a name in `fidojax.methods.table.METHODS`, or any function of the method signature.
@@ -57,7 +57,7 @@ def over_keys(method: str | Method, repeats: int) -> Method:
 
 @dataclasses.dataclass(frozen=True)
 class _OverKeys:
-    """Compared by value, as a static argument of compiled functions."""
+    """Compares by value, so that it can be a static argument of compiled functions."""
 
     method: Method
     repeats: int

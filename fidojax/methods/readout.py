@@ -1,4 +1,4 @@
-"""What the methods that optimise a mask share: their shape, and the info they leave."""
+"""Functions shared by the methods that optimise a mask: its sides, its start, its readout."""
 
 from typing import NamedTuple
 
@@ -20,14 +20,14 @@ from fidojax.types import (
 
 
 class MaskInfo(NamedTuple):
-    """What a method that optimises a mask leaves besides the map.
+    """The further results of a method that optimises a mask.
 
     Attributes:
-        objective: "steps", the minimised value, with its regularisers at their weight then.
+        objective: "steps", the minimised value with the regularisers at their weight in that step.
         score: "steps", mean score of the target over the sampled counterfactuals.
         keep: "h w", keep probability (FIDO) or soft mask (BBMP), in [0, 1].
         reference: "h w c", one infill given the pixels with keep > 0.5.
-        mixture: "h w c", those pixels on that infill: what the classifier sees of the explanation.
+        mixture: "h w c", those pixels on that infill.
         probability: p(target) on the mixture.
         original: p(target) on the image.
     """
@@ -42,7 +42,7 @@ class MaskInfo(NamedTuple):
 
 
 def optimised_shape(image: Image, size: int | None) -> tuple[int, int]:
-    """Sides of the optimised map: `size` square, or a quarter of the image's sides when None."""
+    """Return the sides of the optimised map: `size`, or a quarter of the image's sides if None."""
     if size is None:
         return (-(-image.shape[0] // 4), -(-image.shape[1] // 4))
     check_count(size=size)
@@ -104,5 +104,5 @@ def mask_info(
 
 
 def harden(keep: Mask) -> Mask:
-    """The most probable mask: 1 where keep > 0.5, else 0."""
+    """Return the most probable mask: 1 where keep > 0.5, else 0."""
     return (keep > 0.5).astype(keep.dtype)

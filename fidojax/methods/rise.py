@@ -8,7 +8,7 @@ BMVC 2018 (arXiv 1806.07421).
 | N           | `samples`                                                     |
 | s, p        | `size`, `keep`                                                |
 | M_i         | `draw_mask`, from the key folded with i: no mask is stored    |
-| I ⊙ M_i     | `counterfactual.mix`, on black where no infiller is given     |
+| I ⊙ M_i     | `core.mix`, on black where no infiller is given               |
 | S           | the running mean of `contributions`                           |
 """
 
@@ -48,11 +48,11 @@ from fidojax.types import (
 
 
 class RiseInfo(NamedTuple):
-    """How sure the map is.
+    """The further results of RISE.
 
     Attributes:
         standard_error: "h w", of the map as a mean over masks; infinite after a single mask.
-        masks: how many masks were used.
+        masks: the number of masks used.
     """
 
     standard_error: Saliency
@@ -60,7 +60,7 @@ class RiseInfo(NamedTuple):
 
 
 class State(NamedTuple):
-    """What goes from one chunk of masks to the next.
+    """The state between two chunks of masks.
 
     Attributes:
         step: number of chunks done.
@@ -96,7 +96,7 @@ def rise_loop(
     score: str = "probability",
     chunk: int = 128,
 ) -> loops.Loop:
-    """`rise` as a loop over chunks of masks; a map that has converged stays as it is."""
+    """Return `rise` as a loop over chunks of masks; a map that has converged does not change."""
     check_name("score", score, SCORES)
     check_count(samples=samples, chunk=chunk)
     if size < 2:
@@ -142,7 +142,7 @@ def rise_loop(
 def rise(
     key: PRNGKey, classifier: Classifier, image: Image, target: Target, **options: Any
 ) -> Explanation:
-    """The mean score of masked pictures, given that the pixel is seen.
+    """Saliency by the mean score of randomly masked pictures in which the pixel is seen.
 
     The map is E[f(x * m) m] / p, in units of the score: p(target) when the rest of the picture is
     randomly masked. It is not centred: a pixel of no effect has the mean score, not 0. The defaults
@@ -182,7 +182,7 @@ def rise(
 
 
 def draw_mask(key: PRNGKey, shape: tuple[int, ...], size: int, keep: Scalar) -> Mask:
-    """A random grid of size x size cells, enlarged bilinearly past `shape`, cut out at random.
+    """Draw a random grid of size x size cells, enlarge it bilinearly and crop it at random.
 
     The grid becomes one cell larger than the picture on each axis, and the cut starts anywhere in
     the first cell, so that every pixel has mean `keep`.
@@ -201,7 +201,7 @@ def draw_mask(key: PRNGKey, shape: tuple[int, ...], size: int, keep: Scalar) -> 
 def contributions(
     scores: Float[Array, " n"], masks: Float[Array, "n h w"], keep: float | Scalar, centred: bool
 ) -> Float[Array, "n h w"]:
-    """What each mask adds to the mean that is the map."""
+    """Return the contribution of each mask to the mean that is the map."""
     weight = masks - keep if centred else masks / keep
     return scores[:, None, None] * weight  # Petsiuk et al. 2018: mean over masks
 
@@ -209,8 +209,10 @@ def contributions(
 def _enlarge(
     at: Int[Array, " n"], cell: int, size: int, dtype: jnp.dtype
 ) -> Float[Array, "n size"]:
-    """Weights of the cells at pixels of the enlarged grid; its border is mirrored at the centres
-    of the outer cells, as in the authors' code."""
+    """Return the weights of the cells at pixels of the enlarged grid.
+
+    The border is mirrored at the centres of the outer cells, as in the authors' code.
+    """
     place = (at.astype(dtype) + 0.5) * (size / ((size + 1) * cell)) - 0.5
     mirrored = (size - 1) - jnp.abs((size - 1) - jnp.abs(place))
     return interpolation(mirrored, size)

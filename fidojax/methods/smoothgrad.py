@@ -19,7 +19,7 @@ INNER: dict[str, tuple[Method, int]] = {
     "input_x_gradient": (input_x_gradient, 1),
     "integrated_gradients": (integrated_gradients, 50),
 }
-"""name -> the method, and how many pictures it shows the classifier at once."""
+"""name -> the method, and the number of pictures that it shows the classifier at once."""
 
 Statistic = Callable[[Attribution, Attribution], Attribution]
 
@@ -86,8 +86,8 @@ def smoothgrad(
         samples: copies, each one evaluation of the inner method.
         channels: how the map is made of the channels, a name in
             `fidojax.methods.attribution.CHANNELS`.
-        score: what the named methods differentiate, a name in `fidojax.core.scores.SCORES`; a function
-            has its own.
+        score: what the named methods differentiate, a name in `fidojax.core.scores.SCORES`; a
+            function has its own.
         chunk: pictures that the classifier sees at once, or copies that a function is given at
             once; bounds the memory, changes no value.
 

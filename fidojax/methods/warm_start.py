@@ -1,4 +1,4 @@
-"""Where an optimised mask starts from: a map that another, cheaper method has found.
+"""The start of an optimised mask from the map of another, cheaper method.
 
 start = start_from(varsal(key, classifier, image, target, encoder=encoder).saliency, 16)
 explanation = fido(key, classifier, image, target, infill=infill, start=start, steps=15)
@@ -24,7 +24,7 @@ def start_from(
     spread: float | Scalar = 1.0,
     scale: str = "rank",
 ) -> Float[Array, "rows columns"]:
-    """Option `start` of FIDO and BBMP from any map: the keep probability before the first step.
+    """Return the option `start` of FIDO and BBMP, made from any map.
 
     The map is averaged down to the optimised size. Its logits get the mean of `level` and the
     standard deviation `spread`: small, and the first steps can still overturn the map; large, and
@@ -43,8 +43,8 @@ def start_from(
             its values as they are.
 
     Returns:
-        Values in (0, 1). Of a constant map, `level` everywhere by "value"; by "rank" ties fall in
-        row-major order.
+        Keep probabilities in (0, 1). A constant map gives `level` everywhere by "value"; by "rank"
+        ties are in row-major order.
 
     Raises:
         ValueError: an unknown name, or the size is below 1.

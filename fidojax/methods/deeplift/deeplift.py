@@ -1,4 +1,4 @@
-"""DeepLIFT: who is to thank for the difference between this picture's logit and a reference's.
+"""DeepLIFT: contributions of the input values to the difference from a reference.
 
 Shrikumar, Greenside, Kundaje, "Learning Important Features Through Propagating Activation
 Differences", ICML 2017 (arXiv 1704.02685). `propagation.py` has the rules.
@@ -18,12 +18,12 @@ from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Sca
 
 
 class DeepLIFTInfo(NamedTuple):
-    """What DeepLIFT leaves besides the map.
+    """The further results of DeepLIFT.
 
     Attributes:
         attribution: "h w c", signed contributions to the difference of the scores.
         multiplier: "h w c", contribution per unit of difference from the reference.
-        reference: "h w c", the picture with nothing to be seen.
+        reference: "h w c", the reference picture.
         score: of the target on the image.
         reference_score: of the target on the reference.
         gap: the sum of the contributions minus the difference of the scores; 0 but for rounding.

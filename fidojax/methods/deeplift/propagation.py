@@ -1,4 +1,4 @@
-"""Which rule applies to an operation; one that none applies to is refused by its name."""
+"""The rule of each operation; an operation without a rule raises ValueError with its name."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -21,10 +21,10 @@ RULES = {
 
 
 class Contributions(NamedTuple):
-    """Who is to thank for the difference of a function's results.
+    """The contributions of the inputs to the difference of a function's results.
 
     Attributes:
-        attribution: "h w c", what each input contributes; sums to image - reference.
+        attribution: "h w c", the contribution of each input; their sum is image - reference.
         multiplier: "h w c", per unit of the input's difference.
         image: the function's result at the image.
         reference: the function's result at the reference.
@@ -43,7 +43,7 @@ def contributions(
     reference: Image,
     score: Callable[[Any], Scalar] = lambda result: result,
 ) -> Contributions:
-    """DeepLIFT's contributions to the difference of `score(function(image))`.
+    """Return DeepLIFT's contributions to the difference of `score(function(image))`.
 
     The score, which is no layer of the network, takes the Rescale rule: a softmax's exponentials
     of one part alone would overflow.

@@ -55,7 +55,7 @@ class Value:
         return self.of or self
 
     def at(self, point: Any, known: dict[int, Any] | None = None) -> Any:
-        """This value as a function of its root's."""
+        """Return this value at a point of its root."""
         if self.operation is None:
             return point
         known = {} if known is None else known
@@ -80,17 +80,17 @@ class Value:
 
 
 def slope(value: Value, point: Any) -> Any:
-    """Derivative of a value's function."""
+    """Return the derivative of a value's function at a point of its root."""
     return jax.jvp(value.at, (point,), (jnp.ones_like(point),))[1]
 
 
 def change(image: Any, reference: Any) -> Any:
-    """The difference, also where both are the same infinity."""
+    """Return image - reference, and 0 where both are the same infinity."""
     return jnp.where(image == reference, 0, image - reference)
 
 
 def scaled(factor: Any, parts: Parts) -> Parts:
-    """The parts times a factor; a negative one makes the positive part negative."""
+    """Return the parts times a factor; a negative factor exchanges their signs."""
     turned = parts[::-1]
     return tuple(
         jnp.where(factor < 0, factor * other, factor * part)

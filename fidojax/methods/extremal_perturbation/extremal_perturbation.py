@@ -1,4 +1,4 @@
-"""Extremal Perturbation: of all smooth masks of a given area, the one that the class likes best.
+"""Extremal Perturbation: the smooth mask of a given area with the highest score of the class.
 
 Fong, Patrick, Vedaldi, "Understanding Deep Networks via Extremal Perturbations and Smooth Masks",
 ICCV 2019 (arXiv 1910.08485), with the constants of the authors' code.
@@ -29,7 +29,7 @@ VARIANTS = ("preserve", "delete", "dual")
 
 
 class ExtremalInfo(NamedTuple):
-    """What Extremal Perturbation leaves besides the map.
+    """The further results of Extremal Perturbation.
 
     Attributes:
         objective: "steps", the negated energy, summed over areas.
@@ -218,7 +218,7 @@ extremal_perturbation = loops.method(extremal_perturbation_loop)
 def reward(
     logits: Logits, target: Target, score: str = "logit", contrast: str | Target | None = None
 ) -> Float[Array, "..."]:
-    """The class's score, less that of the class it is contrasted with.
+    """Return the score of the target minus that of the class it is contrasted with.
 
     Args:
         contrast: a class, "max" for the one with the largest logit besides the target, or None.

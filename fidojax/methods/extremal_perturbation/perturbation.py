@@ -19,7 +19,7 @@ Pyramid = Float[Array, "levels h w c"]
 def blur_pyramid(
     image: Image, perturbation: str, levels: int, sigma: float, color: Float[Array, "..."]
 ) -> Pyramid:
-    """The picture at `levels` evenly spaced strengths, the strongest first, itself last.
+    """Return the picture at `levels` evenly spaced strengths, the strongest first, itself last.
 
     Args:
         perturbation: "blur", by Gaussians of sigma * (1 - t) for t from 0 to 1, or "fade", from
@@ -35,7 +35,7 @@ def blur_pyramid(
 
 
 def perturb(pyramid: Pyramid, mask: Mask) -> Image:
-    """Each pixel at the strength of its mask, linear between the two nearest levels.
+    """Return each pixel at the strength of its mask, linear between the two nearest levels.
 
     The gradient at a level is that of the interval above it, at mask 1 of the one below.
     """

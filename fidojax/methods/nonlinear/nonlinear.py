@@ -1,4 +1,4 @@
-"""Nonlinear saliency maps: blur what matters least, enhance the rest, look again, and so on.
+"""Nonlinear saliency maps: blur the least sensitive pixels, enhance the others, and repeat.
 
 Rosenzweig, Cvetkovic, Rosenzweig, "Interpreting Deep Neural Networks with Nonlinear Saliency Maps"
 (arXiv 2110.06639). The code of the paper's steps 2 and 3 is lost and its constants were never
@@ -59,7 +59,7 @@ def nonlinear_saliency_loop(**options: Any) -> loops.Loop:
 
 @with_options_of(trajectory_loop, "linear")
 def linear_saliency_loop(**options: Any) -> loops.Loop:
-    """The linear twin of `nonlinear_saliency`: the gradient stays that at the original image.
+    """Saliency by the same steps with the gradient at the original image throughout.
 
     The map is the rank of the gradient's norm, in [0, 1]. The options are those of
     `nonlinear_saliency`; a step is one forward pass.
@@ -92,7 +92,7 @@ def compare_classes(
     targets: Sequence[int] | Int[Array, " classes"],
     **options: Any,
 ) -> Comparison:
-    """Nonlinear and linear maps of several classes of one picture, in one call.
+    """Return nonlinear and linear maps of several classes of one picture.
 
     Args:
         targets: the classes, say the two most probable.

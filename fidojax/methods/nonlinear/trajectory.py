@@ -35,8 +35,8 @@ class NonlinearInfo(NamedTuple):
         probabilities: "points", p(target).
         level: "points", share of the pixels that the step to this point blurred.
         sharp: "points h w", the pixels that it did not blur.
-        levels: "levels", what was asked for as `levels`.
-        images: "levels h w c", the picture at the last point up to each of these.
+        levels: "levels", the option `levels`.
+        images: "levels h w c", the picture at the last point up to each of these levels.
         threshold: the share of blurred pixels at which p(target) first is on its plateau.
         best: the point of the largest p(target).
         mixture: "h w c", the picture there.
@@ -64,7 +64,7 @@ class NonlinearInfo(NamedTuple):
 
 
 class NonlinearState(NamedTuple):
-    """Where the trajectory is, and what it keeps of its way.
+    """The state of the trajectory between two steps.
 
     Attributes:
         step: number of steps done.
@@ -108,7 +108,7 @@ def trajectory_loop(
     removal_sigma: float | Scalar | None = None,
     levels: Levels = LEVELS,
 ) -> loops.Loop:
-    """The loop of both maps; `linear` keeps the gradient at the original image.
+    """Return the loop of both maps; `linear` keeps the gradient at the original image.
 
     The other arguments are those of `nonlinear_saliency`.
     """
@@ -118,7 +118,7 @@ def trajectory_loop(
         raise ValueError(f"steps is {steps}, expected a multiple of repeats, {repeats}")
 
     def level_after(count):
-        """Share of pixels that step number `count`, from 1, blurs; 0 for the image itself."""
+        """Return the share of pixels that step `count`, from 1, blurs; 0 for the image itself."""
         return top * jnp.ceil(count / repeats) / (steps // repeats)
 
     def init(key, classifier, image, target):
@@ -192,7 +192,7 @@ def _probability(classifier: Classifier, image: Image, target: Target) -> Scalar
 def _enhancement(
     classifier: Classifier, image: Image, target: Target, normalise: str
 ) -> tuple[Scalar, Image]:
-    """p(target), and its gradient, divided by the largest norm or not."""
+    """Return p(target) and its gradient, divided by the largest norm if asked for."""
     # The gradient of p is p (1 - p) that of the log-odds, which stays exact where p rounds to 1.
     odds, grad = jax.value_and_grad(lambda x: log_odds(classifier(x[None])[0], target))(image)
     now = jax.nn.sigmoid(odds)
@@ -203,12 +203,12 @@ def _enhancement(
 
 
 def _square(vectors: Image) -> Mask:
-    """Squared norm over colours: it ranks as the norm, and has a gradient where it is 0."""
+    """Return the squared norm over colours, which ranks as the norm and is smooth at 0."""
     return jnp.sum(vectors**2, axis=-1)
 
 
 def _above(norm: Float[Array, "h w"], level: Scalar) -> Bool[Array, "h w"]:
-    """All pixels but the share `level` with the smallest norms; of equal ones the first go."""
+    """Return all pixels but the share `level` with the smallest norms; ties in row-major order."""
     rank = jnp.argsort(jnp.argsort(norm.ravel())).reshape(norm.shape)
     return rank >= jnp.round(level * norm.size)
 
@@ -220,7 +220,7 @@ def _blur(image: Image, sigma: float | Scalar) -> Image:
 def masked(
     image: Image, sharp: Bool[Array, "h w"], background: float | Float[Array, "..."] = 1.0
 ) -> Image:
-    """The picture with every other pixel covered by the background, white in the paper."""
+    """Return the picture with all pixels that are not sharp covered, by white in the paper."""
     return jnp.where(sharp[..., None], image, jnp.asarray(background, image.dtype))
 
 
@@ -230,7 +230,7 @@ def masked_map(
     level: float | Scalar = 0.95,
     background: float | Float[Array, "..."] = 1.0,
 ) -> Image:
-    """The paper's saliency map: the picture at the sharp pixels of one point, white elsewhere.
+    """Return the paper's saliency map: the sharp pixels of one point, white elsewhere.
 
     Args:
         level: share of covered pixels; the trajectory's nearest point is taken.

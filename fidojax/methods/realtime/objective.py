@@ -1,4 +1,4 @@
-"""What trains Realtime: the selector's loss, and two objectives for the mask.
+"""The training objectives of Realtime: the selector's loss, and two objectives for the mask.
 
 Dabkowski, Gal, "Real Time Image Saliency for Black Box Classifiers", NeurIPS 2017
 (arXiv 1705.07857), and the authors' code.
@@ -30,14 +30,14 @@ from fidojax.types import Classifier, Image, Logits, Mask, PRNGKey, Scalar, Targ
 
 
 class RealtimeObjective(NamedTuple):
-    """The training objective of one picture: what is minimised, and its parts without weights.
+    """The training objective of one picture: the minimised value and its parts without weights.
 
     Attributes:
         loss: the weighted sum.
-        destroyer: that the picture without what is kept still shows the class.
-        preserver: that what is kept does not show it.
-        area: of the mask.
-        smoothness: its squared differences.
+        destroyer: penalty where the picture without the kept pixels still shows the class.
+        preserver: penalty where the kept pixels do not show the class.
+        area: penalty of the mask's area.
+        smoothness: penalty of the squared differences of neighbours.
     """
 
     loss: Scalar
@@ -48,14 +48,14 @@ class RealtimeObjective(NamedTuple):
 
 
 def exists(activation: Float[Array, "rows columns"]) -> Scalar:
-    """The selector's probability that the class is in the picture."""
+    """Return the selector's probability that the class is in the picture."""
     return jax.nn.sigmoid(activation.mean())
 
 
 def existence_loss(
     activation: Float[Array, "rows columns"], real: bool | Bool[Array, ""]
 ) -> Scalar:
-    """What trains the selector: cross-entropy of `exists`, in nats.
+    """Return the training loss of the selector: the cross-entropy of `exists`, in nats.
 
     Args:
         activation: of the selector for a class.
@@ -83,11 +83,11 @@ def realtime_objective(
     loses: float | Scalar = 5.0,
     sigma: float = 11.0,
 ) -> RealtimeObjective:
-    """What the authors' code minimises in a mask of one picture: hinges on the classifier's logits.
+    """Return the objective of the authors' code for one mask: hinges on the classifier's logits.
 
-    Without what is kept another class should lead by `loses`; by what is kept alone the class
-    should lead by `wins`. A mask that was asked for another class than the picture's should do the
-    contrary, both by 1: leave the class where it is.
+    Without the kept pixels another class should lead by `loses`; with the kept pixels alone the
+    class should lead by `wins`. A mask for another class than the picture's should do the
+    opposite, both by 1.
 
     Args:
         target: the class of the picture, also where the mask was asked for another one.
@@ -133,7 +133,7 @@ def realtime_paper_objective(
     power: float = 0.3,
     sigma: float = 11.0,
 ) -> RealtimeObjective:
-    """What the paper minimises in a mask of one picture: probabilities, total variation and area.
+    """Return the paper's objective for one mask: probabilities, total variation and area.
 
     A mask that was asked for another class than the picture's has no part in the classifier's
     terms, so that it should be empty.
@@ -164,10 +164,10 @@ def realtime_paper_objective(
 
 
 def perturbed(key: PRNGKey, image: Image, mask: Mask, sigma: float = 11.0) -> Image:
-    """The picture where the mask is 1, with a little noise, and where it is 0 something else.
+    """Return the noisy picture where the mask is 1, and a replacement where it is 0.
 
-    That is, by a fair coin, the noisy picture blurred, or one random colour near grey with noise;
-    clipped to [0, 1]. No gradient goes to the picture.
+    The replacement is, with equal probability, the noisy picture blurred or a random colour near
+    grey with noise; both are clipped to [0, 1]. No gradient goes to the picture.
 
     Reference: the authors' code; its pictures lie in [-1, 1], so the constants here are half.
     """
@@ -181,7 +181,7 @@ def perturbed(key: PRNGKey, image: Image, mask: Mask, sigma: float = 11.0) -> Im
 
 
 def lead(logits: Logits, target: Target) -> Float[Array, "..."]:
-    """The class's logit minus the largest of the others."""
+    """Return the logit of the target minus the largest of the others."""
     return logit(logits, target) - others(logits, target).max(axis=-1)
 
 
@@ -196,7 +196,7 @@ def _loses(logits: Logits, target: Target, by: float | Scalar) -> Scalar:
 def _kept_and_rest(
     key: PRNGKey, classifier: Classifier, image: Image, mask: Mask, sigma: float
 ) -> tuple[Logits, Logits]:
-    """The logits by what is kept alone, and without it."""
+    """Return the logits on the kept pixels alone and on the rest alone."""
     kept_key, rest_key = jax.random.split(key)
     kept = perturbed(kept_key, image, mask, sigma)
     rest = perturbed(rest_key, image, 1 - mask, sigma)

@@ -7,7 +7,7 @@ Dabkowski, Gal, "Real Time Image Saliency for Black Box Classifiers", NeurIPS 20
 |-----------------------|-----------------------------------------------------------------|
 | M                     | the saliency map, 1 = keep                                      |
 | feature filter        | `masker`'s selector                                             |
-| objective             | `fidojax.methods.realtime.objective`                                    |
+| objective             | `fidojax.methods.realtime.objective`                            |
 """
 
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from fidojax.types import Classifier, Explanation, Image, Masker, PRNGKey, Scala
 
 
 class RealtimeInfo(NamedTuple):
-    """What the masker says besides the map.
+    """The further results of Realtime.
 
     Attributes:
         coarse: "rows columns", in [0, 1], the map at the masker's resolution.
@@ -46,7 +46,7 @@ def realtime(
     confidence: float | Scalar = 6.0,
     features: feature_pyramid.Source | None = None,
 ) -> Explanation:
-    """The mask of the evidence for a class, by one pass of the classifier and of a small decoder.
+    """Saliency by the mask of a trained decoder, in one pass of the classifier and the decoder.
 
     The map lies in [0, 1], 1 = keep. For a class that is not in the picture it is low everywhere.
     It is interpolated from `info.coarse` with corners on corners.
@@ -54,8 +54,8 @@ def realtime(
     Args:
         classifier: the one that the masker was trained for. Only its features are used.
         masker: see `Masker`; it is called with the one picture as a batch.
-        confidence: how strongly the selector must be convinced by a place of the picture; the
-            authors' 6. Training has 0.
+        confidence: the activation that a place must exceed to pass more than half; 6 as in the
+            authors' code. Training uses 0.
         features: images "n h w c" -> the classifier's features at several resolutions, the coarsest
             first; `fidojax.transforms.feature_pyramid.features` of the classifier when None.
 

@@ -1,4 +1,4 @@
-"""fidojax/methods/varsal/objective.py."""
+"""The training objective of VarSal's encoder for one picture and one sampled map."""
 
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ class VarSalObjective(NamedTuple):
     """The training objective of one picture.
 
     Attributes:
-        loss: reconstruction + beta * divergence; what is minimised.
+        loss: reconstruction + beta * divergence, the minimised value.
         reconstruction: KL of the class probabilities of the picture to those of the perturbed one.
         divergence: KL of the posterior to the prior, summed over pixels.
     """
@@ -53,7 +53,7 @@ def varsal_objective(
     beta: float | Scalar | None = None,
     half: bool = True,
 ) -> VarSalObjective:
-    """What training minimises in the encoder's outputs for one picture, by one sample of its map.
+    """Return the training objective of the encoder's outputs for one picture, from one sampled map.
 
     The sampled map's top k pixels are shown to the classifier, the others are replaced, and its
     class probabilities should stay what they were. No gradient goes to the classifier's weights
@@ -67,10 +67,10 @@ def varsal_objective(
         baseline: which of `baselines` replaces pixels, its place there; drawn when None. The paper
             has one draw for all pictures of a step.
         baselines: some of `BASELINES`.
-        sigma: of the blurred baseline, in pixels. The paper does not tell; 10 is Fong & Vedaldi's,
+        sigma: of the blurred baseline, in pixels. The paper gives none; 10 is Fong & Vedaldi's,
             at 224 pixels.
         noise: standard deviation of the noise in the other two, pixels in [0, 1].
-        epsilon: softness of the top k. The paper does not tell, but calls the mask binary; at
+        epsilon: softness of the top k. The paper gives none, but calls the mask binary; at
             SOFT's own 0.1 hardly an entry is near 0 or 1.
         hard: the classifier sees the mask rounded, while the gradient is that of the soft one.
         prior: a name in `PRIORS`.
@@ -120,7 +120,7 @@ def baseline_picture(
     sigma: float = 10.0,
     noise: float | Scalar = 0.2,
 ) -> Image:
-    """What replaces pixels, in [0, 1]; options are those of `varsal_objective`.
+    """Return the picture that replaces pixels, in [0, 1]; options as in `varsal_objective`.
 
     "blur" is the blurred picture, "noise" Gaussian noise about grey, "mean" such noise about the
     mean of each channel.

@@ -5,9 +5,9 @@
 | paper       | here                                                           |
 |-------------|----------------------------------------------------------------|
 | mu, nu      | what `encoder` returns: `mean`, and exp of `log_variance`      |
-| tau^(k)(s)  | `soft_topk.soft_topk`, of k = `kept` times the pixels          |
+| tau^(k)(s)  | `soft_top_k`, of k = `kept` times the pixels                   |
 | x bar       | `baseline_picture`: blurred, noise, or the mean colour         |
-| x, perturbed| `counterfactual.mix`                                           |
+| x, perturbed| `core.mix`                                                     |
 | p(s)        | `soft_tv.soft_tv_kl`, or `standard_normal_kl`, of `PRIORS`     |
 | objective   | `varsal_objective`, for one picture and one sample             |
 """
@@ -22,7 +22,7 @@ from fidojax.types import Classifier, Encoder, Explanation, Image, PRNGKey, Sali
 
 
 class VarSalInfo(NamedTuple):
-    """How sure the map is.
+    """The further results of VarSal.
 
     Attributes:
         standard_deviation: "h w", of each pixel of the map, in its units; positive.
@@ -42,7 +42,7 @@ def varsal(
     encoder: Encoder,
     samples: int = 0,
 ) -> Explanation:
-    """The mean of the posterior over maps, with its standard deviation.
+    """Saliency by the mean of a posterior over maps, with its standard deviation.
 
     The classifier and the target are ignored by definition: an encoder explains all classes at once
     of the one classifier that it was trained for. The map has any sign; its prior has mean 0 and
@@ -50,10 +50,10 @@ def varsal(
 
     Args:
         encoder: see `Encoder`; it is called with the one picture as a batch.
-        samples: how many maps to draw from the posterior into `info.samples`.
+        samples: number of maps to draw from the posterior into `info.samples`.
 
     Raises:
-        ValueError: samples is negative, or the encoder's map has not the picture's sides.
+        ValueError: samples is negative, or the encoder's map has other sides than the picture.
 
     Example:
         >>> # encoder = fidojax.networks.load_encoder("tiny_imagenet40")
@@ -76,7 +76,7 @@ def varsal(
 
 
 def _sample(key: PRNGKey, mean: Saliency, log_variance: Saliency) -> Saliency:
-    """A map of the posterior, differentiable in its parameters."""
+    """Draw a map from the posterior, differentiable in its parameters."""
     return mean + jnp.exp(0.5 * log_variance) * jax.random.normal(key, mean.shape, mean.dtype)
 
 
