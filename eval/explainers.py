@@ -5,24 +5,72 @@ from typing import Any, NamedTuple
 
 from eval.protocols.varsal.rankings import random as random_map
 from eval.study import StudyRow
-from fidojax import presets
-from fidojax.core import check_name
+from fidojax.core import check_name, current_name
 from fidojax.data import boxes_of
-from fidojax.methods import SHORTER
+from fidojax.methods import METHOD_ROWS, RENAMED_METHODS, MethodRow
 from fidojax.networks import load_encoder, load_masker
 from fidojax.presets import PRESETS
-from infillers import INFILLERS, blur, mean, random
+from infillers import make_infill
 
-MASKS = {
-    "max", "center", "box", "realtime", "fido", "bbmp", "meaningful_perturbation",
-    "extremal_perturbation",
-}  # fmt: skip
-"""Methods whose maps lie in [0, 1] and mean what they say at one half."""
 
-CONTROLS = {"random", "max", "center", "box"}
+class Setting(NamedTuple):
+    """A row of the comparison.
 
-FILLED = ("fido", "bbmp")
-"""Methods with a row for each of several infillers."""
+    Attributes:
+        method: name in `fidojax.METHODS`.
+        options: of the method.
+        why: how they differ from the method's own defaults, if they do.
+    """
+
+    method: str
+    options: Mapping[str, Any]
+    why: str = ""
+
+
+VARIANTS = {
+    "deeplift-rescale": Setting("deeplift", {"rule": "rescale"}),
+    "realtime-0": Setting(
+        "realtime", {"confidence": 0.0}, "confidence 0, that of its training, not 6"
+    ),
+}
+"""Rows for methods with other options than those of the method's row in the table."""
+
+
+def controls() -> tuple[str, ...]:
+    """The rows whose maps do not depend on the classifier."""
+    return ("random", *(name for name, row in METHOD_ROWS.items() if row.control))
+
+
+def settings() -> dict[str, Setting]:
+    """The rows that need neither boxes nor a trained network, by name."""
+    needs = {name: {*METHOD_ROWS[_method(name)].required} - {"infill"} for name in _names()}
+    # `max_box` is the same everywhere: it has no order that could be compared.
+    return {name: setting(name) for name in _names() if not needs[name] and name != "max_box"}
+
+
+def setting(name: str) -> Setting:
+    """The setting of a row: as the table of methods has it, changed where it is a variant."""
+    row = METHOD_ROWS[_method(name)]
+    preset = PRESETS[row.preset] if row.preset else {}
+    options: dict[str, Any] = {**preset, **row.quick, **row.evaluation}
+    if "infill" in options:
+        options["infill"] = make_infill(options["infill"])
+    why = row.differs or (f"preset {row.preset}" if row.preset else "")
+    if name in VARIANTS:
+        return Setting(row.name, {**options, **VARIANTS[name].options}, VARIANTS[name].why or why)
+    return Setting(row.name, options, why)
+
+
+def _names() -> tuple[str, ...]:
+    return tuple(
+        name
+        for method in METHOD_ROWS
+        for name in (method, *(v for v, of in VARIANTS.items() if of.method == method))
+    )
+
+
+def _method(name: str) -> str:
+    return VARIANTS[name].method if name in VARIANTS else name
 
 
 def explainers(
@@ -38,8 +86,7 @@ def explainers(
     """Rows by name; those whose weights are not there are left out.
 
     Args:
-        names: "random", "max", "box", "varsal", "realtime" (at its authors' confidence),
-            "realtime-0" (at confidence 0), or rows of `eval.explainers.settings`.
+        names: "random", methods (old names with a DeprecationWarning), or `VARIANTS`.
         infill: for "fido" and "bbmp", the infillers of their rows, such as "fido-mean".
         preset: of FIDO.
         classifier: whose encoder and masker are used where none is given.
@@ -51,105 +98,51 @@ def explainers(
         ValueError: an unknown name, or no row is left.
     """
     check_name("preset", preset, PRESETS)
-    known = settings()
-    special: dict[str, Callable[[], StudyRow]] = {
-        "random": lambda: StudyRow(random_map, {}),
-        "max": lambda: StudyRow("max", {}),
-        "box": lambda: StudyRow("box", {}, each=boxes_of),
-        "varsal": lambda: StudyRow("varsal", {"encoder": load_encoder(encoder or classifier)}),
-        "realtime": lambda: StudyRow("realtime", {"masker": load_masker(masker or classifier)}),
-        "realtime-0": lambda: StudyRow(
-            "realtime", {"masker": load_masker(masker or classifier), "confidence": 0.0},
-            why="confidence 0, that of its training, not 6",
-        ),
-    }  # fmt: skip
+    trained = {
+        "encoder": (load_encoder, encoder or classifier),
+        "masker": (load_masker, masker or classifier),
+    }
     rows: dict[str, StudyRow] = {}
-    for name in names:
-        check_name("methods", name, [*known, *special])
-        if name in FILLED:
-            for fill in infill[name]:
-                check_name("infill", fill, INFILLERS)
-                rows[f"{name}-{fill}"] = _filled(name, fill, preset)
-        elif name in special:
-            try:
-                rows[name] = special[name]()
-            except FileNotFoundError as error:
-                tell(f"{name} is left out: {error}")
-        else:
-            setting = known[name]
-            rows[name] = StudyRow(setting.method, setting.options, why=setting.why)
+    for asked in names:
+        name = current_name("methods", asked, RENAMED_METHODS)
+        check_name("methods", name, ["random", *_names()])
+        if name == "random":
+            rows[name] = StudyRow(random_map, {}, "controls")
+            continue
+        row = METHOD_ROWS[_method(name)]
+        if row.family:
+            rows |= {f"{name}-{fill}": _filled(row, fill, preset) for fill in infill[name]}
+            continue
+        of = setting(name)
+        try:
+            needs = {
+                option: load(source)
+                for option, (load, source) in trained.items()
+                if option in row.required
+            }
+        except FileNotFoundError as error:
+            tell(f"{name} is left out: {error}")
+            continue
+        rows[name] = StudyRow(
+            row.name,
+            {**of.options, **needs},
+            "controls" if row.control else "",
+            of.why,
+            _cut(row),
+            each=boxes_of if "boxes" in row.required else None,
+        )
     if not rows:
         raise ValueError("methods: none of them has its weights")
-    return {
-        name: row._replace(
-            cut="absolute" if row.name in MASKS else "mean",
-            group=row.group or ("controls" if name in CONTROLS else ""),
-        )
-        for name, row in rows.items()
-    }
+    return rows
 
 
-def _filled(method: str, fill: str, preset: str) -> StudyRow:
-    options: dict[str, Any] = {"infill": INFILLERS[fill]()}
-    if method == "fido":
-        return StudyRow(method, PRESETS[preset] | options, "FIDO", f"preset {preset}")
-    return StudyRow(method, options, "BBMP")
+def _filled(row: MethodRow, fill: str, preset: str) -> StudyRow:
+    options = {"infill": make_infill(fill)}
+    if row.preset is None:
+        return StudyRow(row.name, options, row.family, cut=_cut(row))
+    why = f"preset {preset}"
+    return StudyRow(row.name, PRESETS[preset] | options, row.family, why, _cut(row))
 
 
-class Setting(NamedTuple):
-    """A row of the comparison.
-
-    Attributes:
-        method: name in `fidojax.methods.table.METHODS`.
-        options: for the method; a function of nothing, since infillers hold arrays.
-        why: what differs from the method's own defaults, if anything does.
-    """
-
-    method: str
-    options: Mapping[str, Any]
-    why: str = ""
-
-
-def settings() -> dict[str, Setting]:
-    """The rows by name: the methods' own defaults but where `why` says otherwise."""
-    colour, blurred = {"infill": mean()}, {"infill": blur()}
-    return {
-        "fido": Setting("fido", presets.fast | colour, "preset fast"),
-        "bbmp": Setting("bbmp", blurred),
-        "meaningful_perturbation": Setting("meaningful_perturbation", blurred),
-        "extremal_perturbation": Setting(
-            "extremal_perturbation", {"steps": 300}, "300 steps, not 800"
-        ),
-        "nonlinear": Setting("nonlinear", {}),
-        "linear": Setting("linear", {}),
-        "occlusion": Setting("occlusion", colour | {"chunk": 16}),
-        "pda": Setting(
-            "pda",
-            colour | SHORTER["pda"] | {"chunk": 16},
-            "every 8th window of 16, not 1",
-        ),
-        "prediction_difference": Setting(
-            "prediction_difference",
-            {"infill": random()} | SHORTER["prediction_difference"] | {"chunk": 16},
-            "random colours, every 16th window, 2 samples, not 10",
-        ),
-        "rise": Setting("rise", SHORTER["rise"] | {"chunk": 16}, "1000 masks, not 4000"),
-        "deeplift": Setting("deeplift", {}),
-        "deeplift-rescale": Setting("deeplift", {"rule": "rescale"}),
-        "integrated_gradients": Setting("integrated_gradients", {}),
-        "expected_gradients": Setting(
-            "expected_gradients",
-            {"infill": random()} | SHORTER["expected_gradients"],
-            "50 samples, not 200",
-        ),
-        "gradient": Setting("gradient", {}),
-        "input_x_gradient": Setting("input_x_gradient", {}),
-        "smoothgrad": Setting("smoothgrad", {}),
-        "smoothgrad_squared": Setting("smoothgrad_squared", {}),
-        "vargrad": Setting("vargrad", {}),
-        "deconvnet": Setting("deconvnet", {}),
-        "guided_backprop": Setting("guided_backprop", {}),
-        "grad_cam": Setting("grad_cam", {}),
-        "guided_grad_cam": Setting("guided_grad_cam", {}),
-        "center": Setting("center", {}),
-    }
+def _cut(row: MethodRow) -> str:
+    return "absolute" if row.mask else "mean"

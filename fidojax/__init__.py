@@ -5,10 +5,11 @@ that jit and vmap, and `explain_batch` for many images at once. Infillers are in
 `infillers`.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fidojax import presets
-from fidojax.core import Loop, Split
+from fidojax.core import Loop, Split, warn_renamed
 from fidojax.engine import (
     Sample,
     Spread,
@@ -22,6 +23,7 @@ from fidojax.engine import (
 from fidojax.methods import (
     LOOPS,
     METHODS,
+    MethodRow,
     bbmp,
     center_box,
     deconvnet,
@@ -43,8 +45,9 @@ from fidojax.methods import (
     occlusion,
     over_keys,
     pda,
-    prediction_difference,
+    pda_one_draw,
     realtime,
+    register_method,
     rise,
     smoothgrad,
     smoothgrad_squared,
@@ -67,6 +70,7 @@ __all__ = [
     "Explanation",
     "Infiller",
     "Loop",
+    "MethodRow",
     "Sample",
     "Split",
     "Spread",
@@ -99,9 +103,10 @@ __all__ = [
     "occlusion",
     "over_keys",
     "pda",
-    "prediction_difference",
+    "pda_one_draw",
     "presets",
     "realtime",
+    "register_method",
     "rise",
     "smoothgrad",
     "smoothgrad_squared",
@@ -111,8 +116,23 @@ __all__ = [
 ]
 
 
+_RENAMED = {
+    "prediction_difference": "fidojax.methods.pda",
+    "lowered": "fidojax.transforms.in_precision",
+    "pretrained": "fidojax.networks",
+    "adapters": "fidojax.networks",
+    "encoders": "fidojax.networks",
+}
+"""Old names, which work for one release, and where the things are now."""
+
+
 def __getattr__(name: str) -> Any:
-    """Import `load_maps` when it is first asked for, since it needs zarr."""
+    """Import `load_maps` when it is first asked for, since it needs zarr; find old names."""
+    if name in _RENAMED:
+        warn_renamed("name in fidojax", name, _RENAMED[name])
+        package, _, last = _RENAMED[name].rpartition(".")
+        found = import_module(_RENAMED[name] if package == "fidojax" else package)
+        return found if package == "fidojax" else getattr(found, last)
     if name == "load_maps":
         from fidojax.runs import load_maps
 

@@ -1,8 +1,10 @@
 """BibTeX of what you used: `cite("fido", "blur")`, or `fidojax cite fido blur`."""
 
+import re
 from importlib.resources import files
 
-from fidojax.core import check_name
+from fidojax.core import check_name, current_name
+from fidojax.methods import METHOD_ROWS, RENAMED_METHODS
 
 BIBTEX = {
     name: entry.strip()
@@ -13,58 +15,49 @@ BIBTEX = {
 }
 """The papers behind the library, by short names."""
 
-USES = {
-    "fido": ("fido", "concrete"),
+_OTHERS = {
     "vdsm": ("vdsm", "concrete"),
-    "bbmp": ("bbmp", "fido"),
     "bbmp_mnist": ("bbmp", "vdsm"),
     "bbmp_localisation": ("bbmp",),
-    "meaningful_perturbation": ("bbmp",),
-    "max": ("fido",),
-    "center": ("fido",),
-    "box": ("fido",),
-    "mean": ("fido",),
-    "blur": ("fido", "bbmp"),
-    "random": ("fido", "realtime"),
-    "local": ("fido",),
-    "road": ("road",),
-    "vae": ("fido", "vdsm", "vae"),
-    "ca": ("fido", "ca_gan"),
-    "occlusion": ("occlusion",),
-    "pda": ("pda", "vdsm"),
-    "prediction_difference": ("pda",),
-    "rise": ("rise",),
-    "extremal_perturbation": ("extremal_perturbation",),
-    "nonlinear": ("nonlinear",),
-    "linear": ("nonlinear",),
-    "deeplift": ("deeplift",),
-    "integrated_gradients": ("integrated_gradients",),
-    "expected_gradients": ("expected_gradients",),
-    "gradient": ("gradient",),
-    "input_x_gradient": ("input_x_gradient",),
-    "smoothgrad": ("smoothgrad",),
-    "smoothgrad_squared": ("smoothgrad_squared", "smoothgrad"),
-    "vargrad": ("vargrad", "smoothgrad"),
-    "deconvnet": ("occlusion",),
-    "guided_backprop": ("guided_backprop",),
-    "grad_cam": ("grad_cam",),
-    "guided_grad_cam": ("grad_cam", "guided_backprop"),
-    "varsal": ("varsal", "soft_topk"),
-    "realtime": ("realtime",),
     "tiny_imagenet40": ("resnet", "imagenet"),
     "mnist": ("deeplift", "mnist"),
 }
-"""What to cite for a method, an infiller, a preset or a classifier."""
+"""The papers of presets and classifiers."""
+
+
+def uses() -> dict[str, tuple[str, ...]]:
+    """The keys of `BIBTEX` to cite for each method, infiller, preset and classifier."""
+    # Infillers are built on this package; only here and on the command line it knows of them.
+    from infillers import INFILLER_ROWS
+
+    tables = (METHOD_ROWS, INFILLER_ROWS)
+    return {name: row.papers for table in tables for name, row in table.items()} | _OTHERS
 
 
 def papers(name: str) -> tuple[str, ...]:
-    """The keys of `BIBTEX` to cite for a name of `USES`, or for a paper's own short name.
+    """The keys of `BIBTEX` to cite for a name of `uses()`, or for a paper's own short name.
 
     Raises:
         ValueError: the name is unknown.
     """
-    check_name("cite", name, sorted({*USES, *BIBTEX}))
-    return USES.get(name, (name,))
+    known = uses()
+    if name not in known and name not in BIBTEX:
+        name = current_name("cite", name, RENAMED_METHODS)
+    check_name("cite", name, sorted({*known, *BIBTEX}))
+    return known.get(name, (name,))
+
+
+def reference(key: str) -> str:
+    """A paper in a few words: "Chang et al. 2019, arXiv 1807.08024".
+
+    Args:
+        key: of `BIBTEX`.
+    """
+    field = dict(re.findall(r"(\w+)\s*=\s*\{(.+?)\}(?:,\n|\n\})", BIBTEX[key], re.S))
+    names = [author.partition(",")[0].strip() for author in field["author"].split(" and ")]
+    who = f"{names[0]} et al." if len(names) > 2 else " & ".join(names)
+    where = f", arXiv {field['eprint']}" if "eprint" in field else ""
+    return f"{who} {field['year']}{where}"
 
 
 def cite(*names: str) -> str:

@@ -5,26 +5,29 @@ default to the paper's. `INFILLERS` lists them by name; `vae` and `ca` are learn
 their own. `resized` runs an infiller at another size than the picture's.
 """
 
-from collections.abc import Callable
-
-from fidojax.types import Infiller
 from infillers.blur import blur
 from infillers.ca import ca
 from infillers.local import local
 from infillers.mean import mean
+from infillers.named import make_infill
 from infillers.random import random
 from infillers.resized import resized
 from infillers.road import road
+from infillers.table import INFILLER_ROWS, INFILLERS, InfillerRow, register_infiller
 from infillers.vae import vae
 
-INFILLERS: dict[str, Callable[..., Infiller]] = {
-    "mean": mean,
-    "blur": blur,
-    "random": random,
-    "local": local,
-    "road": road,
-    "vae": vae,
-    "ca": ca,
-}
-
-__all__ = ["INFILLERS", "blur", "ca", "local", "mean", "random", "resized", "road", "vae"]
+__all__ = [
+    "INFILLERS",
+    "INFILLER_ROWS",
+    "InfillerRow",
+    "blur",
+    "ca",
+    "local",
+    "make_infill",
+    "mean",
+    "random",
+    "register_infiller",
+    "resized",
+    "road",
+    "vae",
+]

@@ -2,20 +2,24 @@
 
 import ast
 import inspect
-from typing import Any
 
 from fidojax.core import check_name
-from infillers import INFILLERS
+from fidojax.types import Infiller
+from infillers.table import INFILLER_ROWS, INFILLERS
 
 
-def make_infill(spec: str) -> Any:
-    """The infiller of `NAME` or `NAME:OPTION=VALUE,...`, such as `mean:color=(0.5,0.5,0.5)`.
+def make_infill(spec: str, what: str = "--infill") -> Infiller:
+    """Make the infiller of `NAME` or `NAME:OPTION=VALUE,...`, such as `mean:color=(0.5,0.5,0.5)`.
+
+    Args:
+        spec: the name of an infiller and its constants, those not given at their defaults.
+        what: the option that `spec` was given for, for messages.
 
     Raises:
         ValueError: there is no such infiller, or it has no such option.
     """
     name, _, text = spec.partition(":")
-    check_name("--infill", name, INFILLERS)
+    check_name(what, name, INFILLERS)
     try:
         call = ast.parse(f"f({text})", mode="eval").body
         assert isinstance(call, ast.Call)
@@ -23,16 +27,16 @@ def make_infill(spec: str) -> Any:
         if call.args or None in options:
             raise SyntaxError
     except (SyntaxError, ValueError, AssertionError):
-        raise ValueError(f"--infill: expected {name}:OPTION=VALUE, got {spec!r}") from None
-    known = inspect.signature(INFILLERS[name]).parameters
+        raise ValueError(f"{what}: expected {name}:OPTION=VALUE, got {spec!r}") from None
+    known = INFILLER_ROWS[name].defaults
     for option in options:
-        check_name(f"--infill {name}", option, known)
+        check_name(f"{what} {name}", option, known)
     try:
         return INFILLERS[name](**options)
     except OSError as error:
-        raise ValueError(f"--infill: {error}") from None
+        raise ValueError(f"{what}: {error}") from None
     except TypeError:
-        raise ValueError(f"--infill: {text} does not suit {name}{_signature(name)}") from None
+        raise ValueError(f"{what}: {text} does not suit {name}{_signature(name)}") from None
 
 
 def _signature(infiller: str) -> str:

@@ -22,7 +22,7 @@ from fidojax.runs import digest
 from infillers import INFILLERS
 
 METHODS = (
-    "random", "max", "center", "box",
+    "random", "max_box", "center_box", "object_box",
     "gradient", "deconvnet", "grad_cam", "deeplift", "integrated_gradients", "smoothgrad_squared",
     "rise", "extremal_perturbation", "varsal", "realtime", "realtime-0", "fido", "bbmp",
 )  # fmt: skip

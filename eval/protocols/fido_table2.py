@@ -30,7 +30,11 @@ def fido_table2(
         preset: of FIDO, a name in `fidojax.presets.PRESETS`.
     """
     like = "fido-ca" if "ca" in infill else f"fido-{infill[-1]}"
-    rows = {"box": StudyRow("box", {}, "controls", cut="absolute", each=boxes_of, like=like)}
+    rows = {
+        "object_box": StudyRow(
+            "object_box", {}, "controls", cut="absolute", each=boxes_of, like=like
+        )
+    }
     rows |= {f"bbmp-{fill}": bbmp_row(fill, like=like) for fill in bbmp_infill}
     rows |= {f"bbmp-ca {value:g}": bbmp_row("ca", threshold=value, like=like) for value in tau}
     rows |= {f"fido-{fill}": fido_row(fill, preset, like=like) for fill in infill}

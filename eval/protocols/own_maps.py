@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from eval import scores
-from eval.explainers import CONTROLS, explainers
+from eval.explainers import controls as known_controls
+from eval.explainers import explainers
 from eval.runner import conduct
 from eval.study import Study, StudyRow
 from eval.subject import StudyRun, load_subject
-from fidojax.core import check_name
+from fidojax.core import check_name, current_name
 from fidojax.data import BadPicture, Picture, pictures
+from fidojax.methods import RENAMED_METHODS
 from fidojax.runs import digest, load_maps
 from fidojax.types import Explanation
 from infillers import INFILLERS
@@ -30,7 +32,7 @@ def own_maps(
     run: StudyRun,
     maps: tuple[str, ...],
     masks: tuple[str, ...] = (),
-    controls: tuple[str, ...] = ("random", "center"),
+    controls: tuple[str, ...] = ("random", "center_box"),
     deletion: str = "mean",
 ) -> None:
     """Your own maps, by where they lie and by what they explain, beside controls.
@@ -39,12 +41,12 @@ def own_maps(
         run: where and on what.
         maps: NAME=FILE, one map of the true class for each picture of the data.
         masks: names whose maps lie in [0, 1] and are cut at one half, not at alpha times the mean.
-        controls: rows that know nothing: random, max, center, box.
+        controls: rows that do not depend on the classifier, see `eval.explainers.controls`.
         deletion: infiller of the deletion curves.
     """
     check_name("deletion", deletion, INFILLERS)
     for name in controls:
-        check_name("controls", name, CONTROLS)
+        check_name("controls", current_name("controls", name, RENAMED_METHODS), known_controls())
     files = dict(_named(text) for text in maps)
     for name in masks:
         check_name("masks", name, files)

@@ -9,7 +9,7 @@ import jax
 from jax.tree_util import Partial
 
 from fidojax.core import Split
-from fidojax.methods import LOOPS, METHODS
+from fidojax.methods import method_row
 
 
 class Passes(NamedTuple):
@@ -27,32 +27,31 @@ class Passes(NamedTuple):
 def passes_per_map(
     method: str, options: Mapping[str, Any], shape: tuple[int, int, int], classes: int
 ) -> Passes:
-    """Of any method of the library: those that iterate say it themselves, others are counted."""
-    if method in LOOPS:
-        loop = LOOPS[method](**options)
+    """The passes of a method of the library: an iterative one's loop tells, others are counted."""
+    maker = method_row(method).loop
+    if maker is not None:
+        loop = maker(**options)
         return Passes(loop.steps * loop.evaluations, loop.steps * loop.evaluations)
-    if method in ("box", "max", "center"):
-        return Passes(0, 0)
     return count_passes(method, options, shape, classes)
 
 
 def count_passes(
     method: str, options: Mapping[str, Any], shape: tuple[int, int, int], classes: int
 ) -> Passes:
-    """Runs the method once on a toy classifier that counts what it is shown.
+    """Run the method once on a toy classifier that counts what it is shown.
 
-    Methods that read the classifier's program instead of calling it are not run but known.
+    Methods whose row in the table says their passes are not run.
     """
-    if method == "deeplift" and options.get("rule") == "rescale":
-        return Passes(2, 1)
-    if method in _READERS:
-        return _READERS[method]
+    row = method_row(method)
+    known = row.known_passes(options)
+    if known is not None:
+        return Passes(*known)
     seen: Counter[str] = Counter()
     weights = jax.random.normal(jax.random.key(0), (shape[2], classes))
     # In parts for Grad-CAM; a new function each time, so no program compiled before is used.
     toy = Split(Partial(partial(_features, seen)), Partial(_head, weights))
     image = jax.random.uniform(jax.random.key(1), shape)
-    explained = METHODS[method](jax.random.key(2), toy, image, 0, **options)
+    explained = row.function(jax.random.key(2), toy, image, 0, **options)
     jax.block_until_ready(explained.saliency)
     jax.effects_barrier()
     return Passes(seen["forward"], seen["backward"])
@@ -88,13 +87,3 @@ def _watched(seen: Counter[str]) -> Any:
 
     identity.defvjp(forward, backward)
     return identity
-
-
-_READERS = {
-    "deconvnet": Passes(1, 1),
-    "guided_backprop": Passes(1, 1),
-    "guided_grad_cam": Passes(2, 1),
-    "deeplift": Passes(6, 4),
-    "realtime": Passes(1, 0),
-}
-"""DeepLIFT shows image and reference; RevealCancel runs both parts of every kernel, too."""

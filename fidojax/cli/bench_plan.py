@@ -1,6 +1,5 @@
 """What `fidojax bench` will measure: every combination, and how long it takes."""
 
-import inspect
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,10 +17,11 @@ from fidojax.bench import (
     operations,
     passes_per_map,
 )
+from fidojax.cli.explainer import LOADERS
 from fidojax.cli.job import Job, prepare
 from fidojax.cli.options import Bench, Explain, UsageError
 from fidojax.core import check_count, check_name
-from fidojax.methods import LOOPS, METHODS, SHORTER
+from fidojax.methods import LOOPS, METHODS, MethodRow, method_row
 from fidojax.presets import PRESETS
 from fidojax.transforms import PRECISIONS, cpu
 from infillers import INFILLERS
@@ -46,7 +46,7 @@ def plan(asked: Bench) -> list[Case | BenchRow]:
     return [
         case
         for classifier in asked.classifier
-        for method in every(asked.method, METHODS)
+        for method in (method_row(name) for name in every(asked.method, METHODS))
         for infill in _infills(asked, method)
         for case in _cases(asked, classifier, method, infill, known)
     ]
@@ -58,8 +58,9 @@ def every(names: tuple[str, ...], known: Any) -> tuple[str, ...]:
 
 
 def _check(asked: Bench) -> None:
+    for name in every(asked.method, METHODS):
+        method_row(name, "--method")
     for option, names, known in (
-        ("method", every(asked.method, METHODS), METHODS),
         ("infill", [n.partition(":")[0] for n in every(asked.infill, INFILLERS)], INFILLERS),
         ("dtype", asked.dtype, PRECISIONS),
         ("preset", [asked.preset], PRESETS),
@@ -74,22 +75,19 @@ def _check(asked: Bench) -> None:
         raise ValueError("--weights: they are of one classifier, give only that")
 
 
-def _infills(asked: Bench, method: str) -> tuple[str, ...]:
+def _infills(asked: Bench, method: MethodRow) -> tuple[str, ...]:
     """Those that the method is measured with; an empty name where it needs none."""
-    taken = inspect.signature(METHODS[method]).parameters.get("infill")
-    if taken is None or taken.default is None:
-        return ("",)
-    return every(asked.infill, INFILLERS)
+    return every(asked.infill, INFILLERS) if "infill" in method.required else ("",)
 
 
 def _cases(
-    asked: Bench, classifier: str, method: str, infill: str, known: dict
+    asked: Bench, classifier: str, method: MethodRow, infill: str, known: dict
 ) -> Iterator[Case | BenchRow]:
     setting = ", ".join(
-        ([f"preset {asked.preset}"] if method == "fido" else []) + _settings(asked, method)
+        ([f"preset {asked.preset}"] if method.preset else []) + _settings(asked, method)
     )
     rows = [
-        BenchRow(classifier, method, setting, infill, precision, images)
+        BenchRow(classifier, method.name, setting, infill, precision, images)
         for precision, images in itertools.product(asked.dtype, asked.batch_sizes)
     ]
     try:
@@ -100,8 +98,8 @@ def _cases(
         network, cost = known[classifier]
         size, labels = job.pretrained.size, job.pretrained.labels
         each = {"boxes": np.array([[0.25, 0.25, 0.75, 0.75]], np.float32)}
-        each = each if method == "box" else {}
-        passes = passes_per_map(method, job.call_options, size, len(labels))
+        each = each if "boxes" in method.required else {}
+        passes = passes_per_map(method.name, job.call_options, size, len(labels))
     except (UsageError, ValueError) as error:
         yield from (replace(row, problem=str(error)) for row in rows)
         return
@@ -109,22 +107,22 @@ def _cases(
         yield Case(row, network, size, job.call_options, each, passes, cost)
 
 
-def _settings(asked: Bench, method: str) -> list[str]:
-    return [*(f"{name}={value}" for name, value in SHORTER.get(method, {}).items()), *asked.set]
+def _settings(asked: Bench, method: MethodRow) -> list[str]:
+    return [*(f"{name}={value}" for name, value in method.quick.items()), *asked.set]
 
 
-def _job(asked: Bench, classifier: str, method: str, infill: str) -> Job:
+def _job(asked: Bench, classifier: str, method: MethodRow, infill: str) -> Job:
     keras = classifier.startswith("keras:")
-    amortised = method in ("varsal", "realtime")
+    trained = any(option in LOADERS for option in method.required)
     return prepare(
         Explain(
             classifier=classifier,
             weights=asked.weights or ("random" if keras else None),
-            method=method,
+            method=method.name,
             infill=infill or None,
-            preset=asked.preset if method == "fido" else None,
+            preset=asked.preset if method.preset else None,
             set=tuple(_settings(asked, method)),
-            explainer=asked.explainer if amortised else None,
+            explainer=asked.explainer if trained else None,
         )
     )
 

@@ -10,7 +10,7 @@ from fidojax.cli.job import Job
 from fidojax.cli.run import ExplainRun
 from fidojax.data import Picture, boxes_of
 from fidojax.engine import concurrent_calls, explain_batch, most_steps_per_call
-from fidojax.methods import LOOPS
+from fidojax.methods import LOOPS, METHOD_ROWS
 from fidojax.runs import DONE, Ledger, duration
 
 PATIENCE = 30.0
@@ -53,13 +53,14 @@ def _timed(job: Job, batch_size: int, devices: Sequence[Any]) -> float:
         options["steps"] = min(job.steps, 3 * most_steps_per_call(job.rewrite))
     stamps: list[tuple[int, float]] = []
 
+    boxed = "boxes" in METHOD_ROWS[job.method].required
+    each = boxes_of([Picture("grey", image) for image in grey]) if boxed else None
+
     def once() -> float:
         start = time.perf_counter()
         explain_batch(
             job.method, job.pretrained.classifier, grey, [0] * size, options=options,
-            each=boxes_of([Picture("grey", image) for image in grey]) if job.method == "box"
-            else None,
-            batch_size=batch_size, devices=devices, precision=job.precision, rewrite=job.rewrite,
+            each=each, batch_size=batch_size, devices=devices, precision=job.precision, rewrite=job.rewrite,
             progress=lambda done, _: stamps.append((done, time.perf_counter())),
         )  # fmt: skip
         return time.perf_counter() - start

@@ -1,11 +1,10 @@
 """Methods that explain by a network trained for one classifier: which network, from where."""
 
-import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from fidojax.cli.options import Explain
-from fidojax.methods import METHODS
+from fidojax.methods import METHOD_ROWS
 from fidojax.networks import load_encoder, load_masker
 
 LOADERS: dict[str, Callable[[str], Any]] = {"encoder": load_encoder, "masker": load_masker}
@@ -34,8 +33,7 @@ def load_explainer(asked: Explain) -> Explainer | None:
         ValueError: it takes none but one was given, none is shipped for the classifier, or the
             file holds none.
     """
-    parameters = inspect.signature(METHODS[asked.method]).parameters
-    option = next((name for name in LOADERS if name in parameters), None)
+    option = next((name for name in METHOD_ROWS[asked.method].required if name in LOADERS), None)
     if option is None:
         if asked.explainer is not None:
             raise ValueError(f"--explainer: the method {asked.method} needs no trained network")

@@ -1,4 +1,4 @@
-"""What `fidojax explain` draws besides the usual figure, by method."""
+"""The figures that `fidojax explain` draws besides the usual one, as a method's row asks."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from fidojax.cli.job import Job
 from fidojax.data import Picture
+from fidojax.methods import METHOD_ROWS
 from fidojax.types import Explanation
 from fidojax.viz import nonlinear, samples
 
@@ -21,11 +22,11 @@ def more_figures(
         target: the explained class.
         probabilities: "k", of the classes on the picture.
     """
-    draw = _MORE.get(job.method)
-    return draw(job, picture, explanation, target, probabilities) if draw else {}
+    name = METHOD_ROWS[job.method].figures
+    return {} if name is None else FIGURES[name](job, picture, explanation, target, probabilities)
 
 
-def _nonlinear(
+def _trajectory(
     job: Job, picture: Picture, explanation: Explanation, target: int, probabilities: np.ndarray
 ) -> dict[str, Figure]:
     """Figures 1 to 4 of the paper, for the explained class and the best other one."""
@@ -35,7 +36,7 @@ def _nonlinear(
         job.pretrained.classifier, picture.image, [target, other],
         options=job.call_options, seed=job.seed, name=picture.id,
     )  # fmt: skip
-    shown = both.linear if job.method == "linear" else both.nonlinear
+    shown = both.linear if job.method == "linear_saliency" else both.nonlinear
     return {
         "snapshots": nonlinear.snapshots(picture.image, shown, names),
         "trajectory": nonlinear.trajectories(both, names),
@@ -44,7 +45,7 @@ def _nonlinear(
     }
 
 
-def _varsal(
+def _samples(
     job: Job, picture: Picture, explanation: Explanation, target: int, probabilities: np.ndarray
 ) -> dict[str, Figure]:
     """The maps that were drawn from the posterior, if any were asked for."""
@@ -52,8 +53,8 @@ def _varsal(
     return {"samples": samples(np.asarray(explanation.saliency), drawn)} if len(drawn) else {}
 
 
-_MORE: dict[str, Callable[..., dict[str, Figure]]] = {
-    "nonlinear": _nonlinear,
-    "linear": _nonlinear,
-    "varsal": _varsal,
+FIGURES: dict[str, Callable[..., dict[str, Figure]]] = {
+    "trajectory": _trajectory,
+    "samples": _samples,
 }
+"""What draws them, by the name in the method's row."""

@@ -3,10 +3,9 @@
 import ast
 import functools
 import hashlib
-import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -18,12 +17,12 @@ from fidojax.cli.options import Explain, UsageError
 from fidojax.core import check_name, suggest
 from fidojax.data import IMAGENET_CROP
 from fidojax.engine import Stop, check_divisible
-from fidojax.methods import LOOPS, METHODS, explains_all_classes
+from fidojax.methods import LOOPS, METHOD_ROWS, METHODS, method_row
 from fidojax.networks import SHIPPED, Pretrained, class_index, load
 from fidojax.presets import PRESETS
 from fidojax.runs import digest
 from fidojax.transforms import PRECISIONS, cpu
-from infillers.named import make_infill
+from infillers import make_infill
 
 # Options of the command line that go to the method under the same name.
 _METHOD_OPTIONS = (
@@ -108,7 +107,7 @@ def prepare(asked: Explain) -> Job:
     if asked.crop is not None and not 0 < asked.crop <= 1:
         raise UsageError(f"--crop is {asked.crop}, expected a share above 0 and up to 1")
     try:
-        check_name("--method", asked.method, METHODS)
+        asked = replace(asked, method=method_row(asked.method, "--method").name)
         preset, chosen = _method_options(asked)
         infill = _infill_name(asked)
         _check_classifier(asked.classifier)
@@ -167,7 +166,7 @@ def _try(job: Job, spread: bool) -> None:
         raise ValueError(f"--stop-early: {job.method} has no mask that converges")
     if spread:
         check_divisible("--spread", job.method, loop)
-    if loop is None and "boxes" not in inspect.signature(METHODS[job.method]).parameters:
+    if loop is None and "boxes" not in METHOD_ROWS[job.method].required:
         method = functools.partial(METHODS[job.method], **options)
         jax.eval_shape(
             lambda classifier, image: method(jax.random.key(0), classifier, image, 0),
@@ -178,7 +177,7 @@ def _try(job: Job, spread: bool) -> None:
 def _method_options(asked: Explain) -> tuple[str | None, dict[str, Any]]:
     """The preset's name, and the method's options that it or the user has chosen."""
     known = _known_options(asked.method)
-    preset = asked.preset or ("fast" if asked.method == "fido" else None)
+    preset = asked.preset or METHOD_ROWS[asked.method].preset
     chosen: dict[str, Any] = {}
     if preset is not None:
         check_name("--preset", preset, PRESETS)
@@ -208,10 +207,9 @@ def _method_options(asked: Explain) -> tuple[str | None, dict[str, Any]]:
 
 def _known_options(method: str) -> dict[str, Any]:
     """Options with their defaults, but for those that are made here or per picture."""
-    parameters = inspect.signature(METHODS[method]).parameters.values()
     made = ("infill", "boxes", "start", *LOADERS)
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    return {p.name: p.default for p in parameters if p.kind is keyword and p.name not in made}
+    known = METHOD_ROWS[method].defaults
+    return {name: default for name, default in known.items() if name not in made}
 
 
 def _complete(method: str, chosen: Mapping[str, Any], size: tuple[int, int, int]) -> dict[str, Any]:
@@ -235,12 +233,12 @@ def _value(text: str) -> Any:
 
 
 def _infill_name(asked: Explain) -> str | None:
-    infill = inspect.signature(METHODS[asked.method]).parameters.get("infill")
-    if infill is None:
+    row = METHOD_ROWS[asked.method]
+    if not row.fills:
         if asked.infill is not None:
             raise ValueError(f"--infill: the method {asked.method} fills nothing in")
         return None
-    if asked.infill is None and infill.default is None:  # it can do without
+    if asked.infill is None and "infill" not in row.required:  # it can do without
         return None
     # Dropped pixels of a digit become background; ImageNet's mean colour would be ink.
     spec = asked.infill or ("mean:color=0.0" if asked.classifier == "mnist" else "mean")
@@ -268,7 +266,7 @@ def _load(asked: Explain) -> Pretrained:
 def _target(asked: Explain, labels: tuple[str, ...]) -> int | str:
     if asked.target is None or asked.target == "prediction":
         return "prediction"
-    if explains_all_classes(asked.method):
+    if METHOD_ROWS[asked.method].all_classes:
         raise ValueError(f"--target: the method {asked.method} explains all classes at once")
     if asked.target == "label":
         return "label"

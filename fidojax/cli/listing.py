@@ -1,17 +1,16 @@
 """`fidojax list`: what there is, with one line and the paper of each."""
 
 import inspect
-import re
 import shutil
 
 from rich.console import Console
 from rich.table import Table
 
-from fidojax.cite import BIBTEX, USES
-from fidojax.methods import METHODS
+from fidojax.cite import reference, uses
+from fidojax.methods import METHOD_ROWS
 from fidojax.networks import SHIPPED
 from fidojax.presets import PRESETS
-from infillers import INFILLERS
+from infillers import INFILLER_ROWS, InfillerRow
 
 
 def show_list() -> int:
@@ -19,9 +18,12 @@ def show_list() -> int:
     width = None if Console().is_terminal else max(100, shutil.get_terminal_size().columns)
     console = Console(width=width, highlight=False)
     for title, rows in (
-        ("Methods (--method)", {name: _first_line(method) for name, method in METHODS.items()}),
+        (
+            "Methods (--method)",
+            {name: _first_line(row.function) for name, row in METHOD_ROWS.items()},
+        ),
         ("Presets (--preset)", {name: _preset(options) for name, options in PRESETS.items()}),
-        ("Infillers (--infill)", {name: _infiller(name) for name in INFILLERS}),
+        ("Infillers (--infill)", {name: _infiller(row) for name, row in INFILLER_ROWS.items()}),
         ("Classifiers (--classifier)", _classifiers()),
     ):
         table = Table(title=title, title_justify="left", title_style="bold", box=None, expand=True)
@@ -41,10 +43,9 @@ def _first_line(thing: object) -> str:
     return (inspect.getdoc(thing) or "").partition("\n\n")[0].replace("\n", " ").rstrip(".")
 
 
-def _infiller(name: str) -> str:
-    options = inspect.signature(INFILLERS[name]).parameters
-    given = ", ".join(f"{option}={options[option].default}" for option in options)
-    return f"{_first_line(INFILLERS[name])} ({given})" if given else _first_line(INFILLERS[name])
+def _infiller(row: InfillerRow) -> str:
+    given = ", ".join(f"{option}={default}" for option, default in row.defaults.items())
+    return f"{_first_line(row.factory)} ({given})" if given else _first_line(row.factory)
 
 
 def _preset(options: dict[str, object]) -> str:
@@ -66,14 +67,6 @@ def _classifiers() -> dict[str, str]:
 
 
 def _paper(name: str) -> str:
-    """The first paper to cite for a name: "Chang et al. 2019, arXiv 1807.08024"."""
-    if name not in USES:
-        return ""
-    entry = BIBTEX[USES[name][0]]
-    field = {
-        key: value for key, value in re.findall(r"(\w+)\s*=\s*\{(.+?)\}(?:,\n|\n\})", entry, re.S)
-    }
-    names = [author.partition(",")[0].strip() for author in field["author"].split(" and ")]
-    who = f"{names[0]} et al." if len(names) > 2 else " & ".join(names)
-    where = f", arXiv {field['eprint']}" if "eprint" in field else ""
-    return f"{who} {field['year']}{where}"
+    """The first paper to cite for a name; empty where there is none."""
+    keys = uses().get(name, ())
+    return reference(keys[0]) if keys else ""

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from fidojax.cli.job import Job
 from fidojax.engine import ExplainRequest, concurrent_calls, find_batch_size, in_batches, on_cpu
-from fidojax.methods import LOOPS, METHODS
+from fidojax.methods import LOOPS, METHOD_ROWS, METHODS
 from fidojax.runs import DONE, Ledger, find_ledger, rows_per_file, versions
 from fidojax.types import Classifier
 
@@ -68,7 +68,7 @@ def fitting(job: Job, pictures: int, devices: Sequence[Any]) -> int:
         pictures: of the whole run, finished ones included, so that resuming computes the same.
     """
     most = -(-pictures // concurrent_calls(devices))
-    if job.method in ("max", "center", "box"):
+    if METHOD_ROWS[job.method].control:
         return min(most, LARGEST)
     if devices[0].platform == "cpu":
         looks = 1 if job.explainer is not None else None

@@ -10,7 +10,7 @@ import numpy as np
 from fidojax.cli.job import Job
 from fidojax.cli.records import EXPLAINED, FAILED, as_number
 from fidojax.data import Picture
-from fidojax.methods import deletes, explains_all_classes, limits, meaning, signed
+from fidojax.methods import METHOD_ROWS
 from fidojax.runs.provenance import versions
 from fidojax.types import Explanation
 from fidojax.viz import Exhibit
@@ -101,7 +101,7 @@ def outcome(
     why = f"{labels[target]} ({percent(probabilities[target])})"
     verdict = ""
     if kept is not None and on_mixture is not None:
-        drops = deletes(job.method, job.options)
+        drops = METHOD_ROWS[job.method].drops(job.options)
         share = f"{percent(1 - kept)} filled in" if drops else f"{percent(kept)} kept"
         verdict = f"{share}: {labels[target]} ({percent(on_mixture)})"
     about = prediction if target == top[0] else f"{prediction}, {why}"
@@ -118,17 +118,18 @@ def exhibit(result: Outcome, job: Job, picture: Picture, explanation: Explanatio
     name, share = result.record["target"]["name"], result.record["target"]["probability"]
     predicted = result.record["target"] == result.record["prediction"]
     why = f"why {name}?" if predicted else f"why {name} ({percent(share)})?"
+    method = METHOD_ROWS[job.method]
     return Exhibit(
         image=picture.image,
         saliency=np.asarray(explanation.saliency, np.float32),
         title=picture.id,
         prediction=f"prediction: {result.prediction}",
-        meaning=meaning(job.method, job.options),
-        target="for all classes" if explains_all_classes(job.method) else why,
+        meaning=method.meaning(job.options),
+        target="for all classes" if method.all_classes else why,
         mixture=None if mixture is None else np.asarray(mixture, np.float32),
         verdict=result.verdict,
-        limits=limits(job.method),
-        symmetric=signed(job.method, np.asarray(explanation.saliency)),
+        limits=method.limits,
+        symmetric=method.is_signed(np.asarray(explanation.saliency)),
         deviation=maps_of(explanation).get(SPREAD),
     )
 

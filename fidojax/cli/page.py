@@ -13,7 +13,7 @@ from fidojax.cli.job import Job
 from fidojax.cli.outcome import percent
 from fidojax.cli.records import EXPLAINED, ResultsFolder
 from fidojax.data import BadPicture
-from fidojax.methods import explains_all_classes
+from fidojax.methods import METHOD_ROWS
 from fidojax.runs import versions
 
 _COLUMNS = (
@@ -138,7 +138,8 @@ def _row(record: Mapping[str, Any], uncertain: bool) -> str:
     ]
     name = f'<td><a href="#{_anchor(record)}">{_text(record["id"])}</a></td>'
     prediction = f"<td>{_text(record['prediction']['name'])}</td>"
-    general = explains_all_classes(record["settings"]["method"])
+    method = METHOD_ROWS.get(record["settings"]["method"])  # None: an old or a foreign record
+    general = method is not None and method.all_classes
     target = f"<td>{'all classes' if general else _text(record['target']['name'])}</td>"
     return f"<tr>{''.join([name, prediction, shown[0], target, *shown[1:]])}</tr>"
 

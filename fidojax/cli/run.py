@@ -21,6 +21,7 @@ from fidojax.cli.records import ResultsFolder, result_name
 from fidojax.cli.target import target_of
 from fidojax.data import BadPicture, Picture, Pictures, boxes_of, pictures
 from fidojax.engine import ExplainRequest, Spread, concurrent_calls, cores, split_cpu
+from fidojax.methods import METHOD_ROWS
 from fidojax.runs import (
     Explained,
     Item,
@@ -115,10 +116,12 @@ class ExplainRun:
             job.method, job.pretrained.classifier, job.call_options, job.seed, self.batch_size,
             self.devices, job.precision, job.stop, job.rewrite,
         )  # fmt: skip
+        boxed = "boxes" in METHOD_ROWS[job.method].required
         with self.interrupt, self._meter:
             explain_missing(
                 self.ledger, request, self.todo(), self._targets,
-                each=boxes_of if job.method == "box" else None, finish=self._finish, progress=self._progress, smaller=self._smaller,
+                each=boxes_of if boxed else None, finish=self._finish,
+                progress=self._progress, smaller=self._smaller,
             )  # fmt: skip
 
     def finish(self) -> None:

@@ -23,6 +23,7 @@ from fidojax.core.scores import (
 from fidojax.core.separable import interpolation, separable
 from fidojax.core.signatures import with_options_of
 from fidojax.core.smoothing import gaussian_blur, smoothed
+from fidojax.core.table import Column
 from fidojax.core.windows import lay_windows, sum_over_windows
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "SCORES",
     "Box",
     "Boxes",
+    "Column",
     "Loop",
     "Moments",
     "Record",

@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fidojax.core import check_name
 from fidojax.core import loop as loops
-from fidojax.methods import LOOPS, METHODS
+from fidojax.methods import loop_maker, method_row
 from fidojax.transforms import cpu, in_precision
 from fidojax.types import Classifier, Method
 
@@ -36,10 +35,7 @@ def method_by_name(method: str | Method) -> Method:
     Raises:
         ValueError: there is no method of that name; the message names similar ones.
     """
-    if callable(method):
-        return method
-    check_name("method", method, METHODS)
-    return METHODS[method]
+    return method if callable(method) else method_row(method).function
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[tuple[tuple[str, Any], ...], dict[str, Any]]:
@@ -60,14 +56,17 @@ def split_options(options: Mapping[str, Any]) -> tuple[tuple[tuple[str, Any], ..
 
 
 def loop_of(method: Method, **options: Any) -> loops.Loop:
-    """Return the loop of an iterative method with these options."""
-    return LOOP_OF[method](**options)
+    """Return the loop of an iterative method with these options.
+
+    Raises:
+        ValueError: the method does not iterate.
+    """
+    maker = loop_maker(method)
+    if maker is None:
+        raise ValueError(f"{method} is not an iterative method")
+    return maker(**options)
 
 
 def is_iterative(method: Method) -> bool:
     """Whether the method has a loop that the engine runs step by step."""
-    return method in LOOP_OF
-
-
-LOOP_OF = {METHODS[name]: loop for name, loop in LOOPS.items()}
-"""Iterative methods and the functions that make their loops."""
+    return loop_maker(method) is not None

@@ -1,7 +1,7 @@
-"""The methods by name. One file holds one method; all have the one signature.
+"""Explanation methods. One file holds one method; `table` has a row for each.
 
 `METHODS[name](key, classifier, image, target, **options) -> Explanation`, for one image.
-`LOOPS[name](**options)` is the same method as a `fidojax.core.loop.Loop`, for those that optimise.
+`LOOPS[name](**options)` is the same method as a `fidojax.core.Loop`, for those that optimise.
 """
 
 from fidojax.methods.baselines import center_box, max_box, object_box
@@ -17,7 +17,6 @@ from fidojax.methods.guided_backprop import guided_backprop
 from fidojax.methods.guided_grad_cam import guided_grad_cam
 from fidojax.methods.input_x_gradient import input_x_gradient
 from fidojax.methods.integrated_gradients import integrated_gradients
-from fidojax.methods.meaning import deletes, explains_all_classes, limits, meaning, signed
 from fidojax.methods.meaningful_perturbation import (
     meaningful_perturbation,
     meaningful_perturbation_loop,
@@ -33,8 +32,7 @@ from fidojax.methods.nonlinear import (
 from fidojax.methods.occlusion import occlusion
 from fidojax.methods.over_keys import over_keys
 from fidojax.methods.pda import pda
-from fidojax.methods.prediction_difference import prediction_difference
-from fidojax.methods.quick import SHORTER
+from fidojax.methods.pda_one_draw import pda_one_draw
 from fidojax.methods.realtime import (
     existence_loss,
     exists,
@@ -44,8 +42,17 @@ from fidojax.methods.realtime import (
     realtime_paper_objective,
 )
 from fidojax.methods.rise import rise
+from fidojax.methods.row import MethodRow
 from fidojax.methods.smoothgrad import smoothgrad, smoothgrad_squared, vargrad
-from fidojax.methods.table import LOOPS, METHODS
+from fidojax.methods.table import (
+    LOOPS,
+    METHOD_ROWS,
+    METHODS,
+    RENAMED_METHODS,
+    loop_maker,
+    method_row,
+    register_method,
+)
 from fidojax.methods.varsal import BASELINES, KEPT, varsal, varsal_objective
 from fidojax.methods.warm_start import start_from
 
@@ -54,19 +61,19 @@ __all__ = [
     "KEPT",
     "LOOPS",
     "METHODS",
-    "SHORTER",
+    "METHOD_ROWS",
+    "RENAMED_METHODS",
     "Comparison",
+    "MethodRow",
     "bbmp",
     "bbmp_loop",
     "center_box",
     "compare_classes",
     "deconvnet",
     "deeplift",
-    "deletes",
     "existence_loss",
     "exists",
     "expected_gradients",
-    "explains_all_classes",
     "extremal_perturbation",
     "extremal_perturbation_loop",
     "fido",
@@ -77,26 +84,26 @@ __all__ = [
     "guided_grad_cam",
     "input_x_gradient",
     "integrated_gradients",
-    "limits",
     "linear_saliency",
     "linear_saliency_loop",
+    "loop_maker",
     "max_box",
-    "meaning",
     "meaningful_perturbation",
     "meaningful_perturbation_loop",
+    "method_row",
     "nonlinear_saliency",
     "nonlinear_saliency_loop",
     "object_box",
     "occlusion",
     "over_keys",
     "pda",
+    "pda_one_draw",
     "perturbed",
-    "prediction_difference",
     "realtime",
     "realtime_objective",
     "realtime_paper_objective",
+    "register_method",
     "rise",
-    "signed",
     "smoothgrad",
     "smoothgrad_squared",
     "start_from",

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fidojax.core import check_name
-from fidojax.methods.table import METHODS
+from fidojax.methods.table import method_row
 from fidojax.types import Classifier, Explanation, Image, Method, PRNGKey, Saliency, Target
 
 
@@ -34,7 +33,7 @@ def over_keys(method: str | Method, repeats: int) -> Method:
     compiled once.
 
     Args:
-        method: a name in `fidojax.methods.table.METHODS`, or any function of the method signature.
+        method: a name in `fidojax.METHODS`, or any function of the method signature.
         repeats: keys, at least 2. The standard error itself is uncertain by about 1 part in
             sqrt(2 repeats).
 
@@ -48,8 +47,7 @@ def over_keys(method: str | Method, repeats: int) -> Method:
         >>> error = explanation.info.error  # standard error of the mean map
     """
     if isinstance(method, str):
-        check_name("method", method, METHODS)
-        method = METHODS[method]
+        method = method_row(method).function
     if repeats < 2:
         raise ValueError(f"repeats is {repeats}, expected at least 2 for a standard error")
     return _OverKeys(method, repeats)

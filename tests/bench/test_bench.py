@@ -79,7 +79,7 @@ def test_what_cannot_be_measured_is_a_row_that_says_why(run, monkeypatch, tmp_pa
         raise FileNotFoundError("weights ca.npz: there is no such file")
 
     monkeypatch.setitem(INFILLERS, "ca", absent)
-    words = ("--method", "box", "fido", "--infill", "ca", "--json", tmp_path / "rows.json")
+    words = ("--method", "object_box", "fido", "--infill", "ca", "--json", tmp_path / "rows.json")
     code, out, err = run(*FEW, *words)
     assert code == 1
     box, fido = json.loads((tmp_path / "rows.json").read_text())["rows"]
@@ -103,7 +103,10 @@ def test_what_cannot_be_measured_is_a_row_that_says_why(run, monkeypatch, tmp_pa
         (("--batch-sizes", "0"), "--batch-sizes is 0, expected at least 1"),
         (("--rounds", "0"), "--rounds is 0, expected at least 1"),
         (("--classifier", "a", "b", "--weights", "f"), "--weights: they are of one classifier"),
-        (("--method", "max", "--json", "/absent/rows.json"), "--json /absent/rows.json: No such"),
+        (
+            ("--method", "max_box", "--json", "/absent/rows.json"),
+            "--json /absent/rows.json: No such",
+        ),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(run, words, said):
@@ -114,7 +117,7 @@ def test_what_does_not_fit_is_one_sentence(run, words, said):
 
 
 def test_an_interrupt_keeps_what_was_measured(run, monkeypatch, tmp_path):
-    rows = iter([BenchRow("mnist", "max", "", "", "float32", 1, images_per_second=5.0)])
+    rows = iter([BenchRow("mnist", "max_box", "", "", "float32", 1, images_per_second=5.0)])
 
     def one(case, how):
         try:
@@ -124,7 +127,7 @@ def test_an_interrupt_keeps_what_was_measured(run, monkeypatch, tmp_path):
 
     monkeypatch.setattr(command, "measure", one)
     file = tmp_path / "rows.json"
-    words = ("--classifier", "mnist", "--method", "max", "--batch-sizes", "1", "2")
+    words = ("--classifier", "mnist", "--method", "max_box", "--batch-sizes", "1", "2")
     code, out, err = run(*words, "--json", file)
     assert code == 130
     assert "| mnist | max |" in out
@@ -205,7 +208,7 @@ def test_every_method_and_infiller_is_planned_once(monkeypatch):
     rows = [
         each if isinstance(each, BenchRow) else each.row
         for each in bench_plan.plan(
-            Bench(classifier=("mnist",), method=("fido", "rise", "gradient", "box"),
+            Bench(classifier=("mnist",), method=("fido", "rise", "gradient", "object_box"),
                   infill=("all",), batch_sizes=(1, 3), dtype=("float32", "bfloat16"))
         )
     ]  # fmt: skip
@@ -321,12 +324,12 @@ def test_passes_are_counted_through_loops_and_flat_batches():
     assert count("rise", {"samples": 10, "chunk": 4}, shape, 4) == (12, 0)  # filled up
     assert count("integrated_gradients", {"steps": 6, "chunk": 4}, shape, 4) == (8, 6)
     assert count("occlusion", {"window": 4, "stride": 4, "chunk": 8}, shape, 4) == (5, 0)
-    assert count("center", {}, shape, 4) == (0, 0)
+    assert count("center_box", {}, shape, 4) == (0, 0)
     assert count("grad_cam", {}, shape, 4) == (1, 0)  # back to the features only
     assert count("guided_backprop", {}, shape, 4) == (1, 1)
     assert count("deeplift", {"rule": "rescale"}, shape, 4) == (2, 1)
     assert passes.passes_per_map("fido", fido, shape, 4) == (6, 6)
-    assert passes.passes_per_map("box", {}, shape, 4) == (0, 0)
+    assert passes.passes_per_map("object_box", {}, shape, 4) == (0, 0)
     assert passes.passes_per_map("gradient", {}, shape, 4) == (1, 1)
 
 

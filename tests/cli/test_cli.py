@@ -33,8 +33,7 @@ from fidojax.data import Picture
 from fidojax.data.boxes import boxes_of
 from fidojax.engine import programs
 from fidojax.engine.devices import Spread
-from fidojax.methods.meaning import limits, meaning, signed
-from fidojax.methods.table import LOOPS, METHODS
+from fidojax.methods.table import LOOPS, METHOD_ROWS, METHODS
 from fidojax.networks import weight_files
 from fidojax.networks.explainers import load_encoder
 from fidojax.networks.shipped import Pretrained
@@ -49,7 +48,7 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 ROOT = Path(__file__).parents[2]
 LABELS = ("red fox", "green lizard", "blue jay", "crane", "crane")
-QUICK = ("--batch-size", "2", "--no-figures", "--method", "max")
+QUICK = ("--batch-size", "2", "--no-figures", "--method", "max_box")
 """Enough for tests of files and words: the method that says that all is important."""
 FIDO = ("--batch-size", "2", "--steps", "3", "--samples", "2")
 SMALL = ("--batch-size", "1", "--no-figures", *FIDO[2:])
@@ -441,7 +440,7 @@ def test_a_dry_run_says_the_cost_and_writes_nothing(run, folder):
 
 
 def test_the_number_at_a_time_stays_unless_there_were_fewer_pictures(run, folder):
-    how = ("--no-figures", "--method", "max")
+    how = ("--no-figures", "--method", "max_box")
 
     def at_a_time(*words):
         ran = run(*words, how=how)
@@ -536,8 +535,8 @@ def test_a_killed_run_leaves_whole_results_and_goes_on(run, tmp_path, how):
         (["--target", "crane"], "the classes 3 and 4 are both called 'crane'; give the index"),
         (["--classifier", "minst"], "--classifier: there is no 'minst'; did you mean mnist?"),
         (["--weights", "missing.npz"], "there is no such file"),
-        (["--method", "max", "--infill", "blur"], "the method max fills nothing in"),
-        (["--method", "max", "--steps", "2"], "--steps: the method max has no such option"),
+        (["--method", "max_box", "--infill", "blur"], "the method max_box fills nothing in"),
+        (["--method", "max_box", "--steps", "2"], "--steps: the method max_box has no such option"),
         (["--set", "averag=0.1"], "there is no 'averag'; did you mean average?"),
         (["--set", "average"], "--set: expected NAME=VALUE"),
         (["--set", "antithetic=true", "--samples", "3"], "even samples, got 3"),
@@ -635,7 +634,8 @@ def test_a_classifier_that_gives_nan_fails_every_picture(run, folder):
 @pytest.mark.parametrize(
     ("method", "objective", "word"),
     [("fido", "ssr", "kept"), ("fido", "sdr", "filled in"), ("bbmp", "ssr", "kept"),
-     ("meaningful_perturbation", None, "filled in"), ("max", None, ""), ("center", None, ""),
+     ("meaningful_perturbation", None, "filled in"), ("max_box", None, ""),
+     ("center_box", None, ""),
      ("extremal_perturbation", None, "kept"), ("occlusion", None, ""), ("deeplift", None, ""),
      ("gradient", None, "")],
 )  # fmt: skip
@@ -717,7 +717,10 @@ def test_an_encoder_that_does_not_fit_is_a_usage_error(run, folder, encoder, tmp
         (("--explainer", "none.npz"), "--explainer: weights none.npz: there is no such file"),
         (("--explainer", encoder, "--samples", "-1"), "samples is -1"),
         (("--explainer", encoder, "--target", "crane"), "varsal explains all classes at once"),
-        (("--explainer", encoder, "--method", "max"), "the method max needs no trained network"),
+        (
+            ("--explainer", encoder, "--method", "max_box"),
+            "the method max_box needs no trained network",
+        ),
     ):
         ran = run(folder, "--method", "varsal", *words, how=())
         assert ran.code == 2
@@ -737,12 +740,12 @@ def test_a_classifier_that_a_method_cannot_take_is_a_usage_error(run, folder):
 
 def test_every_method_has_a_meaning():
     for method in METHODS:
-        assert meaning(method, {})
-        assert limits(method) in ((0, 1), None)
-    assert meaning("fido", {"objective": "sdr"}) == "drop probability"
-    assert signed("deeplift", np.array([-1.0, 2.0]))
-    assert not signed("rise", np.array([1.0, 2.0]))
-    assert not signed("varsal", np.array([-1.0, 2.0]))  # its zero means nothing
+        assert METHOD_ROWS[method].meaning({})
+        assert METHOD_ROWS[method].limits in ((0, 1), None)
+    assert METHOD_ROWS["fido"].meaning({"objective": "sdr"}) == "drop probability"
+    assert METHOD_ROWS["deeplift"].is_signed(np.array([-1.0, 2.0]))
+    assert not METHOD_ROWS["rise"].is_signed(np.array([1.0, 2.0]))
+    assert not METHOD_ROWS["varsal"].is_signed(np.array([-1.0, 2.0]))  # its zero means nothing
 
 
 def test_limit_and_no_figures(run, folder):
@@ -805,7 +808,7 @@ def test_everything_listed_can_be_cited():
 
     for name in (*METHODS, *INFILLERS, *SHIPPED):
         assert cite.cite(name).startswith("@")
-    assert all(key in cite.BIBTEX for keys in cite.USES.values() for key in keys)
+    assert all(key in cite.BIBTEX for keys in cite.uses().values() for key in keys)
 
 
 def test_cite_prints_each_entry_once(capsys):

@@ -125,7 +125,7 @@ def test_one_shot_methods_and_options_per_image(planted, images):
     boxes[:, 0, 2] = np.arange(1, 8) / 12
     boxes[:, 0, 3] = 1
     result = fidojax.explain_batch(
-        "box", planted, images, [0] * 7, each={"boxes": boxes}, batch_size=4
+        "object_box", planted, images, [0] * 7, each={"boxes": boxes}, batch_size=4
     )
     np.testing.assert_array_equal(result.saliency.sum(axis=(1, 2)), 12 * np.arange(1, 8))
 
@@ -228,8 +228,8 @@ def test_eight_devices_give_the_same_bits_as_one():
 )
 def test_bad_input_gets_one_clear_sentence(change, message, planted):
     arguments = {
-        "method": "max", "classifier": planted, "images": np.zeros((2, 4, 4, 3)), "targets": [0, 0],
-        "batch_size": 1,
+        "method": "max_box", "classifier": planted, "images": np.zeros((2, 4, 4, 3)),
+        "targets": [0, 0], "batch_size": 1,
     }  # fmt: skip
     with pytest.raises(ValueError, match=message):
         fidojax.explain_batch(**(arguments | change))

@@ -135,7 +135,7 @@ def test_few_pictures_are_spread_over_the_lanes(planted, monkeypatch):
     watched.lower = original.lower  # type: ignore[attr-defined]
     monkeypatch.setattr(programs, "one_shot", watched)
     monkeypatch.setattr(devices, "cores", lambda: 3)
-    fidojax.explain_batch("max", planted, np.zeros((6, 12, 12, 3)), [0] * 6)
+    fidojax.explain_batch("max_box", planted, np.zeros((6, 12, 12, 3)), [0] * 6)
     assert len(widths) >= 3
 
 

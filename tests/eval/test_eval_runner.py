@@ -21,7 +21,7 @@ from fidojax.runs.maps import read_maps
 pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
 
 COUNT = 6
-ROWS = ("center", "max", "gradient")
+ROWS = ("center_box", "max_box", "gradient")
 
 
 def linear(weights, images):
@@ -87,7 +87,7 @@ def test_maps_and_scores_of_every_row_are_stored(finished):
         assert ledgers[0].settings["method"] == row
         assert "mnist" in ledgers[0].settings["classifier"]
         assert "jax" in ledgers[0].provenance
-    assert (read_maps(there(stored / "rows" / "max")) == 1).all()
+    assert (read_maps(there(stored / "rows" / "max_box")) == 1).all()
     study = json.loads((finished / "study.json").read_text("utf-8"))
     assert set(study["rows"]) == set(ROWS)
 
@@ -125,7 +125,7 @@ def test_a_refused_run_leaves_what_is_there(finished, tmp_path, capsys):
     out = tmp_path / "out"
     shutil.copytree(finished, out)
     before = (out / "study.json").read_bytes()
-    row = out / "results.zarr" / "rows" / "max"
+    row = out / "results.zarr" / "rows" / "max_box"
     other = there(row).settings | {"options": {"other": 1}}
     zarr.open_group(row, mode="a").update_attributes({"settings": other})
     assert run(out, "--deletion", "blur") == 1

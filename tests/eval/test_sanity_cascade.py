@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 # The package exports a function of the same name.
 protocol: Any = importlib.import_module("eval.protocols.sanity_cascade.protocol")
 
-METHODS = ("gradient", "fido", "center")
+METHODS = ("gradient", "fido", "center_box")
 LEVELS = ["none, other seed", "top 1", "all 4", FLOOR]
 
 
@@ -77,8 +77,8 @@ def test_the_protocol_tells_maps_that_change_from_those_that_do_not(run, capsys)
     for measure in MEASURES:
         # What draws nothing is the same with another seed, and the centre is so everywhere.
         for title in LEVELS:
-            assert rows["center", title, measure]["value"] == pytest.approx(1, abs=1e-5)
-            assert rows["center", title, measure]["above_floor"]["value"] == pytest.approx(
+            assert rows["center_box", title, measure]["value"] == pytest.approx(1, abs=1e-5)
+            assert rows["center_box", title, measure]["above_floor"]["value"] == pytest.approx(
                 0, abs=1e-5
             )
         ceiling, top, last = (rows["gradient", title, measure] for title in LEVELS[:3])

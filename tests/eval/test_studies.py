@@ -91,10 +91,10 @@ def test_a_larger_lambda_leaves_less(run):
 def test_table_2_shows_the_infiller_what_is_above_tau(run):
     fido_table2(run, tau=(0.0, 1.0), infill=("ca",), bbmp_infill=("blur",))
     study = json.loads((run.out / "study.json").read_text())
-    assert list(study["rows"]) == ["box", "bbmp-blur", "bbmp-ca 0", "bbmp-ca 1", "fido-ca"]
+    assert list(study["rows"]) == ["object_box", "bbmp-blur", "bbmp-ca 0", "bbmp-ca 1", "fido-ca"]
     assert study["published"]["bbmp-ca 1"] == {"error": 0.635, "metric": 1.117}
     assert {claim["better"] for claim in study["claims"]} == {"fido-ca"}
-    assert not numbers(run, "box", "place", "outside").any()
+    assert not numbers(run, "object_box", "place", "outside").any()
 
 
 def test_every_network_is_judged_for_itself(run, tmp_path):

@@ -14,7 +14,7 @@ from fidojax import presets
 from fidojax.core.features import Split
 from fidojax.core.scores import log_odds
 from fidojax.methods.fido import sampled_objective
-from fidojax.methods.table import LOOPS, METHODS
+from fidojax.methods.table import LOOPS, METHOD_ROWS, METHODS
 from infillers import INFILLERS, local, mean, random
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -66,16 +66,12 @@ ROWS = {
     "extremal-preserve": ("extremal_perturbation", FADE, False),
     "extremal-delete": ("extremal_perturbation", FADE | {"variant": "delete"}, False),
     "extremal-dual": ("extremal_perturbation", FADE | {"variant": "dual"}, False),
-    "nonlinear": ("nonlinear", {"steps": 31, "top": 1 - 20 / 144}, True),
-    "linear": ("linear", {"steps": 31, "top": 1 - 20 / 144}, True),
+    "nonlinear": ("nonlinear_saliency", {"steps": 31, "top": 1 - 20 / 144}, True),
+    "linear": ("linear_saliency", {"steps": 31, "top": 1 - 20 / 144}, True),
     "occlusion": ("occlusion", {"infill": mean(0.0), "window": 1, "stride": 1}, True),
     "occlusion-sum": ("occlusion", {"window": 3, "stride": 2, "aggregation": "sum"}, False),
-    "pda": ("pda", {"infill": mean(0.0)}, True),
-    "prediction-difference": (
-        "prediction_difference",
-        {"infill": mean(0.0), "window": 1, "samples": 1},
-        True,
-    ),
+    "pda-one-draw": ("pda_one_draw", {"infill": mean(0.0)}, True),
+    "pda": ("pda", {"infill": mean(0.0), "window": 1, "samples": 1}, True),
     "rise": ("rise", {"samples": 8000, "size": 12, "score": "logit"}, True),
     "deeplift": ("deeplift", {}, True),
     "deeplift-rescale": ("deeplift", {"rule": "rescale", "infill": mean(0.0)}, True),
@@ -93,19 +89,16 @@ ROWS = {
     "guided-grad-cam": ("guided_grad_cam", {}, True),
     "varsal": ("varsal", {"encoder": ENCODER}, True),
     "realtime": ("realtime", {"masker": MASKER, "features": Partial(one_level)}, True),
-    "max": ("max", {}, False),
-    "center": ("center", {}, False),
-    "box": ("box", {"boxes": BOX}, True),
+    "max-box": ("max_box", {}, False),
+    "center-box": ("center_box", {}, False),
+    "object-box": ("object_box", {"boxes": BOX}, True),
 }
 TAKES_INFILL = list(
     {method: name for name, (method, options, _) in ROWS.items() if "infill" in options}.values()
 )
 """One row of each method that takes an infiller."""
-UNIT = {
-    "fido", "bbmp", "meaningful_perturbation", "extremal_perturbation", "nonlinear", "linear",
-    "max", "center", "box", "realtime",
-}  # fmt: skip
-"""Methods whose maps lie in [0, 1] by definition."""
+ASKING = [name for name, (method, _, _) in ROWS.items() if not METHOD_ROWS[method].control]
+"""The rows whose maps depend on the classifier."""
 RANDOM = {"bbmp-published", "rise", "vargrad"}
 """With FIDO those whose key matters here: a linear classifier has the same gradient everywhere."""
 
@@ -127,7 +120,8 @@ def pixels(images):
 
 def seen_through(name, classifier):
     """The classifier, its features the pixels themselves where the method asks for features."""
-    return Split(Partial(pixels), classifier) if "grad-cam" in name else classifier
+    asks = METHOD_ROWS[ROWS[name][0]].features
+    return Split(Partial(pixels), classifier) if asks else classifier
 
 
 def test_every_method_has_a_row():
@@ -140,8 +134,7 @@ def test_the_one_signature(name):
     parameters = list(inspect.signature(METHODS[name]).parameters.values())
     assert [p.name for p in parameters[:4]] == ["key", "classifier", "image", "target"]
     assert all(p.kind is p.KEYWORD_ONLY for p in parameters[4:])
-    required = {p.name for p in parameters[4:] if p.default is p.empty}
-    assert required <= {"infill", "boxes", "encoder", "masker"}
+    assert {*METHOD_ROWS[name].required} <= {"infill", "boxes", "encoder", "masker"}
     assert "Reference:" in (METHODS[name].__doc__ or "")
 
 
@@ -151,9 +144,10 @@ def test_map_is_finite_float32_of_the_images_sides(name, planted, image):
     assert saliency.shape == (12, 12)
     assert saliency.dtype == jnp.float32
     assert bool(jnp.all(jnp.isfinite(saliency)))
-    if ROWS[name][0] in UNIT:
-        assert float(saliency.min()) >= 0
-        assert float(saliency.max()) <= 1
+    limits = METHOD_ROWS[ROWS[name][0]].limits
+    if limits is not None:
+        assert limits[0] <= float(saliency.min())
+        assert float(saliency.max()) <= limits[1]
 
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row[2]])
@@ -180,7 +174,7 @@ def test_jit_equals_eager_and_vmap_equals_a_loop(name, planted, image):
         np.testing.assert_allclose(batch[i], jax.jit(one)(keys[i], images[i]), atol=2e-4)
 
 
-@pytest.mark.parametrize("name", [name for name in ROWS if name not in ("max", "center", "box")])
+@pytest.mark.parametrize("name", ASKING)
 def test_same_key_same_map_and_another_key_another(name, planted, image):
     more = {"steps": 5} if ROWS[name][0] in ("fido", "bbmp", "meaningful_perturbation") else {}
     first, again, other = (explain(name, planted, image, key, **more).saliency for key in (0, 0, 1))

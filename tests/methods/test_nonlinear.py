@@ -12,7 +12,6 @@ from conftest import PLANTED, linear
 from jax.tree_util import Partial
 
 from fidojax.cli import main
-from fidojax.engine import options
 from fidojax.methods.nonlinear.nonlinear import (
     compare_classes,
     linear_saliency,
@@ -21,7 +20,6 @@ from fidojax.methods.nonlinear.nonlinear import (
     nonlinear_saliency_loop,
 )
 from fidojax.methods.nonlinear.trajectory import LEVELS, masked, masked_map
-from fidojax.methods.table import LOOPS, METHODS
 from fidojax.viz.nonlinear import compared, linear_and_nonlinear, removal, snapshots, trajectories
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -314,19 +312,8 @@ def test_figures(channels):
     np.testing.assert_allclose(bars, expected, rtol=1e-6)
 
 
-@pytest.fixture
-def listed(monkeypatch):
-    """Both methods in the tables, whether they are there already or not."""
-    loops = {"nonlinear": nonlinear_saliency_loop, "linear": linear_saliency_loop}
-    for name, method in BOTH.items():
-        monkeypatch.setitem(METHODS, name, method)
-        monkeypatch.setitem(LOOPS, name, loops[name])
-        monkeypatch.setitem(options.LOOP_OF, method, loops[name])
-
-
-@pytest.mark.usefixtures("listed")
 def test_the_command_line_draws_all_four_figures(tmp_path, capsys):
-    command = ["explain", "skimage:chelsea", "--method", "nonlinear", "--steps", "3"]
+    command = ["explain", "skimage:chelsea", "--method", "nonlinear_saliency", "--steps", "3"]
     assert main([*command, "--out", str(tmp_path)]) == 0
     assert "3 classifier evaluations each" in capsys.readouterr().out
     (path,) = (tmp_path / "records").glob("*.json")

@@ -8,8 +8,8 @@ from conftest import PLANTED, linear
 from jax.tree_util import Partial
 
 import infillers
-from fidojax.methods.pda import pda
-from fidojax.methods.prediction_difference import log2_odds, prediction_difference
+from fidojax.methods.pda import log2_odds, pda
+from fidojax.methods.pda_one_draw import pda_one_draw
 from infillers.patch_gaussian import fit_patch_gaussian, sample_patches
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -44,7 +44,7 @@ def plain_log_odds(p: float) -> float:
 @pytest.mark.parametrize("name", ["black", "local"])
 def test_as_vdsm_ran_it_each_pixel_is_imputed_once(name, classifier, image):
     infill = {"black": None, "local": infillers.local(3, 0.5)}[name]
-    saliency = pda(KEY, classifier, image, 3, infill=infill, chunk=7).saliency
+    saliency = pda_one_draw(KEY, classifier, image, 3, infill=infill, chunk=7).saliency
     whole = plain_log_odds(probability(classifier, image, 3))
     for y, x in np.ndindex(6, 5):
         mask = jnp.ones((6, 5)).at[y, x].set(0)
@@ -56,7 +56,7 @@ def test_as_vdsm_ran_it_each_pixel_is_imputed_once(name, classifier, image):
 
 def test_as_vdsm_ran_it_finds_the_planted_pixels(planted):
     images = jax.random.uniform(jax.random.key(7), (2, 12, 12, 3), minval=0.6)
-    maps = jax.jit(jax.vmap(lambda image: pda(KEY, planted, image, 0).saliency))(images)
+    maps = jax.jit(jax.vmap(lambda image: pda_one_draw(KEY, planted, image, 0).saliency))(images)
     # The log-odds of a linear classifier are linear: twice the evidence that the pixel holds.
     expected = np.zeros((2, 12, 12))
     expected[:, *PLANTED] = 2 * 0.05 * images[:, *PLANTED].sum(axis=-1)
@@ -76,7 +76,7 @@ def bits(p: float, instances: float, classes: int) -> float:
 
 def test_published_equals_the_slow_loop(classifier, image):
     infill, samples, instances = infillers.random(0.1), 3, 50.0
-    saliency, info = prediction_difference(
+    saliency, info = pda(
         KEY, classifier, image, 3,
         infill=infill, window=2, samples=samples, instances=instances, chunk=8,
     )  # fmt: skip
@@ -100,12 +100,12 @@ def test_published_equals_the_slow_loop(classifier, image):
 
 def test_published_is_finite_where_the_softmax_rounds_to_one():
     sure = Partial(linear, jnp.full((4, 4, 1), 20.0))
-    saliency, info = prediction_difference(
+    saliency, info = pda(
         KEY, sure, jnp.ones((4, 4, 1)), 0, infill=infillers.mean(0.0), window=2, samples=1
     )
     assert float(info.original) == 1
     assert float(jnp.abs(saliency).max()) < 1e-3  # the odds are capped at N + 1
-    unsure, _ = prediction_difference(
+    unsure, _ = pda(
         KEY, sure, jnp.ones((4, 4, 1)), 0, infill=infillers.mean(0.0), window=4, samples=1
     )
     np.testing.assert_allclose(unsure, np.log2(1e5 + 1), rtol=1e-5)  # the rest: p = 1/2
@@ -202,9 +202,7 @@ def test_published_with_the_gaussian_finds_the_planted_pixels(planted):
     fitted = fit_patch_gaussian(patches, window=1)
 
     def explain(key, image, fitted):
-        return prediction_difference(
-            key, planted, image, 0, infill=fitted, window=1, samples=4
-        ).saliency
+        return pda(key, planted, image, 0, infill=fitted, window=1, samples=4).saliency
 
     keys = jax.random.split(KEY, 2)
     maps = jax.jit(jax.vmap(explain, in_axes=(0, 0, None)))(keys, images[:2], fitted)
@@ -227,7 +225,7 @@ def test_patches_are_cut_from_everywhere():
 def test_gradients_go_through(classifier, image):
     def evidence(weights):
         infill = infillers.mean(0.0)
-        return prediction_difference(
+        return pda(
             KEY, Partial(curved, weights), image, 1, infill=infill, window=3, samples=1
         ).saliency.sum()
 
@@ -249,9 +247,9 @@ def test_bad_options_are_named(gaussian, planted):
     ]
     for options, message in wrong:
         with pytest.raises(ValueError, match=message):
-            prediction_difference(KEY, planted, image, 0, **options)
+            pda(KEY, planted, image, 0, **options)
     with pytest.raises(ValueError, match="score: there is no 'loss'"):
-        pda(KEY, planted, image, 0, score="loss")
+        pda_one_draw(KEY, planted, image, 0, score="loss")
     for window in (2, 5):
         with pytest.raises(ValueError, match="patches have side 5"):
             fit_patch_gaussian(patches, window=window)

@@ -434,7 +434,7 @@ def _half(targets, confidence, *levels):
 
 
 UPPER = np.array([[0, 0, 14, 28]])
-METHODS = ("max", "box", "gradient", "varsal", "realtime", "fido")
+METHODS = ("max_box", "object_box", "gradient", "varsal", "realtime", "fido")
 
 
 @pytest.fixture(scope="module")
@@ -447,7 +447,7 @@ def run(tmp_path_factory):
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subject, "pictures", lambda *_, **__: found)
-        patch.setattr(explainers, "INFILLERS", {"mean": partial(infillers.mean, 0.0)})
+        patch.setattr(explainers, "make_infill", lambda _: infillers.mean(0.0))
         patch.setattr(explainers, "PRESETS", {"short": {"steps": 2, "samples": 2, "size": 28}})
         patch.setattr(explainers, "load_masker", lambda _: Partial(_half))
 
@@ -465,21 +465,21 @@ def test_table_1_judges_every_row_on_the_same_pictures(run, capsys):
     call, out = run
     found = call()
     assert "varsal is left out" in capsys.readouterr().out
-    assert list(found["rows"]) == ["max", "box", "gradient", "realtime", "fido-mean"]
+    assert list(found["rows"]) == ["max_box", "object_box", "gradient", "realtime", "fido-mean"]
     place = {name: placed(out, name) for name in found["rows"]}
-    assert sorted(place["max"].ids) == [f"digits/{i}" for i in range(1, 5)]
-    for name in ("box", "realtime"):
+    assert sorted(place["max_box"].ids) == [f"digits/{i}" for i in range(1, 5)]
+    for name in ("object_box", "realtime"):
         assert not place[name].read("error").any()
     assert not place["realtime"].read("outside").any()
     # Half of the picture is the object, so the whole is no hit.
-    assert place["max"].read("error").all()
-    np.testing.assert_allclose(place["max"].read("outside"), 0.5)
-    assert np.isnan(place["max"].read("alpha")).all()
+    assert place["max_box"].read("error").all()
+    np.testing.assert_allclose(place["max_box"].read("outside"), 0.5)
+    assert np.isnan(place["max_box"].read("alpha")).all()
     assert np.isfinite(place["gradient"].read("alpha")).all()
-    assert (place["box"].read("box") == UPPER).all()
+    assert (place["object_box"].read("box") == UPPER).all()
     model = networks.load("mnist").classifier
     pictures = {p.id: p for p in subject.pictures()}  # type: ignore
-    for name, value in zip(place["max"].ids, place["max"].read("metric"), strict=True):
+    for name, value in zip(place["max_box"].ids, place["max_box"].read("metric"), strict=True):
         logits = model(jnp.asarray(pictures[name].image)[None])[0]
         expected = -jax.nn.log_softmax(logits)[pictures[name].label]
         assert value == pytest.approx(float(expected), abs=1e-3)

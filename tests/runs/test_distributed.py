@@ -15,7 +15,7 @@ from fidojax.runs.ledger import DONE, Ledger, find_ledger
 from fidojax.runs.shards import join_processes
 
 ROOT = Path(__file__).parents[2]
-RUN = ["--method", "center", "--classifier", "mnist", "--no-figures", "--batch-size", "2"]
+RUN = ["--method", "center_box", "--classifier", "mnist", "--no-figures", "--batch-size", "2"]
 PROCESSES = 2
 
 

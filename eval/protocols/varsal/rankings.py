@@ -61,7 +61,7 @@ def pda(images: np.ndarray, seed: int, limit: int) -> Ranking:
     side = PDA["window"] + 4
     patches = sample_patches(jax.random.key(seed), jnp.asarray(images), side=side)
     fill = jax.jit(partial(fit_patch_gaussian, window=PDA["window"]))(patches)
-    return Ranking("prediction_difference", PDA | {"infill": fill, "chunk": 16}, limit)
+    return Ranking("pda", PDA | {"infill": fill, "chunk": 16}, limit)
 
 
 def random(key, classifier, image, target):

@@ -12,7 +12,7 @@ from eval.report import Box
 
 ROWS = (
     Row(
-        "PDA", "pda", removal=Box(27.6, 22.1, 32.6), preservation=Box(4.4, 3.5, 6.2),
+        "PDA", "pda_one_draw", removal=Box(27.6, 22.1, 32.6), preservation=Box(4.4, 3.5, 6.2),
         suspect=("Preservation",),
     ),
     Row(

@@ -15,7 +15,7 @@ from eval.protocols.vdsm.experiment import Experiment, Row, Settings, run
 from eval.report import Box
 
 ROWS = (
-    Row("PDA", "pda", removal=Box(23.6, 18.7, 29.9), preservation=Box(6.1, 4.9, 8.2)),
+    Row("PDA", "pda_one_draw", removal=Box(23.6, 18.7, 29.9), preservation=Box(6.1, 4.9, 8.2)),
     Row("VDSM-SSR", "fido", "ssr", 0.01, Box(22.0, 17.3, 27.9), Box(11.2, 9.0, 13.5)),
     Row("VDSM-SDR", "fido", "sdr", 1e-3, Box(30.1, 25.6, 37.3), Box(5.3, 3.5, 7.0)),
 )
