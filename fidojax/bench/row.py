@@ -111,7 +111,7 @@ def cells(row: BenchRow) -> dict[str, str]:
         "classifier": row.classifier,
         "method": row.method,
         "infill": row.infill,
-        "dtype": row.precision,
+        "precision": row.precision,
         "images": str(row.images),
         "passes": "" if row.forward is None else str(row.forward),
         "images/s": _number(row.images_per_second),
@@ -135,7 +135,7 @@ def _number(value: float | None, digits: int = 3) -> str:
 def terminal_table(rows: Sequence[BenchRow]) -> Table:
     """For a terminal."""
     table = Table(caption=EXPLAINED)
-    left = {"classifier", "method", "infill", "dtype", "note"}
+    left = {"classifier", "method", "infill", "precision", "note"}
     for name in cells(rows[0]):
         table.add_column(name, justify="left" if name in left else "right")
     for row in rows:

@@ -12,6 +12,7 @@ from typing import Annotated
 import tyro
 
 from fidojax.cli.options import Bench, Cite, Explain, List, UsageError
+from fidojax.cli.renamed import current_arguments, notes
 
 Command = (
     Annotated[Explain, tyro.conf.subcommand("explain")]
@@ -22,8 +23,16 @@ Command = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; `arguments` default to the process's own. Returns the exit code."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    """Run the command line and return the exit code.
+
+    Args:
+        arguments: the words after the program's name; the process's own when None.
+    """
+    with notes():
+        return _main(current_arguments(sys.argv[1:] if arguments is None else arguments))
+
+
+def _main(arguments: list[str]) -> int:
     if arguments in (["--version"], ["-V"]):
         from fidojax import __version__
 

@@ -62,7 +62,7 @@ def _check(asked: Bench) -> None:
         method_row(name, "--method")
     for option, names, known in (
         ("infill", [n.partition(":")[0] for n in every(asked.infill, INFILLERS)], INFILLERS),
-        ("dtype", asked.dtype, PRECISIONS),
+        ("precision", asked.precision, PRECISIONS),
         ("preset", [asked.preset], PRESETS),
         ("clock", [asked.clock], CLOCKS),
     ):
@@ -88,7 +88,7 @@ def _cases(
     )
     rows = [
         BenchRow(classifier, method.name, setting, infill, precision, images)
-        for precision, images in itertools.product(asked.dtype, asked.batch_sizes)
+        for precision, images in itertools.product(asked.precision, asked.batch_sizes)
     ]
     try:
         job = _job(asked, classifier, method, infill)
@@ -99,12 +99,12 @@ def _cases(
         size, labels = job.pretrained.size, job.pretrained.labels
         each = {"boxes": np.array([[0.25, 0.25, 0.75, 0.75]], np.float32)}
         each = each if "boxes" in method.required else {}
-        passes = passes_per_map(method.name, job.call_options, size, len(labels))
+        passes = passes_per_map(method.name, job.request.options, size, len(labels))
     except (UsageError, ValueError) as error:
         yield from (replace(row, problem=str(error)) for row in rows)
         return
     for row in rows:
-        yield Case(row, network, size, job.call_options, each, passes, cost)
+        yield Case(row, network, size, job.request.options, each, passes, cost)
 
 
 def _settings(asked: Bench, method: MethodRow) -> list[str]:

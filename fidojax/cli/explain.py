@@ -72,23 +72,27 @@ def _announcement(run: ExplainRun) -> str:
         f"results go to {run.results.folder}/"
     )
     before = run.made and run.made["batch_size"]
-    if before and before != run.batch_size:
+    if before and before != run.request.batch_size:
         said += (
-            f"\nMaps that are there were made {before} at a time and are kept; "
-            f"those of other numbers may differ in the last bits"
+            f"\nThe stored maps were made {before} at a time and are kept; "
+            f"maps made with another number may differ in the last bits"
         )
     return said
 
 
 def _places(run: ExplainRun) -> str:
     """What computes."""
-    together = isinstance(run.devices, Spread)
-    if run.devices[0].platform == "cpu":
-        cores = len(run.devices) if together else concurrent_calls(run.devices)
+    together = isinstance(run.request.chosen_devices, Spread)
+    if run.request.chosen_devices[0].platform == "cpu":
+        cores = (
+            len(run.request.chosen_devices)
+            if together
+            else concurrent_calls(run.request.chosen_devices)
+        )
         named = _count(cores, "CPU core")
     else:
-        named = f"{len(run.devices)} x {run.devices[0].device_kind}"
-    return f"{named}, {run.batch_size} at a time on {'all' if together else 'each'}"
+        named = f"{len(run.request.chosen_devices)} x {run.request.chosen_devices[0].device_kind}"
+    return f"{named}, {run.request.batch_size} at a time on {'all' if together else 'each'}"
 
 
 def _summary(run: ExplainRun, started: float) -> str:

@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 from fidojax.cli.job import Job
 from fidojax.data import Picture
-from fidojax.methods import METHOD_ROWS
 from fidojax.types import Explanation
 from fidojax.viz import nonlinear, samples
 
@@ -22,7 +21,7 @@ def more_figures(
         target: the explained class.
         probabilities: "k", of the classes on the picture.
     """
-    name = METHOD_ROWS[job.method].figures
+    name = job.row.figures
     return {} if name is None else FIGURES[name](job, picture, explanation, target, probabilities)
 
 
@@ -34,7 +33,7 @@ def _trajectory(
     names = [job.pretrained.labels[row] for row in (target, other)]
     both = nonlinear.compared(
         job.pretrained.classifier, picture.image, [target, other],
-        options=job.call_options, seed=job.seed, name=picture.id,
+        options=job.request.options, seed=job.request.seed, name=picture.id,
     )  # fmt: skip
     shown = both.linear if job.method == "linear_saliency" else both.nonlinear
     return {

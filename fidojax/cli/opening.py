@@ -1,6 +1,5 @@
-"""The ledger of a run: opened, or made, and how many pictures are explained at a time."""
+"""Open the ledger of a run, and choose how many pictures a compiled call explains."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,81 +10,82 @@ from jaxtyping import Float
 
 from fidojax.cli.job import Job
 from fidojax.engine import ExplainRequest, concurrent_calls, find_batch_size, in_batches, on_cpu
-from fidojax.methods import LOOPS, METHOD_ROWS, METHODS
 from fidojax.runs import DONE, Ledger, find_ledger, rows_per_file, versions
-from fidojax.types import Classifier
+from fidojax.types import Classifier, Device
+
+LARGEST = 64
+"""Pictures per call for methods that do not use the classifier."""
 
 
 def made_before(path: Path) -> dict[str, Any] | None:
-    """The provenance of the maps that are there; None where there are none."""
+    """The provenance of the stored maps; None if there are none."""
     ledger = find_ledger(path)
     return ledger.provenance if ledger is not None and (ledger.status == DONE).any() else None
 
 
-def batch_size_of(
-    job: Job, total: int, devices: Sequence[Any], made: dict[str, Any] | None, asked: int | None
-) -> int:
-    """Pictures per compiled call.
+def batch_size_of(job: Job, total: int, made: dict[str, Any] | None) -> int:
+    """Return the number of pictures per compiled call.
 
-    Other values give other last bits. So what was chosen for the maps that are there stays, unless
-    the user asks for something else or there were then fewer pictures than fit.
+    Another number gives other last bits. The one of the stored maps is therefore kept, unless the
+    user gives a number, or the earlier run had fewer pictures than fit into a call.
+
+    Args:
+        job: the job.
+        total: the number of pictures of the run.
+        made: the provenance of the stored maps, or None.
     """
-    if asked:
-        return asked
+    if job.request.batch_size:
+        return job.request.batch_size
     if made and (made["pictures"] >= total or made["batch_size"] < made["pictures"]):
         return made["batch_size"]
-    return fitting(job, total, devices)
+    return _fitting(job, total)
 
 
-def open_ledger(
-    path: Path, job: Job, total: int, batch_size: int, devices: Sequence[Any], shards: int
-) -> Ledger:
-    """The run's ledger, with a row for each picture.
+def open_ledger(path: Path, job: Job, request: ExplainRequest, total: int, shards: int) -> Ledger:
+    """Open the run's ledger, with a row for each picture; `request` has its batch size.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
-    device = devices[0]
     provenance = {
-        "batch_size": batch_size,
+        "batch_size": request.batch_size,
         "pictures": total,
-        "devices": {"platform": device.platform, "kind": device.device_kind,
-                    "count": len(devices)},
+        "devices": described(request.chosen_devices),
         "versions": versions(),
-    }  # fmt: skip
-    chunk = rows_per_file(total, batch_size * concurrent_calls(devices), shards)
+    }
+    chunk = rows_per_file(total, request.pictures_at_once, shards)
     return Ledger(path, total, job.settings, provenance=provenance, chunk=chunk)
 
 
-LARGEST = 64
-"""Pictures per call for methods that do not ask the classifier."""
+def described(devices: Any) -> dict[str, Any]:
+    """The devices of a run, for its records."""
+    device: Device = devices[0]
+    return {"platform": device.platform, "kind": device.device_kind, "count": len(devices)}
 
 
-def fitting(job: Job, pictures: int, devices: Sequence[Any]) -> int:
-    """Pictures per compiled call.
+def _fitting(job: Job, pictures: int) -> int:
+    """The number of pictures per call that fit.
 
     Args:
-        pictures: of the whole run, finished ones included, so that resuming computes the same.
+        job: the job.
+        pictures: of the whole run, finished ones included, so that a resumed run computes the same.
     """
-    most = -(-pictures // concurrent_calls(devices))
-    if METHOD_ROWS[job.method].control:
+    request, size = job.request, job.pretrained.size
+    most = -(-pictures // concurrent_calls(request.chosen_devices))
+    if job.row.control:
         return min(most, LARGEST)
-    if devices[0].platform == "cpu":
-        looks = 1 if job.explainer is not None else None
-        if job.method in LOOPS:
-            looks = job.evaluations // job.steps
-        return on_cpu(job.pretrained.size, looks, most)
-    request = ExplainRequest(
-        METHODS[job.method], job.pretrained.classifier, job.call_options, devices=devices
-    )
-    found = find_batch_size(request, job.pretrained.size, most)
-    return -(-most // -(-most // found))  # as many groups, but evenly filled
+    if request.chosen_devices[0].platform == "cpu":
+        if job.explainer is not None:  # one pass of its network
+            return on_cpu(size, 1, most)
+        return find_batch_size(request, size, most)
+    found = find_batch_size(request.ready(), size, most)
+    return -(-most // -(-most // found))  # as many calls, evenly filled
 
 
 def softmax(
     classifier: Classifier, images: Float[np.ndarray, "n h w c"], size: int
 ) -> Float[np.ndarray, "n k"]:
-    """The classifier's probabilities, computed in batches of `size` so as to compile once."""
+    """The classifier's probabilities, computed in batches of `size` to compile one program."""
     return in_batches(lambda rows: _softmax(classifier, images[rows]), len(images), size)
 
 

@@ -62,8 +62,8 @@ class Explain:
     """Evidence for the class: log_odds, log_probability, logit or probability."""
     set: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="OPTION=VALUE")] = ()
     """Any other option of the method."""
-    dtype: Annotated[str | None, _shown("NAME", "as JAX decides")] = None
-    """What the classifier is evaluated in: float32, tf32 or bfloat16."""
+    precision: Annotated[str | None, _shown("NAME", "as JAX decides")] = None
+    """Precision of the classifier's products: float32, tf32 or bfloat16."""
     stop_early: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
     """End a picture's steps where its map has converged; the next picture takes its place."""
     seed: Annotated[int, arg(metavar="N")] = 0
@@ -110,8 +110,8 @@ class Bench:
     """Infillers, such as blur or blur:sigma=5, or "all"; for methods that fill something in."""
     batch_sizes: Annotated[tuple[int, ...], arg(metavar="N ...")] = (1, 4, 16)
     """Pictures per compiled call."""
-    dtype: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ("float32",)
-    """What the classifier is evaluated in: float32, tf32 or bfloat16."""
+    precision: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ("float32",)
+    """Precisions of the classifier's products: float32, tf32 or bfloat16."""
     preset: Annotated[str, arg(metavar="NAME")] = "fast"
     """FIDO's schedule."""
     set: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="OPTION=VALUE")] = ()

@@ -1,6 +1,5 @@
-"""What one explained picture is written down as: its record, its captions, its line."""
+"""The results of one explained picture: its record, its captions, its line on the terminal."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -8,15 +7,16 @@ from typing import Any
 import numpy as np
 
 from fidojax.cli.job import Job
+from fidojax.cli.opening import described
 from fidojax.cli.records import EXPLAINED, FAILED, as_number
 from fidojax.data import Picture
-from fidojax.methods import METHOD_ROWS
-from fidojax.runs.provenance import versions
+from fidojax.engine import ExplainRequest
+from fidojax.runs import versions
 from fidojax.types import Explanation
 from fidojax.viz import Exhibit
 
 SPREAD = "standard_deviation"
-"""Of the map, in the info of methods that say how sure they are."""
+"""The field of `info` with the map's standard deviation, for methods that return one."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Outcome:
     """A picture's result.
 
     Attributes:
-        record: for JSON.
-        problem: why there is no explanation, or None.
-        prediction, target: captions, class and probability.
-        verdict: caption of the mixture.
-        line: for the terminal.
+        record: the record, as JSON.
+        problem: the reason why there is no explanation, or None.
+        prediction, target: captions with class and probability.
+        verdict: the caption of the mixture.
+        line: the line on the terminal.
     """
 
     record: dict[str, Any]
@@ -41,16 +41,25 @@ class Outcome:
 
 def outcome(
     job: Job,
+    request: ExplainRequest,
     picture: Picture,
     target: int,
     probabilities: np.ndarray,
     explanation: Explanation,
     *,
     seconds: float,
-    batch_size: int,
-    devices: Sequence[Any],
 ) -> Outcome:
-    """Put a finished explanation into words and numbers."""
+    """Put a finished explanation into words and numbers.
+
+    Args:
+        job: the job.
+        request: its request with the batch size.
+        picture: the picture.
+        target: the explained class.
+        probabilities: "k", the classifier's probabilities for the picture.
+        explanation: the picture's explanation.
+        seconds: the time that it took.
+    """
     info = explanation.info
     labels = job.pretrained.labels
     keep = getattr(info, "keep", None)
@@ -89,19 +98,18 @@ def outcome(
         },
         "seconds": round(seconds, 3),
         "evaluations": job.evaluations,
-        "batch_size": batch_size,
-        "devices": {"platform": devices[0].platform, "kind": devices[0].device_kind,
-                    "count": len(devices)},
+        "batch_size": request.batch_size,
+        "devices": described(request.chosen_devices),
         "settings_digest": job.digest,
         "settings": dict(job.settings),
         "versions": versions(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-    }  # fmt: skip
+    }
     prediction = f"{labels[top[0]]} ({percent(probabilities[top[0]])})"
     why = f"{labels[target]} ({percent(probabilities[target])})"
     verdict = ""
     if kept is not None and on_mixture is not None:
-        drops = METHOD_ROWS[job.method].drops(job.options)
+        drops = job.row.drops(job.options)
         share = f"{percent(1 - kept)} filled in" if drops else f"{percent(kept)} kept"
         verdict = f"{share}: {labels[target]} ({percent(on_mixture)})"
     about = prediction if target == top[0] else f"{prediction}, {why}"
@@ -113,12 +121,12 @@ def outcome(
 
 
 def exhibit(result: Outcome, job: Job, picture: Picture, explanation: Explanation) -> Exhibit:
-    """The explanation with its captions, for a figure."""
+    """Return the explanation with its captions, for a figure."""
     mixture = getattr(explanation.info, "mixture", None)
     name, share = result.record["target"]["name"], result.record["target"]["probability"]
     predicted = result.record["target"] == result.record["prediction"]
     why = f"why {name}?" if predicted else f"why {name} ({percent(share)})?"
-    method = METHOD_ROWS[job.method]
+    method = job.row
     return Exhibit(
         image=picture.image,
         saliency=np.asarray(explanation.saliency, np.float32),
@@ -135,7 +143,7 @@ def exhibit(result: Outcome, job: Job, picture: Picture, explanation: Explanatio
 
 
 def maps_of(explanation: Explanation) -> dict[str, np.ndarray]:
-    """What is stored of an explanation: the map, and its standard deviation if it has one."""
+    """The map of an explanation, and its standard deviation if it has one."""
     maps = {"map": explanation.saliency}
     spread = getattr(explanation.info, SPREAD, None)
     maps |= {} if spread is None else {SPREAD: spread}
@@ -143,7 +151,7 @@ def maps_of(explanation: Explanation) -> dict[str, np.ndarray]:
 
 
 def percent(share: Any) -> str:
-    """A share in [0, 1] for people; never 100 % or 0 % for what is not."""
+    """A share in [0, 1] as a percentage; rounding never gives 0 % or 100 %."""
     value = 100 * float(share)
     if 0 < value < 0.05:
         return "< 0.1 %"

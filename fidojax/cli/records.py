@@ -1,18 +1,18 @@
-"""The results on disk: per picture a row of maps, a figure and a record; per run what failed.
+"""The results on disk: per picture a row of the ledger, a figure and a record; per run failures.
 
     OUT/index.html               made from all the others, see `fidojax.cli.page`
     OUT/figures/NAME.png         and NAME.KIND.png, where a method has figures of its own
-    OUT/records/NAME.json        what is known of a picture, and where its map is
+    OUT/records/NAME.json        the record of a picture, and the place of its map
     OUT/results.zarr/METHOD-SETTINGS
-                                 the maps, a ledger with a row per picture (`fidojax.runs.ledger`), whose
-                                 columns `fidojax.runs.resume` tells; its id is NAME
-    OUT/runs/SETTINGS.json       one per different settings, with the pictures that failed; of a
+                                 the maps, a ledger (`fidojax.runs.Ledger`) with a row per picture
+                                 and the columns of `fidojax.runs.explain_missing`; its id is NAME
+    OUT/runs/SETTINGS.json       one for each settings, with the pictures that failed; for a
                                  shard SETTINGS.I-of-N.json
 
-NAME ends with a hash of the settings and of the picture's values, so nothing is ever overwritten
-by anything else than itself, and a finished picture is recognised by its name alone: its row is
-done, which is written last, and its record and its figure are there. Every file is written beside
-its place and renamed, so a killed process leaves whole files only.
+NAME ends with a hash of the settings and of the picture's values. Different results therefore never
+overwrite each other. A finished picture is recognised by its name: its row is DONE (the status is
+written last), and its record and figures exist. Every file is written beside its place and renamed,
+so that a killed process leaves only whole files.
 """
 
 import functools

@@ -1,10 +1,10 @@
-"""One run of `fidojax explain`: pictures are read, explained in batches, drawn and stored."""
+"""One run of `fidojax explain`: read pictures, explain them in batches, draw and store them."""
 
 import itertools
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -19,9 +19,8 @@ from fidojax.cli.outcome import exhibit, outcome
 from fidojax.cli.page import write_index
 from fidojax.cli.records import ResultsFolder, result_name
 from fidojax.cli.target import target_of
-from fidojax.data import BadPicture, Picture, Pictures, boxes_of, pictures
-from fidojax.engine import ExplainRequest, Spread, concurrent_calls, cores, split_cpu
-from fidojax.methods import METHOD_ROWS
+from fidojax.data import BadPicture, Picture, Pictures, pictures
+from fidojax.engine import cores, split_cpu
 from fidojax.runs import (
     Explained,
     Item,
@@ -40,24 +39,26 @@ PAGE_EVERY = 30.0
 
 
 class ExplainRun:
-    """What is to be done, and what became of it so far.
+    """A run: its work and its results so far.
 
     Attributes:
-        ledger: of the maps; None in a dry run where there is none yet.
-        made: provenance of the maps that were there before, or None.
-        batch_size: pictures per compiled call.
-        explained, skipped, others: pictures that were explained, were there already, are other
-            shards' work.
+        job: the checked command.
+        request: the job's request with its batch size.
+        ledger: the ledger of the maps; None in a dry run before the first run.
+        rows: the assignment of the ledger's rows.
+        made: the provenance of the maps of earlier runs, or None.
+        total: the number of pictures.
+        explained, skipped, others: the numbers of pictures that were explained, that were explained
+            before, and that belong to other shards.
         failures: pictures that were not explained, and why.
     """
 
     def __init__(self, asked: Explain) -> None:
-        """Check all of it; make the folders unless it is a dry run.
+        """Check the command; create the folders unless it is a dry run.
 
         Raises:
-            UsageError: it cannot be carried out as given.
+            UsageError: the command cannot be carried out as given.
         """
-        self.asked = asked
         try:
             if asked.distributed:
                 join_processes()
@@ -74,16 +75,14 @@ class ExplainRun:
         self.total = min(len(self.items), asked.limit or len(self.items))
         if self.total == len(self.items.missing):
             raise UsageError("; ".join(map(str, self.items.missing)) or "there are no pictures")
-        self.devices: Sequence[Any] = jax.local_devices()
-        if asked.spread:
-            self.devices = Spread(self.devices)
         self.results = ResultsFolder(asked.out)
         self._place = Path("results.zarr", f"{self.job.method}-{self.job.digest}")
         try:
             self._open(self.results.folder / self._place)
         except OSError as error:
             raise UsageError(f"--out {asked.out}: {error.strerror or error}") from None
-        self.places = RowAssignment(self.ledger, self.total, self._batch, self.shard)
+        at_once = self.request.pictures_at_once
+        self.rows = RowAssignment(self.ledger, self.total, at_once, self.shard)
         self.failures: list[BadPicture] = []
         self.explained = self.skipped = self.others = 0
         self.interrupt = Interrupt()
@@ -93,53 +92,45 @@ class ExplainRun:
 
     def _open(self, path: Path) -> None:
         self.made = made_before(path)
-        self.batch_size = batch_size_of(
-            self.job, self.total, self.devices, self.made, self.asked.batch_size
-        )
-        if self.asked.dry_run:
+        batch_size = batch_size_of(self.job, self.total, self.made)
+        self.request = replace(self.job.request, batch_size=batch_size)
+        if self.job.asked.dry_run:
             self.ledger = find_ledger(path)
             return
         self.results.make()
-        self.ledger = open_ledger(
-            path, self.job, self.total, self.batch_size, self.devices, self.shard[1]
-        )
-
-    @property
-    def _batch(self) -> int:
-        return self.batch_size * concurrent_calls(self.devices)
+        self.ledger = open_ledger(path, self.job, self.request, self.total, self.shard[1])
 
     def go(self) -> None:
         """Read, explain and store picture after picture."""
         assert self.ledger is not None
-        job = self.job
-        request = ExplainRequest(
-            job.method, job.pretrained.classifier, job.call_options, job.seed, self.batch_size,
-            self.devices, job.precision, job.stop, job.rewrite,
-        )  # fmt: skip
-        boxed = "boxes" in METHOD_ROWS[job.method].required
         with self.interrupt, self._meter:
             explain_missing(
-                self.ledger, request, self.todo(), self._targets,
-                each=boxes_of if boxed else None, finish=self._finish,
-                progress=self._progress, smaller=self._smaller,
-            )  # fmt: skip
+                self.ledger,
+                self.request,
+                self.todo(),
+                self._targets,
+                each=self.job.each,
+                finish=self._finish,
+                progress=self._progress,
+                smaller=self._smaller,
+            )
 
     def finish(self) -> None:
-        """Write down what failed, and the page."""
-        if not self.asked.dry_run:
+        """Write the file of the run and index.html."""
+        if not self.job.asked.dry_run:
             write_index(self.results, self.job, self.shard, self.failures)
             self._page_written = time.monotonic()
 
     def todo(self) -> Iterator[Item]:
-        """This shard's pictures that are not finished, and those that cannot be read."""
+        """Yield the shard's unfinished pictures, and those that cannot be read."""
         seen = set()
-        for place, found in enumerate(itertools.islice(self.items, self.total)):
+        for position, found in enumerate(itertools.islice(self.items, self.total)):
             if isinstance(found, BadPicture):
                 name, finished = found.source, False
             else:
                 name = result_name(found.id, found.image, self.job.method, self.job.digest)
                 finished = name in seen or self._is_finished(name)
-            row = self.places.row(place, name)
+            row = self.rows.row(position, name)
             if row is None or finished:
                 self.skipped += row is not None
                 self.others += row is None
@@ -148,19 +139,21 @@ class ExplainRun:
             seen.add(name)
             if isinstance(found, BadPicture):
                 self.failures.append(found)
-            if self.ledger is not None and row >= len(self.ledger) and not self.asked.dry_run:
-                self.ledger.grow(self.places.room)
+            if self.ledger is not None and row >= len(self.ledger) and not self.job.asked.dry_run:
+                self.ledger.grow(self.rows.room)
             yield Item(row, name, found)
 
     def _is_finished(self, name: str) -> bool:
-        if self.asked.force or name not in self.places.finished:
+        if self.job.asked.force or name not in self.rows.finished:
             return False
-        return self.results.has(name, figure=self.asked.figures)
+        return self.results.has(name, figure=self.job.asked.figures)
 
     def _targets(self, shown: Sequence[Picture]) -> list[int | str]:
         found: list[int | str] = []
         images = np.stack([picture.image for picture in shown])
-        probabilities = softmax(self.job.pretrained.classifier, images, self._batch)
+        probabilities = softmax(
+            self.job.pretrained.classifier, images, self.request.pictures_at_once
+        )
         for picture, row in zip(shown, probabilities, strict=True):
             try:
                 found.append(target_of(self.job.target, self.job.pretrained, picture, row))
@@ -171,7 +164,7 @@ class ExplainRun:
         return found
 
     def _finish(self, batch: Explained) -> list[str | None]:
-        """Draw and write down a batch; the reasons why pictures of it failed after all."""
+        """Draw and store explained pictures; return for each the reason why it failed, or None."""
         return [self._store(batch, at) for at in range(len(batch.items))]
 
     def _store(self, batch: Explained, at: int) -> str | None:
@@ -181,15 +174,14 @@ class ExplainRun:
         probabilities = self._probabilities.pop(id(picture))
         one = jax.tree.map(lambda leaf: leaf[at], batch.explanation)
         result = outcome(
-            job, picture, target, probabilities, one,
-            seconds=batch.seconds, batch_size=self.batch_size, devices=self.devices,
-        )  # fmt: skip
+            job, self.request, picture, target, probabilities, one, seconds=batch.seconds
+        )
         if result.problem is not None:
             self.results.store(item.name, {**result.record, "map": None})
             self.failures.append(BadPicture(picture.source, result.problem))
             return result.problem
         drawn = {}
-        if self.asked.figures:
+        if self.job.asked.figures:
             drawn = {"figure": figure(exhibit(result, job, picture, one))}
             drawn |= more_figures(job, picture, one, target, probabilities)
         where = {"ledger": self._place.as_posix(), "row": item.row}
@@ -201,7 +193,7 @@ class ExplainRun:
 
     def _smaller(self, batch_size: int) -> None:
         plural = "" if batch_size == 1 else "s"
-        self._meter.say(f"out of memory: now {batch_size} picture{plural} per call")
+        self._meter.say(f"out of memory: going on with {batch_size} picture{plural} per call")
 
     def _progress(self, done: float, finished: int) -> None:
         self._meter.show(done, finished)

@@ -23,8 +23,8 @@ SHARE = 0.5
 LARGEST = 64
 """The largest batch size; larger ones were no faster in benchmarks/RESULTS.md."""
 CPU_PIXELS = 16 * 64 * 64
-"""Pixels that the classifier evaluates in one compiled step on CPUs: enough for all cores. With more
-the first result would only come later."""
+"""Pixels that the classifier evaluates in one compiled step on CPUs: enough for all cores; more
+would only delay the first result."""
 
 
 def find_batch_size(

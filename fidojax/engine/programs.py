@@ -133,7 +133,7 @@ def begin(program: Program, model: Model, batch: Batch) -> Slots:
 
 @partial(jax.jit, static_argnames=("program", "length"), donate_argnames="slots")
 def advance(program: Program, model: Model, slots: Slots, *, length: int) -> tuple[Slots, Array]:
-    """Run `length` steps of all slots that have not ended; return the slots and a copy of `done`."""
+    """Run `length` steps of all slots that have not ended; return them and a copy of `done`."""
     step = jax.vmap(partial(_step, program, model))
     if length == 1:
         slots = step(slots)

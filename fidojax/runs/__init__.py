@@ -6,7 +6,7 @@ from fidojax.runs.ledger import CHUNK, DONE, FAILED, MISSING, Ledger, find_ledge
 from fidojax.runs.maps import load_maps, pack, read_maps, unpack
 from fidojax.runs.progress import ProgressBar, duration
 from fidojax.runs.provenance import about, digest, environment, versions
-from fidojax.runs.resume import Explained, Item, explain_missing
+from fidojax.runs.resume import Explained, Item, explain_missing, seconds_per_map
 from fidojax.runs.rows import RowAssignment
 from fidojax.runs.shards import join_processes, parse_shard
 
@@ -33,6 +33,7 @@ __all__ = [
     "parse_shard",
     "read_maps",
     "rows_per_file",
+    "seconds_per_map",
     "unpack",
     "versions",
     "write_atomically",

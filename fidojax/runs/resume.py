@@ -16,7 +16,7 @@ import numpy as np
 
 from fidojax.data import BadPicture, Picture
 from fidojax.engine import ExplainRequest, Sample, explain_samples
-from fidojax.runs.ledger import Ledger
+from fidojax.runs.ledger import DONE, Ledger
 from fidojax.runs.maps import pack
 from fidojax.types import Explanation
 
@@ -218,6 +218,23 @@ class _Work:
         self._explained += sum(reason is None for reason in problems)
         self._stored += len(one.items)
         self._progress(self._stored, self._stored)
+
+
+def seconds_per_map(
+    ledger: Ledger | None, rows: Sequence[int] | np.ndarray | None = None
+) -> float | None:
+    """The median time of the stored maps, in seconds; None if no time is known.
+
+    Args:
+        ledger: as `explain_missing` writes it.
+        rows: the rows that count; None counts all.
+    """
+    if ledger is None:
+        return None
+    done = np.flatnonzero(ledger.status == DONE)
+    done = done if rows is None else np.intersect1d(done, rows)
+    seconds = ledger.read("seconds", done) if len(done) else np.array([])
+    return float(np.nanmedian(seconds)) if np.isfinite(seconds).any() else None
 
 
 def _with_targets(

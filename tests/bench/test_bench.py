@@ -97,7 +97,7 @@ def test_what_cannot_be_measured_is_a_row_that_says_why(run, monkeypatch, tmp_pa
     [
         (("--method", "fidoo"), "--method: there is no 'fidoo'; did you mean fido?"),
         (("--infill", "blurr:sigma=2"), "--infill: there is no 'blurr'"),
-        (("--dtype", "float33"), "--dtype: there is no 'float33'"),
+        (("--precision", "float33"), "--precision: there is no 'float33'"),
         (("--clock", "moon"), "--clock: there is no 'moon'"),
         (("--preset", "slow"), "--preset: there is no 'slow'"),
         (("--batch-sizes", "0"), "--batch-sizes is 0, expected at least 1"),
@@ -209,7 +209,7 @@ def test_every_method_and_infiller_is_planned_once(monkeypatch):
         each if isinstance(each, BenchRow) else each.row
         for each in bench_plan.plan(
             Bench(classifier=("mnist",), method=("fido", "rise", "gradient", "object_box"),
-                  infill=("all",), batch_sizes=(1, 3), dtype=("float32", "bfloat16"))
+                  infill=("all",), batch_sizes=(1, 3), precision=("float32", "bfloat16"))
         )
     ]  # fmt: skip
     names = [(row.method, row.infill) for row in rows]

@@ -857,7 +857,7 @@ def test_early_stopping_and_a_precision_are_settings_of_the_run(run, folder, tmp
         or stream(request, *a, **k),
     )  # fmt: skip
     run(folder, how=FIDO)
-    other = run(folder, "--dtype", "bfloat16", "--stop-early", how=FIDO, out=tmp_path / "other")
+    other = run(folder, "--precision", "bfloat16", "--stop-early", how=FIDO, out=tmp_path / "other")
     assert other.code == 0
     assert "3 pictures explained" in other.out
     assert given == [(None, None), ("bfloat16", Stop())]
@@ -902,7 +902,7 @@ def test_evaluations_can_be_spread_over_the_devices(run, folder, tmp_path, monke
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--dtype", "float16"], "--dtype: there is no 'float16'; did you mean bfloat16"),
+        (["--precision", "float16"], "--precision: there is no 'float16'; did you mean bfloat16"),
         (["--method", "gradient", "--stop-early"], "--stop-early: gradient has no mask that"),
         (["--method", "bbmp", "--spread"], "--spread: bbmp shows the classifier one picture"),
     ],
