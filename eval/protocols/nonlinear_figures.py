@@ -23,6 +23,7 @@ from eval.subject import forward
 from fidojax import networks
 from fidojax.core import check_count
 from fidojax.data import IMAGENET_CROP, BadPicture, pictures
+from fidojax.engine import compare_maps
 from fidojax.methods import Comparison
 from fidojax.runs import digest, write_text
 from fidojax.transforms.cpu import fast
@@ -94,7 +95,7 @@ def nonlinear_figures(
             if not store.has(part):
                 top = np.argsort(-np.asarray(forward(network, picture.image[None])[0]))[:classes]
                 names = [model.labels[i] for i in top]
-                both = nonlinear.compared(
+                both = compare_maps(
                     network, picture.image, top, options=options, seed=seed, name=picture.id
                 )
                 if len(found) < drawn:

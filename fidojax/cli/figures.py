@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from fidojax.cli.job import Job
 from fidojax.data import Picture
+from fidojax.engine import compare_maps
 from fidojax.types import Explanation
 from fidojax.viz import nonlinear, samples
 
@@ -31,7 +32,7 @@ def _trajectory(
     """Figures 1 to 4 of the paper, for the explained class and the best other one."""
     other = next(int(row) for row in np.argsort(-probabilities) if row != target)
     names = [job.pretrained.labels[row] for row in (target, other)]
-    both = nonlinear.compared(
+    both = compare_maps(
         job.pretrained.classifier, picture.image, [target, other],
         options=job.request.options, seed=job.request.seed, name=picture.id,
     )  # fmt: skip

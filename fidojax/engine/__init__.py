@@ -1,6 +1,7 @@
 """Many images at once: requests, continuous batching, devices, memory, early stopping."""
 
 from fidojax.engine.batches import in_batches
+from fidojax.engine.comparison import compare_maps
 from fidojax.engine.devices import (
     Spread,
     check_divisible,
@@ -37,6 +38,7 @@ __all__ = [
     "Spread",
     "Stop",
     "check_divisible",
+    "compare_maps",
     "concurrent_calls",
     "cores",
     "divided",

@@ -1,10 +1,10 @@
 """Figures of explanations: a map over its picture, one explanation, a gallery, drawn samples.
 
-Only NumPy and Matplotlib; nothing is shown or saved here. Notebooks show what is returned,
-`figure.savefig(path)` writes it.
+The functions need only NumPy and Matplotlib. They return a figure and neither show nor save it:
+notebooks show it, `figure.savefig(path)` writes it.
 
-Maps are drawn in a perceptually uniform colour map, dark = unimportant. Where a map has a known
-range, give it as `limits` so that colours mean the same in every figure; else see `normalise`.
+Maps are drawn in a perceptually uniform colour map, dark = unimportant. If the range of a map is
+known, give it as `limits`, so that a colour means the same in every figure; else see `normalise`.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 SEQUENTIAL = "plasma"
 """Colour map of maps that are positive: larger is brighter."""
 SPREAD = "cividis"
-"""Colour map of standard deviations, so that they are not taken for a saliency map."""
+"""Colour map of standard deviations, unlike that of saliency maps."""
 DIVERGING = "RdBu_r"
 """Colour map of symmetric maps: red supports the class, blue opposes it, white is zero."""
 
@@ -34,14 +34,15 @@ class Exhibit:
         image: "h w c" in [0, 1], one or three channels.
         saliency: "h w", larger = more important.
         title: the image's name.
-        prediction: under the title, for instance the class and its probability.
-        meaning: what the map's values are.
-        target: the class that is explained.
-        mixture: "h w c", what the classifier saw of the explanation, if there is such a thing.
-        verdict: how much was kept, and the target's probability on the mixture.
-        limits: values at the ends of the colour bar; see `normalise` where None.
+        prediction: the caption under the title, for instance the class and its probability.
+        meaning: the meaning of the map's values.
+        target: the explained class.
+        mixture: "h w c", the picture that the classifier saw with dropped pixels filled in; None
+            for methods without one.
+        verdict: the share that was kept, and the target's probability on the mixture.
+        limits: the values at the ends of the colour bar; None as in `normalise`.
         symmetric: the map has two signs; see `normalise`.
-        deviation: "h w", standard deviation of each pixel of the map, in its units, if known.
+        deviation: "h w", the standard deviation of each pixel in the map's units; None if unknown.
     """
 
     image: Float[np.ndarray, "h w c"]
@@ -95,7 +96,7 @@ def overlay(
     symmetric: bool = False,
     opacity: float = 0.5,
 ) -> Float[np.ndarray, "h w 3"]:
-    """The map's colours over a grey version of the picture.
+    """Lay the map's colours over a grey version of the picture.
 
     Args:
         image: values in [0, 1], one or three channels.
@@ -119,15 +120,16 @@ def overlay(
 
 
 def figure(exhibit: Exhibit) -> Figure:
-    """One explanation: the image, the map and its deviation, the overlay, the mixture."""
+    """Draw one explanation: the image, the map, its deviation, the overlay, the mixture."""
     return gallery([exhibit], width=12.0)
 
 
 def gallery(exhibits: Sequence[Exhibit], *, width: float = 12.0) -> Figure:
-    """Several explanations, one row each, with the panels of `figure`.
+    """Draw several explanations, one row each, with the panels of `figure`.
 
     Args:
-        width: of the figure in inches; its height follows.
+        exhibits: the explanations.
+        width: the width of the figure in inches; its height follows.
 
     Raises:
         ValueError: there are no exhibits, or as `overlay`.
@@ -153,7 +155,7 @@ _GAP, _BAR, _CAPTION = 0.12, 0.5, 0.52
 
 @dataclass(frozen=True)
 class _Row:
-    """Where the panels of a row lie, in inches; those of number 1 to `bars` have a colour bar."""
+    """The layout of a row of panels, in inches; panels 1 to `bars` have a colour bar."""
 
     drawing: Figure
     bars: int
@@ -220,11 +222,13 @@ def samples(
     across: int = 6,
     side: float = 1.9,
 ) -> Figure:
-    """A map and maps drawn from its distribution, in the same colours.
+    """Draw a map and samples from its distribution in the same colours.
 
     Args:
+        saliency: the mean.
+        drawn: the samples.
         across: panels in a row.
-        side: of a panel in inches.
+        side: the width of a panel in inches.
 
     Raises:
         ValueError: as `normalise`.

@@ -1,11 +1,12 @@
-"""Figures 1 to 4 of the nonlinear saliency maps, for several classes of one picture.
+"""Figures 1 to 4 of the paper on nonlinear saliency maps, for several classes of one picture.
 
-A figure takes what `compared` returns, with the classes' names. Nothing is shown or saved here.
+The functions take a `fidojax.methods.Comparison` and the classes' names, and return a figure. They
+neither show nor save it.
 
 Reference: Rosenzweig et al. 2021 (arXiv 2110.06639).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -14,38 +15,12 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fidojax.engine import explain_batch
 from fidojax.methods import Comparison
-from fidojax.types import Classifier, Explanation
+from fidojax.types import Explanation
 
 NONLINEAR, LINEAR = "#2a6f97", "#c1666b"
 
 Pixels = Float[np.ndarray, "h w c"]
-
-
-def compared(
-    classifier: Classifier,
-    image: Pixels,
-    targets: Sequence[int] | np.ndarray,
-    *,
-    options: Mapping[str, Any],
-    seed: int,
-    name: str,
-) -> Comparison:
-    """As `fidojax.methods.nonlinear.nonlinear.compare_classes`, by `explain_batch`, all classes at once.
-
-    Args:
-        name: the picture's id.
-    """
-    count = len(targets)
-    both = (
-        explain_batch(
-            method, classifier, np.stack([image] * count), targets, options=options, seed=seed,
-            ids=[name] * count, batch_size=count,
-        )
-        for method in ("nonlinear", "linear")
-    )  # fmt: skip
-    return Comparison(*both)
 
 
 def snapshots(image: Pixels, maps: Explanation, names: Sequence[str]) -> Figure:
