@@ -1,9 +1,7 @@
-"""`fidojax bench`: say what will be measured, measure it, print the table."""
+"""`fidojax bench`: announce the rows, measure them, print the table."""
 
 import dataclasses
-import json
 import sys
-from pathlib import Path
 
 from rich.console import Console
 
@@ -12,14 +10,14 @@ from fidojax.cli.bench_plan import expected, plan
 from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.options import Bench, UsageError
 from fidojax.engine import cores, split_cpu
-from fidojax.runs import about, duration
+from fidojax.runs import about, duration, write_json
 
 
 def bench(asked: Bench) -> int:
-    """Carry the command out; returns the exit code.
+    """Carry the command out and return the exit code.
 
     Raises:
-        UsageError: it cannot be carried out as given.
+        UsageError: the command cannot be carried out as given.
     """
     if asked.spread:
         split_cpu(cores())
@@ -46,7 +44,7 @@ def bench(asked: Bench) -> int:
 
 
 def _announcement(cases: list[Case | BenchRow], where: dict, seconds: float) -> str:
-    """What will be measured, on what, and how long it takes."""
+    """The rows to measure, the machine and the expected time, as one sentence."""
     rows = [case.row if isinstance(case, Case) else case for case in cases]
     names = [
         ", ".join(filter(None, dict.fromkeys(str(getattr(row, field)) for row in rows)))
@@ -80,11 +78,11 @@ def _show(rows: list[BenchRow], markdown: bool) -> None:
 
 
 def _write(file: str | None, where: dict, rows: list[BenchRow]) -> None:
-    """After every row, so that what was measured is kept."""
+    """Write the rows so far; called after every row, so that a kill loses only one."""
     if file is None:
         return
     result = {"about": where, "rows": [dataclasses.asdict(row) for row in rows]}
     try:
-        Path(file).write_text(json.dumps(result, indent=1) + "\n")
+        write_json(file, result)
     except OSError as error:
         raise UsageError(f"--json {file}: {error.strerror or error}") from None

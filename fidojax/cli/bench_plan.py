@@ -1,4 +1,4 @@
-"""What `fidojax bench` will measure: every combination, and how long it takes."""
+"""The rows that `fidojax bench` measures, and the time that they take."""
 
 import itertools
 from collections.abc import Iterator
@@ -27,16 +27,16 @@ from fidojax.transforms import PRECISIONS, cpu
 from infillers import INFILLERS
 
 COMPILING = 25.0
-"""Seconds that the programs of a row take to compile, where nothing is known of them."""
+"""Rough estimate of the seconds to compile the programs of a row."""
 SHARE = 0.5
-"""Of the speed of a matrix product, what networks reach."""
+"""Rough estimate of the share of a matrix product's speed that networks reach."""
 
 
 def plan(asked: Bench) -> list[Case | BenchRow]:
-    """A case for each row to be measured; the row itself where it is known that it cannot be.
+    """Return a case for each row; a row that cannot be measured comes with the reason instead.
 
     Raises:
-        UsageError: a name that does not exist, or a number that cannot be.
+        UsageError: a name does not exist, or a number is out of range.
     """
     try:
         _check(asked)
@@ -53,7 +53,7 @@ def plan(asked: Bench) -> list[Case | BenchRow]:
 
 
 def every(names: tuple[str, ...], known: Any) -> tuple[str, ...]:
-    """The names, "all" being those of the registry."""
+    """The names, or all known ones for "all"."""
     return tuple(known) if names == ("all",) else names
 
 
@@ -76,7 +76,7 @@ def _check(asked: Bench) -> None:
 
 
 def _infills(asked: Bench, method: MethodRow) -> tuple[str, ...]:
-    """Those that the method is measured with; an empty name where it needs none."""
+    """The infillers that the method is measured with; an empty name if it needs none."""
     return every(asked.infill, INFILLERS) if "infill" in method.required else ("",)
 
 
@@ -128,7 +128,7 @@ def _job(asked: Bench, classifier: str, method: MethodRow, infill: str) -> Job:
 
 
 def expected(cases: list[Case | BenchRow], asked: Bench) -> float:
-    """Seconds that it will take, to a factor of two."""
+    """The expected time in seconds, correct to a factor of two."""
     product = matrix_product("float32")
     (seconds,) = interleaved([product.call], 1, 2)
     speed = SHARE * product.operations / seconds

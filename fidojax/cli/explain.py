@@ -1,4 +1,4 @@
-"""`fidojax explain`: say what will be done, do it, say what was done."""
+"""`fidojax explain`: announce the run, carry it out, sum it up."""
 
 import sys
 import time
@@ -13,10 +13,10 @@ from fidojax.runs import duration
 
 
 def explain(asked: Explain) -> int:
-    """Carry the command out; returns the exit code.
+    """Carry the command out and return the exit code.
 
     Raises:
-        UsageError: it cannot be carried out as given.
+        UsageError: the command cannot be carried out as given.
     """
     run = ExplainRun(asked)
     print(_announcement(run), flush=True)
@@ -38,10 +38,10 @@ def explain(asked: Explain) -> int:
             raise
         run.finish()
         raise UsageError(
-            "out of memory with one picture at a time; what is finished is kept, and the same "
-            "command goes on from there where there is more memory"
+            "out of memory with one picture at a time; finished pictures are kept, and the same "
+            "command goes on from there on a machine with more memory"
         ) from None
-    except OSError as error:  # reading is guarded elsewhere
+    except OSError as error:  # from writing; `fidojax.data` handles errors of reading
         raise UsageError(f"--out {asked.out}: {error.strerror or error}") from None
     run.finish()
     lines = [_summary(run, started)]
@@ -54,7 +54,7 @@ def explain(asked: Explain) -> int:
 
 
 def _announcement(run: ExplainRun) -> str:
-    """What will be done, on what, and how much work it is."""
+    """The pictures, the method, the classifier and the machine, as text."""
     job = run.job
     how = [f"preset {job.preset}"] if job.preset else []
     how += [f"{name} {job.options[name]}" for name in ("objective",) if name in job.options]
@@ -81,7 +81,7 @@ def _announcement(run: ExplainRun) -> str:
 
 
 def _places(run: ExplainRun) -> str:
-    """What computes."""
+    """The devices in words."""
     together = isinstance(run.request.chosen_devices, Spread)
     if run.request.chosen_devices[0].platform == "cpu":
         cores = (
@@ -96,11 +96,11 @@ def _places(run: ExplainRun) -> str:
 
 
 def _summary(run: ExplainRun, started: float) -> str:
-    """How many pictures were done, in how long, as one sentence."""
+    """The numbers of pictures and the time, as one sentence."""
     taken = duration(time.monotonic() - started)
     parts = [f"{_count(run.explained, 'picture')} explained in {taken}"]
     if run.skipped:
-        parts.append(f"{run.skipped} already there with the same settings and skipped")
+        parts.append(f"{run.skipped} already explained with the same settings and skipped")
     if run.others:
         parts.append(f"{run.others} left to other shards")
     if run.failures:

@@ -1,4 +1,4 @@
-"""Methods that explain by a network trained for one classifier: which network, from where."""
+"""Trained networks of methods that explain by one, such as VarSal's encoder."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,15 +8,15 @@ from fidojax.methods import METHOD_ROWS
 from fidojax.networks import load_encoder, load_masker
 
 LOADERS: dict[str, Callable[[str], Any]] = {"encoder": load_encoder, "masker": load_masker}
-"""Options of methods that are such networks, and what reads them: of the name of a shipped
-classifier its own, else a file."""
+"""Options of methods that take a trained network, and the functions that load it: by the name of a
+shipped classifier, or from a file."""
 
 
 class Explainer(NamedTuple):
-    """A network that explains.
+    """A trained network that explains.
 
     Attributes:
-        option: of the method, a key of `LOADERS`.
+        option: the method's option, a key of `LOADERS`.
         source: the name of the shipped classifier that it explains, or a file.
         network: a callable pytree.
     """
@@ -27,11 +27,11 @@ class Explainer(NamedTuple):
 
 
 def load_explainer(asked: Explain) -> Explainer | None:
-    """The network that the method explains by; None for methods that ask the classifier itself.
+    """Load the network that the method explains by; None for methods that need none.
 
     Raises:
-        ValueError: it takes none but one was given, none is shipped for the classifier, or the
-            file holds none.
+        ValueError: the method needs none but one is given, none is shipped for the classifier, or
+            the file holds none.
     """
     option = next((name for name in METHOD_ROWS[asked.method].required if name in LOADERS), None)
     if option is None:
@@ -43,7 +43,7 @@ def load_explainer(asked: Explain) -> Explainer | None:
             return Explainer(option, asked.explainer, LOADERS[option](asked.explainer))
         except (ValueError, OSError) as error:
             raise ValueError(f"--explainer: {error}") from None
-    # A shipped one is for the shipped weights: of others it would say nothing.
+    # A shipped network is trained for the shipped weights and explains no others.
     try:
         if asked.weights is None:
             return Explainer(option, asked.classifier, LOADERS[option](asked.classifier))

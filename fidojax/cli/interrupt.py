@@ -1,4 +1,4 @@
-"""Ctrl-C and a polite kill end a run at once, and are never lost."""
+"""Ctrl-C and SIGTERM end a run at once and are never lost."""
 
 import signal
 import threading
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Interrupt:
-    """While it is entered, SIGINT and SIGTERM raise KeyboardInterrupt, at the latest in `check`.
+    """A context in which SIGINT and SIGTERM raise KeyboardInterrupt, at the latest in `check`.
 
     An exception that a signal raises inside a garbage-collection callback is swallowed by Python;
     `check` raises it again.

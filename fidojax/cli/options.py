@@ -1,4 +1,4 @@
-"""What the commands take, as dataclasses from which tyro makes the command line."""
+"""The options of the commands, as dataclasses from which tyro makes the command line."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -7,7 +7,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
 
 def _shown(metavar: str | None, default: str) -> Any:
-    """How an option whose default is made later appears in the help."""
+    """The appearance in the help of an option whose default is chosen later."""
     return arg(metavar=metavar, help_behavior_hint=f"(default: {default})" if default else "")
 
 
@@ -77,15 +77,15 @@ class Explain:
     crop: Annotated[float | None, _shown("SHARE", "0.875 for keras, else 1")] = None
     """Share of the shorter side that the centre crop keeps."""
     limit: Annotated[int | None, _shown("N", "all")] = None
-    """At most so many pictures."""
+    """Largest number of pictures."""
     data_dir: Annotated[str | None, _shown("FOLDER", "~/tensorflow_datasets")] = None
-    """Where TFDS sets lie prepared."""
+    """Folder of the prepared TFDS data sets."""
     shard: Annotated[str | None, _shown("I/N", "all")] = None
     """The I-th of N parts of the pictures, so that N processes share a run."""
     distributed: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
     """Share the run with the processes that srun, mpirun or a TPU pod has started beside it."""
     dry_run: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
-    """Say what it will cost, and write nothing."""
+    """Forecast the cost and write nothing."""
     figures: bool = True
     """Draw a figure for each picture."""
     force: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
@@ -96,8 +96,8 @@ class Explain:
 class Bench:
     """Measure how fast this machine explains, and how near that is to its ceiling.
 
-    Every combination of the names is a row of a table, one that cannot be measured with the
-    reason. The pictures are noise. Without arguments it takes a minute or two.
+    Every combination of the names is a row of a table; a row that cannot be measured says why. The
+    pictures are noise. Without arguments it takes a minute or two.
     """
 
     classifier: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ("tiny_imagenet40",)
@@ -119,17 +119,17 @@ class Bench:
     explainer: Annotated[str | None, _shown("FILE", "the one shipped for the classifier")] = None
     """For varsal and realtime: file with the network that explains."""
     steps: Annotated[int, arg(metavar="N")] = 10
-    """Steps of the timed runs; images/s are for all that the method takes."""
+    """Steps of the timed runs; images/s are for all steps of the method."""
     repeats: Annotated[int, arg(metavar="N")] = 3
-    """Calls, and bare passes in turn with them, of which the median counts."""
+    """Calls per round, alternating with bare passes; the median counts."""
     rounds: Annotated[int, arg(metavar="N")] = 2
-    """Of so many medians the lowest counts."""
+    """Rounds; the lowest of their medians counts."""
     clock: Annotated[str, arg(metavar="wall|cpu")] = "wall"
     """cpu: the process's CPU time over all threads, for a machine that is busy with other work."""
     markdown: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
     """Print the table as Markdown on a terminal, too."""
     spread: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
-    """Divide the evaluations among the devices, on CPUs the cores, instead of the pictures."""
+    """Divide the evaluations instead of the pictures among the devices, on CPUs the cores."""
     json: Annotated[str | None, _shown("FILE", "none")] = None
     """Also write the numbers, with device, versions and settings."""
 

@@ -1,4 +1,4 @@
-"""index.html: all results of a folder on one page that needs nothing but the folder."""
+"""index.html: all results of a folder on one page, without any outside resource."""
 
 import html
 import json
@@ -29,15 +29,15 @@ _COLUMNS = (
 )
 
 _UNCERTAINTY = ("mean standard deviation", "number")
-"""A column more where a method says how sure it is."""
+"""A further column for methods that return a standard deviation."""
 
 
 def page(runs: Mapping[str, Mapping[str, Any]], records: Sequence[Mapping[str, Any]]) -> str:
-    """The HTML of a folder of results.
+    """Return the HTML of a folder of results.
 
     Args:
-        runs: by settings digest, what `Results.store_run` stored.
-        records: of all pictures.
+        runs: the runs by settings digest, as `ResultsFolder.store_run` stored them.
+        records: the records of all pictures.
     """
     explained = [record for record in records if record["status"] == EXPLAINED]
     # The settings that were used last come first.
@@ -57,7 +57,7 @@ def page(runs: Mapping[str, Mapping[str, Any]], records: Sequence[Mapping[str, A
 
 
 def _titles(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A heading for each settings, with the details that tell apart those that look the same."""
+    """A heading for each run, with the details that distinguish similar runs."""
     plain = [_title(one) for one in settings]
     titles = []
     for title, one in zip(plain, map(_flat, settings), strict=True):
@@ -80,7 +80,7 @@ def _title(settings: Mapping[str, Any]) -> str:
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with the method's options among them."""
+    """The settings and the method's options in one mapping."""
     return {**{k: v for k, v in settings.items() if k != "options"}, **settings["options"]}
 
 
@@ -146,7 +146,7 @@ def _row(record: Mapping[str, Any], uncertain: bool) -> str:
 
 def _card(record: Mapping[str, Any]) -> str:
     files = record["files"]
-    place = record.get("map")  # of a record that an older version wrote there is none
+    place = record.get("map")  # records of older versions have none
     links = [f"map: row {place['row']} of {_text(place['ledger'])}"] if place else []
     links.append(f'<a href="records/{quote(record["name"])}.json">record</a>')
     label = record["label"]
@@ -195,10 +195,13 @@ def write_index(
 ) -> None:
     """Write the run's file and index.html.
 
-    A failure stays there until its file is tried again, and goes when that succeeds.
+    A failure is listed until the same file has been explained.
 
     Args:
-        failures: of this run so far.
+        results: the folder of results.
+        job: the job of the run.
+        shard: (index, number of shards).
+        failures: the failures of this run so far.
     """
     records = list(results.records())
     explained = {

@@ -42,13 +42,18 @@ class ResultsFolder:
         """Make the folder and its subfolders.
 
         Raises:
-            OSError: that is not possible.
+            OSError: they cannot be made.
         """
         for name in ("figures", "records", "runs"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
 
     def has(self, name: str, *, figure: bool) -> bool:
-        """Whether the record of an explained picture is there with its figures, one at least."""
+        """Whether the record of an explained picture exists with its files.
+
+        Args:
+            name: the name of the picture.
+            figure: whether the usual figure must be among the files.
+        """
         record = _read(self.folder / "records" / f"{name}.json")
         if not record or record.get("status") != EXPLAINED:
             return False
@@ -62,8 +67,9 @@ class ResultsFolder:
         """Write a picture's figures and its record.
 
         Args:
-            record: what goes into the JSON; `files` is added.
-            figures: the usual one as "figure", a method's own by other names.
+            name: the name of the picture.
+            record: the content of the JSON; `files` is added.
+            figures: the usual one as "figure", a method's own figures by other names.
         """
         files = {}
         for kind, figure in (figures or {}).items():
@@ -75,11 +81,11 @@ class ResultsFolder:
         write_json(self.folder / "records" / f"{name}.json", {**record, "files": files})
 
     def store_run(self, digest: str, shard: tuple[int, int], run: Mapping[str, Any]) -> None:
-        """Write what a shard of a run with these settings was, and what failed in it."""
+        """Write the file of one shard of a run: its settings and its failures."""
         write_json(self._run(digest, shard), run)
 
     def failures(self, digest: str, shard: tuple[int, int]) -> list[dict[str, str]]:
-        """What failed in that shard of the run so far."""
+        """The failures of that shard of the run so far."""
         return (_read(self._run(digest, shard)) or {}).get("failures", [])
 
     def write_page(self, html: str) -> None:
@@ -87,7 +93,7 @@ class ResultsFolder:
         write_text(self.folder / "index.html", html)
 
     def runs(self) -> dict[str, dict[str, Any]]:
-        """What `store_run` stored, by digest: the last with the failures of all."""
+        """The stored runs by digest: of several shards the latest, with the failures of all."""
         runs: dict[str, dict[str, Any]] = {}
         found = [
             (path.name.partition(".")[0], run)
@@ -96,13 +102,13 @@ class ResultsFolder:
         ]
         for digest, run in sorted(found, key=lambda pair: pair[1]["updated"]):
             failures = runs.get(digest, {}).get("failures", []) + run["failures"]
-            # A file that several shards tried is told of once.
+            # A file that several shards tried is listed once.
             by_source = {bad["source"]: bad for bad in failures}
             runs[digest] = {**run, "failures": list(by_source.values())}
         return runs
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """All records of pictures with their `name`, in its alphabetical order."""
+        """All records of pictures with their `name`, sorted by it."""
         for path in sorted((self.folder / "records").glob("*.json")):
             if record := _read(path):
                 yield {**record, "name": path.stem}
@@ -116,7 +122,7 @@ class ResultsFolder:
 def result_name(
     picture_id: str, image: Float[np.ndarray, "h w c"], method: str, settings_digest: str
 ) -> str:
-    """The name of a picture's files: readable, and unique for its values and the settings."""
+    """Return the name of a picture's files, unique for its values and the settings."""
     digest = hashlib.sha256(settings_digest.encode())
     digest.update(f"{picture_id}\0{image.shape}".encode())
     digest.update(np.ascontiguousarray(image, np.float32).tobytes())
@@ -125,7 +131,7 @@ def result_name(
 
 
 def as_number(value: Any) -> float | None:
-    """A float for JSON; None where it is not finite, since JSON has no such numbers."""
+    """A float for JSON; None if it is not finite, since JSON has no such numbers."""
     number = float(value)
     return number if np.isfinite(number) else None
 

@@ -1,4 +1,4 @@
-"""Which class is explained: a name, an index, the prediction or the data set's label."""
+"""The class to explain: a name, an index, the prediction or the data set's label."""
 
 import re
 

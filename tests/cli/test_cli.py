@@ -228,7 +228,7 @@ def test_a_second_run_skips_what_is_there(run, folder):
     written = path.stat().st_mtime_ns
     second = run(folder)
     assert "2 pictures explained" in second.out
-    assert "1 already there" in second.out
+    assert "1 already explained" in second.out
     assert path.stat().st_mtime_ns == written
     third = run(folder)
     assert third.code == 0
@@ -250,13 +250,13 @@ def test_a_picture_is_finished_when_all_of_it_is_there(run, folder):
     figures = (*QUICK, "--figures")
     first = run(folder / "fox.png")
     assert "1 picture explained" in run(folder / "fox.png", how=figures).out  # now with a figure
-    assert "1 already there" in run(folder / "fox.png").out
+    assert "1 already explained" in run(folder / "fox.png").out
     record = run(folder / "fox.png").records["fox.png"]
     (name,) = first.finished
     for file in (record["files"]["figure"], f"records/{name}.json"):
         (first.results / file).unlink()
         assert "1 picture explained" in run(folder / "fox.png", how=figures).out
-        assert "1 already there" in run(folder / "fox.png", how=figures).out
+        assert "1 already explained" in run(folder / "fox.png", how=figures).out
     shutil.rmtree(first.results / record["map"]["ledger"])
     assert "1 picture explained" in run(folder / "fox.png").out
 
@@ -273,9 +273,9 @@ def test_a_changed_listing_keeps_what_is_there(run, folder):
     (folder / "fox.png").rename(folder / "zorro.png")
     ran = run(folder)
     assert "2 pictures explained" in ran.out
-    assert "2 already there" in ran.out
+    assert "2 already explained" in ran.out
     assert found(ran) == rows | {"bee.png": 4, "zorro.png": 5}
-    assert "4 already there" in run(folder).out
+    assert "4 already explained" in run(folder).out
     assert len(set(ran.finished)) == len(ran.finished) == 5
 
 
@@ -283,12 +283,12 @@ def test_twins_and_pictures_named_twice(run, folder):
     (folder / "more" / "fox.png").write_bytes((folder / "fox.png").read_bytes())
     ran = run(folder / "fox.png", folder / "fox.png", folder / "more" / "fox.png", folder)
     assert len(ran.finished) == 4  # fox.png, more/fox.png, jay.jpg, more/lizard.png
-    assert "3 already there" in ran.out
+    assert "3 already explained" in ran.out
 
 
 def test_results_inside_the_folder_are_not_explained_themselves(run, folder):
     assert run(folder, out=folder / "out").code == 0
-    assert "3 already there" in run(folder, out=folder / "out").out
+    assert "3 already explained" in run(folder, out=folder / "out").out
 
 
 def test_a_map_does_not_depend_on_the_neighbours(run, folder, tmp_path):
@@ -340,7 +340,7 @@ def test_short_memory_goes_on_with_fewer_pictures_at_a_time(run, folder, monkeyp
     ran = run(folder, "--batch-size", "4")
     assert ran.code == 0
     assert "3 pictures explained" in ran.out
-    said = "out of memory: now {} pictures per call"
+    said = "out of memory: going on with {} pictures per call"
     assert said.format(2) in ran.err
     assert said.format(1).replace("pictures", "picture") in ran.err
 
@@ -352,7 +352,7 @@ def test_no_memory_for_one_picture_is_one_sentence(run, folder, monkeypatch):
     monkeypatch.setattr(programs, "one_shot", full)
     ran = run(folder, "--batch-size", "4")
     assert ran.code == 2
-    assert "out of memory with one picture at a time; what is finished is kept" in ran.err
+    assert "out of memory with one picture at a time; finished pictures are kept" in ran.err
 
 
 def test_a_full_disk_is_one_sentence(run, folder, monkeypatch):
@@ -427,15 +427,15 @@ def test_a_dry_run_says_the_cost_and_writes_nothing(run, folder):
     (folder / "empty.png").write_bytes(b"")
     ran = run(folder, "--dry-run", how=SMALL)
     assert ran.code == 0
-    assert "To explain: 4; classifier evaluations: 24; about" in ran.out
-    assert "as a batch here took" in ran.out
+    assert "to explain: 4; classifier evaluations: 24; about" in ran.out
+    assert "measured on a batch" in ran.out
     assert not ran.results.exists()
-    assert "To explain: 2; class" in run(folder, "--dry-run", "--shard", "1/2", how=SMALL).out
+    assert "to explain: 2; class" in run(folder, "--dry-run", "--shard", "1/2", how=SMALL).out
     run(folder / "fox.png", how=SMALL)
     before = sorted(ran.results.rglob("*"))
     ran = run(folder, "--dry-run", how=SMALL)
-    assert "To explain: 2; already there: 1; not readable: 1; class" in ran.out
-    assert "as those took that are there" in ran.out
+    assert "to explain: 2; already explained: 1; not readable: 1; class" in ran.out
+    assert "measured on the stored maps" in ran.out
     assert sorted(ran.results.rglob("*")) == before
 
 
@@ -512,7 +512,7 @@ def test_a_killed_run_leaves_whole_results_and_goes_on(run, tmp_path, how):
         with PIL.Image.open(out / record["files"]["figure"]) as figure:
             figure.load()
     ran = run(photos)
-    assert f"{len(finished)} already there" in ran.out
+    assert f"{len(finished)} already explained" in ran.out
     assert len(ran.records) == 40
 
 
@@ -911,3 +911,16 @@ def test_what_cannot_be_stopped_rounded_or_spread_says_so(words, sentence, run, 
     ran = run(folder, *words, how=())
     assert ran.code == 2
     assert sentence in ran.err
+
+
+def test_old_names_work_with_one_note_each(run, folder, tmp_path):
+    old = run(folder, how=(*SMALL, "--dtype", "bfloat16"))
+    assert old.code == 0
+    assert old.err.count("'--dtype' is now called '--precision'") == 1
+    new = run(folder, how=(*SMALL, "--precision=bfloat16"))
+    assert "3 already explained" in new.out
+    assert "is now called" not in new.err
+    boxes = run(folder, how=("--method", "max", "--no-figures"), out=tmp_path / "boxes")
+    assert boxes.code == 0
+    assert boxes.err.count("'max' is now called 'max_box'") == 1
+    assert {record["settings"]["method"] for record in boxes.records.values()} == {"max_box"}

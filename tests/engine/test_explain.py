@@ -233,3 +233,29 @@ def test_bad_input_gets_one_clear_sentence(change, message, planted):
     }  # fmt: skip
     with pytest.raises(ValueError, match=message):
         fidojax.explain_batch(**(arguments | change))
+
+
+def test_the_old_name_of_the_batch_size_still_works(planted, images):
+    with pytest.warns(DeprecationWarning, match="'micro_batch' is now called 'batch_size'"):
+        old = fidojax.explain_batch("gradient", planted, images, [0] * 7, micro_batch=2)
+    new = fidojax.explain_batch("gradient", planted, images, [0] * 7, batch_size=2)
+    np.testing.assert_array_equal(old.saliency, new.saliency)
+    with pytest.raises(TypeError, match="give batch_size"):
+        fidojax.explain_batch("gradient", planted, images, [0] * 7, micro_batch=2, batch_size=2)
+
+
+def test_a_request_says_what_its_method_cannot_do(planted):
+    request = ExplainRequest("fido", planted, {"infill": mean(0.0), "steps": 5, "samples": 3})
+    loop = request.loop()
+    assert loop is not None
+    assert (loop.steps, loop.evaluations) == (5, 3)
+    request.check()
+    replace(request, stop=fidojax.Stop()).check()
+    gradient = ExplainRequest("gradient", planted, stop=fidojax.Stop())
+    assert gradient.loop() is None
+    with pytest.raises(ValueError, match="--stop-early: gradient has no mask that converges"):
+        gradient.check(stop="--stop-early")
+    with pytest.raises(ValueError, match="batch_size is None"):
+        _ = gradient.pictures_at_once
+    with pytest.raises(ValueError, match="did you mean fido"):
+        _ = ExplainRequest("fydo", planted).function

@@ -327,4 +327,4 @@ def test_the_command_line_draws_all_four_figures(tmp_path, capsys):
         assert record["files"][kind] in page
     assert record["probability"]["mixture"] >= record["probability"]["image"]
     assert main([*command, "--out", str(tmp_path)]) == 0
-    assert "already there" in capsys.readouterr().out
+    assert "already explained" in capsys.readouterr().out

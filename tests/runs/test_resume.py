@@ -15,7 +15,7 @@ from fidojax.engine import ExplainRequest, programs
 from fidojax.runs import resume
 from fidojax.runs.ledger import DONE, FAILED, MISSING, Ledger
 from fidojax.runs.maps import read_maps, unpack
-from fidojax.runs.resume import NOT_FINITE, Explained, Item, explain_missing
+from fidojax.runs.resume import NOT_FINITE, Explained, Item, explain_missing, seconds_per_map
 from fidojax.types import Explanation
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -293,3 +293,14 @@ def test_progress_never_goes_back_and_ends_with_all(tmp_path):
     assert all(said <= real for said, real in zip(stored, there, strict=True))
     assert all(some <= all_ <= COUNT for some, all_ in zip(stored, done, strict=True))
     assert told[-1] == (COUNT, COUNT, COUNT)
+
+
+def test_the_time_per_map_is_the_median_of_the_stored_ones(tmp_path):
+    ledger = opened(tmp_path / "maps", 5)
+    assert seconds_per_map(None) is None
+    assert seconds_per_map(ledger) is None
+    seconds = np.array([1, 9, 2, 50], np.float32)
+    names = [f"name {i}" for i in range(4)]
+    ledger.write(range(4), names, {"seconds": seconds}, [None, None, None, "failed"])
+    assert seconds_per_map(ledger) == 2
+    assert seconds_per_map(ledger, [0, 1]) == 5
