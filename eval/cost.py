@@ -12,7 +12,7 @@ from eval.study import StudyRow
 from eval.subject import Subject, forward
 from fidojax.bench import Passes, passes_per_map
 from fidojax.methods import METHODS
-from fidojax.runs import DONE, Ledger, duration
+from fidojax.runs import DONE, Ledger, duration, seconds_per_map
 from fidojax.types import Classifier, Images
 
 
@@ -64,9 +64,8 @@ def costs(
         status = ledger.status[:count] if ledger is not None else np.array([])
         finished = np.flatnonzero(status == DONE)
         missing = count - len(finished)
-        taken = ledger.read("seconds", finished) if ledger is not None and len(finished) else None
-        if taken is not None and np.isfinite(taken).any():
-            each = float(np.nanmedian(taken))
+        each = seconds_per_map(ledger, finished)
+        if each is not None:
             found[name] = Cost(missing, passes, each * missing, True)
             continue
         timed = timed or _time(of.model.classifier, of.model.size, batch)
