@@ -370,10 +370,10 @@ SLOW = """
 import sys, time
 import jax.numpy as jnp
 from jax.tree_util import Partial
-sys.path.insert(0, "tests")
+sys.path[:0] = ["tests", "tests/cli"]
 from test_cli import LABELS, average_colour
 from fidojax.cli import explain, job, main
-from fidojax.pretrained import Pretrained
+from fidojax.networks import Pretrained
 job.load = lambda name, weights, layer: Pretrained(
     name, Partial(average_colour, jnp.float32(10.0)), LABELS, (16, 16, 3)
 )
@@ -451,7 +451,7 @@ def test_the_number_at_a_time_stays_unless_there_were_fewer_pictures(run, folder
     assert (number, first, "were made" in told) == ("1", 1, False)
     number, first, told = at_a_time(folder)
     assert (number, first) == ("3", 1)
-    assert "Maps that are there were made 1 at a time" in told
+    assert "The stored maps were made 1 at a time" in told
     shutil.rmtree(run(folder, how=how).results)
     at_a_time(folder, "--batch-size", "2")
     PIL.Image.new("RGB", (16, 16), "pink").save(folder / "pig.png")
