@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -236,14 +237,13 @@ def test_bad_input_gets_one_clear_sentence(change, message, planted):
 
 
 def test_the_old_name_of_the_batch_size_still_works(planted, images):
+    explain: Any = fidojax.explain_batch
     with pytest.warns(DeprecationWarning, match="'micro_batch' is now called 'batch_size'"):
-        old = fidojax.explain_batch("gradient", planted, images, [0] * 7, **{"micro_batch": 2})
-    new = fidojax.explain_batch("gradient", planted, images, [0] * 7, batch_size=2)
+        old = explain("gradient", planted, images, [0] * 7, micro_batch=2)
+    new = explain("gradient", planted, images, [0] * 7, batch_size=2)
     np.testing.assert_array_equal(old.saliency, new.saliency)
     with pytest.raises(TypeError, match="give batch_size"):
-        fidojax.explain_batch(
-            "gradient", planted, images, [0] * 7, batch_size=2, **{"micro_batch": 2}
-        )
+        explain("gradient", planted, images, [0] * 7, micro_batch=2, batch_size=2)
 
 
 def test_a_request_says_what_its_method_cannot_do(planted):
