@@ -24,7 +24,7 @@ from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Sca
 
 
 class PdaInfo(NamedTuple):
-    """What the windows showed.
+    """The further results of prediction difference analysis.
 
     Attributes:
         original: p(target) on the image.
@@ -50,13 +50,13 @@ def pda(
     instances: float | Scalar = 1e5,
     chunk: int = 128,
 ) -> Explanation:
-    """The weight of evidence of a window, averaged over the windows that cover a pixel.
+    """Saliency by the weight of evidence of a window, averaged over the windows of a pixel.
 
     The map is log2 odds(c | x) - log2 odds(c | x without the window), in bits: positive where the
     window speaks for the class. The defaults are those of the authors' ImageNet experiments.
 
     Args:
-        infill: what the window might have been, drawn anew for each sample; the paper's is
+        infill: draws what the window might have held, anew for each sample; the paper's is
             `infillers.patch_gaussian.fit_patch_gaussian`, of the same `window`.
         window: side of the square that is marginalised out, k.
         stride: pixels from one window to the next; the paper takes every window.
@@ -68,6 +68,13 @@ def pda(
     Raises:
         ValueError: a count below 1, a window larger than the image, or not that of an infiller
             with a `fitted_window`.
+
+    Example:
+        >>> explanation = fidojax.pda(
+        ...     key, classifier, image, target, infill=infillers.random(), window=4, stride=4
+        ... )
+        >>> saliency = explanation.saliency  # "h w", in bits
+        >>> p = explanation.info.probability  # of the class without each window
 
     Reference: Zintgraf et al. 2017, sections 2 and 3, Algorithm 1.
     """
@@ -91,10 +98,10 @@ def pda(
     classes = jax.eval_shape(classifier, image[None]).shape[-1]
     sampled = odds[1:].reshape(*shape, samples)
     # The complement is averaged, too: 1 - p would lose the digits of a p near 1.
-    p, rest = (jax.nn.sigmoid(sign * sampled).mean(axis=-1) for sign in (1, -1))  # PDA eq. 1
+    p, rest = (jax.nn.sigmoid(sign * sampled).mean(axis=-1) for sign in (1, -1))
     original, other = jax.nn.sigmoid(odds[0]), jax.nn.sigmoid(-odds[0])
     whole = log2_odds(original, other, instances, classes)
-    evidence = whole - log2_odds(p, rest, instances, classes)  # PDA eq. 3
+    evidence = whole - log2_odds(p, rest, instances, classes)  # weight of evidence, in bits
     windows = sum_over_windows(jnp.ones_like(evidence), rows, columns)
     saliency = sum_over_windows(evidence, rows, columns) / jnp.maximum(windows, 1)
     return Explanation(saliency, PdaInfo(original, p, evidence))

@@ -21,10 +21,11 @@ def pda_one_draw(
     score: str = "log_odds",
     chunk: int = 128,
 ) -> Explanation:
-    """The difference that one pixel makes: s(x) - s(x with that pixel imputed once).
+    """Saliency by the fall of the score when one pixel is imputed once.
 
-    The map is in units of the score (log-odds, nats), positive where the pixel speaks for the
-    class. It is occlusion with one imputation per window; `info` is `OcclusionInfo`.
+    The map is s(x) - s(x with the pixel imputed) in units of the score (log-odds, nats), positive
+    where the pixel speaks for the class. It is occlusion with one imputation per window; `info` is
+    `OcclusionInfo`.
 
     Args:
         infill: imputes the window; black, MNIST's background, when None.
@@ -35,6 +36,11 @@ def pda_one_draw(
 
     Raises:
         ValueError: an unknown score, a count below 1, or a window larger than the image.
+
+    Example:
+        >>> explanation = fidojax.pda_one_draw(key, classifier, image, target, window=2, stride=2)
+        >>> saliency = explanation.saliency  # "h w", in units of the score
+        >>> scores = explanation.info.scores  # with each window imputed
 
     Reference: VDSM section 4; Zintgraf et al. 2017.
     """

@@ -3,6 +3,7 @@
 import ast
 import functools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -276,3 +277,21 @@ import fidojax
 print(*loaded() - before)
 """
     assert set(in_a_fresh_process(program).split()) - set(sys.stdlib_module_names) == {"fidojax"}
+
+
+def processor_seconds(program: str) -> float:
+    """The processor time of a program in a process of its own, the least of three runs."""
+
+    def once() -> float:
+        before = os.times()
+        in_a_fresh_process(program)
+        after = os.times()
+        return sum(after[2:4]) - sum(before[2:4])
+
+    return min(once() for _ in range(3))
+
+
+def test_the_import_takes_little_longer_than_that_of_jax_and_optax():
+    """At most 1.2 times as long. A tenth of a second more is left to the machine's noise."""
+    limit = 1.2 * processor_seconds("import jax, optax") + 0.1
+    assert processor_seconds("import fidojax") < limit

@@ -24,7 +24,6 @@ METHODS = [getattr(row, "function", row) for row in fidojax.METHODS.values()]
 FUNCTIONS = {
     function.__name__: function
     for function in (*METHODS, fidojax.over_keys, fidojax.start_from, fidojax.lambda_path)
-    if function.__name__ not in {"pda", "prediction_difference", "pda_one_draw"}
 }
 
 
