@@ -292,6 +292,6 @@ def processor_seconds(program: str) -> float:
 
 
 def test_the_import_takes_little_longer_than_that_of_jax_and_optax():
-    """At most 1.2 times as long. A tenth of a second more is left to the machine's noise."""
-    limit = 1.2 * processor_seconds("import jax, optax") + 0.1
+    """At most 1.2 times as long; 0.2 seconds more are left to the noise of the machine."""
+    limit = 1.2 * processor_seconds("import jax, optax") + 0.2
     assert processor_seconds("import fidojax") < limit
