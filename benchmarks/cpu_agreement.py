@@ -33,7 +33,7 @@ from fidojax.transforms import cpu, interpreter
 from fidojax.transforms.cpu import winograd as cpu_winograd
 
 FORMS = {
-    "as it is": (interpreter.bind, np.float32, True),
+    "original": (interpreter.bind, np.float32, True),
     "fast": (cpu.bind, np.float32, True),
     "fast, no Winograd": (cpu.bind, np.float32, False),
     "fast, float64": (cpu.bind, np.float64, True),
