@@ -68,7 +68,8 @@ def main(config: Config) -> None:
                     {"form": form, "parts": parts, "images_per_second": rate, "digest": digest}
                 )
     first = {row["form"]: row for row in reversed(rows)}
-    table = Table("", "parts", "pictures/s", "of the best possible", "same bits", title=f"{count} cores")
+    heads = ("", "parts", "pictures/s", "of the best possible", "same bits")
+    table = Table(*heads, title=f"{count} cores")
     for row in rows:
         base = first[row["form"]]
         # The first row's rate, times the number of cores that the parts can use.

@@ -43,7 +43,7 @@ class Fido:
         self.format = LAYOUTS[layout]
         self.network = network.eval().requires_grad_(False)
         self.network.to(memory_format=self.format)  # type: ignore[call-overload]
-        device = next(self.network.parameters()).device
+        device = next(self.network.parameters(), torch.empty(0)).device
         self.images = torch.from_numpy(np.moveaxis(images, -1, 1).copy()).to(device)[:, None]
         self.targets = torch.from_numpy(targets).long().to(device)
         self.color = torch.from_numpy(color).to(device)[:, None, None]

@@ -119,7 +119,7 @@ def test_fido_is_the_same_step_there(torch, work, there, monkeypatch):
     rest = {"learning_rate": 0.1, "b2": 0.999, "antithetic": True, "samples": 4}
     fido = Fido(there[0], images, targets, np.full(3, 0.45, np.float32), "NCHW", options | rest)
     fido.theta.data = torch.from_numpy(theta)[:, None].clone()
-    monkeypatch.setattr(torch, "rand", lambda _: torch.from_numpy(uniform)[:, :, None])
+    monkeypatch.setattr(torch, "rand", lambda _, device: torch.from_numpy(uniform)[:, :, None])
     found = fido.step()
     noise = jax.scipy.special.logit(uniform)
     noise = jnp.concatenate([noise, -noise], axis=1)
