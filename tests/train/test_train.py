@@ -55,7 +55,13 @@ def test_killed_run_resumes_to_the_same_bits(tmp_path):
     assert float(rows(whole)[-1]["validation"]) > 0.5, "it learns"
     card = (whole / "smoke.md").read_text()
     assert "as stored (float16)" in card
+    assert "Seed 0, 4 epochs" in card
     assert str(tmp_path) not in card
+
+    (whole / "smoke.npz").unlink()
+    __main__.main(dataclasses.replace(SMOKE, out=whole, export=True))
+    for name, array in arrays(whole / "smoke.npz").items():
+        np.testing.assert_array_equal(array, one[name], err_msg="exported: " + name)
 
 
 def toy(state, index):
