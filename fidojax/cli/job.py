@@ -20,8 +20,7 @@ from fidojax.engine import ExplainRequest, Spread, Stop
 from fidojax.methods import METHOD_ROWS, MethodRow, method_row
 from fidojax.networks import SHIPPED, Pretrained, class_index, load
 from fidojax.runs import digest
-from fidojax.transforms import PRECISIONS
-from fidojax.transforms.cpu import fast
+from fidojax.transforms import PRECISIONS, cpu
 from infillers import make_infill
 
 
@@ -218,7 +217,7 @@ def _load(asked: Explain) -> Pretrained:
         raise ValueError(f"--classifier {asked.classifier}: {reason}") from error
     if not asked.rewrite:
         return pretrained
-    return pretrained._replace(classifier=fast(pretrained.classifier))
+    return pretrained._replace(classifier=cpu.fast(pretrained.classifier))
 
 
 def _target(asked: Explain, labels: tuple[str, ...]) -> int | str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from fidojax.data import Picture
 from fidojax.networks import Pretrained
-from fidojax.networks.pretrained import class_index
+from fidojax.networks import class_index
 
 
 def target_of(

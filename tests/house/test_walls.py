@@ -195,6 +195,14 @@ def test_only_the_command_line_prints():
             assert name not in {"print", "input"}, f"{path}:{line} calls {name}"
 
 
+def test_only_outer_packages_draw():
+    outer = {"fidojax.runs", "fidojax.viz", "fidojax.bench", "fidojax.cli"}
+    for module, imports in IMPORTS.items():
+        if module.split(".")[0] in FACES_ONLY and package_of(module) not in outer:
+            for each in imports:
+                assert each.module.split(".")[0] not in SCREENS, f"{each.place} imports {each[:2]}"
+
+
 def is_face(module: str) -> bool:
     """Whether a module is a whole package, or one of the single files beside them."""
     return module == package_of(module) and module in MODULES
