@@ -5,8 +5,7 @@ import re
 import numpy as np
 
 from fidojax.data import Picture
-from fidojax.networks import Pretrained
-from fidojax.networks import class_index
+from fidojax.networks import Pretrained, class_index
 
 
 def target_of(

@@ -26,7 +26,7 @@ from fidojax.engine.memory import LARGEST, find_batch_size
 from fidojax.engine.programs import program_and_model
 from fidojax.engine.request import ExplainRequest
 from fidojax.engine.scheduler import Driver, Finished, Sample, stream
-from fidojax.methods.fido_path import LIMIT, fido_path
+from fidojax.methods import PATH_LIMIT, fido_path
 from fidojax.types import Classifier, Device, Explanation, Images, Method
 
 __all__ = ["Sample", "Stop", "explain_batch", "explain_stream", "image_keys"]
@@ -230,7 +230,7 @@ def lambda_path(
     *,
     options: Mapping[str, Any],
     again: int = 30,
-    limit: float = LIMIT,
+    limit: float = PATH_LIMIT,
     **run: Any,
 ) -> Explanation:
     """Explain every image of a batch by FIDO for each of several weights `lam`.

@@ -11,6 +11,7 @@ from fidojax.methods.deeplift import deeplift
 from fidojax.methods.expected_gradients import expected_gradients
 from fidojax.methods.extremal_perturbation import extremal_perturbation, extremal_perturbation_loop
 from fidojax.methods.fido import fido, fido_loop
+from fidojax.methods.fido_path import PATH_LIMIT, fido_path
 from fidojax.methods.grad_cam import grad_cam
 from fidojax.methods.gradient import gradient
 from fidojax.methods.guided_backprop import guided_backprop
@@ -62,6 +63,7 @@ __all__ = [
     "LOOPS",
     "METHODS",
     "METHOD_ROWS",
+    "PATH_LIMIT",
     "RENAMED_METHODS",
     "Comparison",
     "MethodRow",
@@ -78,6 +80,7 @@ __all__ = [
     "extremal_perturbation_loop",
     "fido",
     "fido_loop",
+    "fido_path",
     "grad_cam",
     "gradient",
     "guided_backprop",

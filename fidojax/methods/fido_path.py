@@ -17,8 +17,8 @@ from fidojax.methods import readout
 from fidojax.methods.fido import fido_loop
 from fidojax.types import Infiller, Scalar
 
-LIMIT = 4.0
-"""Of the logits that the next weight starts from: a pixel that is all but decided hardly moves."""
+PATH_LIMIT = 4.0
+"""Bound on the logits from which the next weight starts: beyond it a pixel would hardly move."""
 
 
 class PathState(NamedTuple):
@@ -42,7 +42,7 @@ def fido_path_loop(
     infill: Infiller,
     lams: Float[Array, " lams"],
     again: int = 30,
-    limit: float | Scalar = LIMIT,
+    limit: float | Scalar = PATH_LIMIT,
     **options: Any,
 ) -> loops.Loop:
     """Return FIDO's loop over several weights `lams` for one image, see `fidojax.lambda_path`.

@@ -11,9 +11,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import check_name, masked_scores
-from fidojax.core.mix import black
-from fidojax.core.windows import lay_windows, sum_over_windows
+from fidojax.core import black, check_name, lay_windows, masked_scores, sum_over_windows
 from fidojax.types import (
     Classifier,
     Explanation,
