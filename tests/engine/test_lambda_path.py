@@ -17,9 +17,8 @@ from benchmarks.fido_cost import lambda_paths
 from fidojax.core.masks import upsample
 from fidojax.engine import programs
 from fidojax.engine.explain import lambda_path
-from fidojax.methods import fido_path
 from fidojax.methods.fido import fido_loop
-from fidojax.methods.fido_path import fido_path_loop
+from fidojax.methods.fido_path import fido_path, fido_path_loop
 from infillers import mean, random
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -106,7 +105,7 @@ def test_the_next_weight_goes_on_from_the_map_before():
 
 
 def test_one_weight_is_a_path():
-    explain = partial(fido_path.fido_path, lams=jnp.asarray(LAMS[:1]), again=8, **OPTIONS)
+    explain = partial(fido_path, lams=jnp.asarray(LAMS[:1]), again=8, **OPTIONS)
     shapes = jax.eval_shape(explain, jax.random.key(0), CLASSIFIER, IMAGES[0], 0)
     assert shapes.saliency.shape == (1, 12, 12)
     assert shapes.info.objective.shape == (1, 24)
