@@ -24,7 +24,7 @@ from fidojax.transforms.cpu import fast
 class StudyRun:
     """Where a study runs, and on what."""
 
-    out: Path
+    out: Path = tyro.MISSING
     """Folder of the results; a stopped run goes on from there."""
     data: str = "tfds:tiny_imagenet40/validation"
     """A labelled set of pictures, as `fidojax.data.pictures` takes it."""
@@ -50,7 +50,7 @@ class StudyRun:
 
 def defaults(**values: Any) -> StudyRun:
     """A protocol's own defaults of a `StudyRun`; its `out` must be given on the command line."""
-    return StudyRun(out=tyro.MISSING, **values)
+    return StudyRun(**values)
 
 
 class Drawn(NamedTuple):

@@ -29,26 +29,6 @@ def weights(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    """A file with three pictures of noise."""
-    path = tmp_path_factory.mktemp("pictures") / "digits.npz"
-    np.savez(path, images=np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8))
-    return path
-
-
-@pytest.fixture(scope="module")
-def vdsm(tmp_path_factory, weights, digits):
-    """A finished run on two pictures: its folder and its command line, which ends in --limit 2."""
-    out = tmp_path_factory.mktemp("vdsm") / "out"
-    command = [
-        "vdsm-background", "--out", out, "--images", digits, "--weights", weights,
-        "--steps", 2, "--samples", 2, "--limit", 2,
-    ]  # fmt: skip
-    assert run(*command) == 0
-    return out, command
-
-
 def run(*arguments) -> int:
     return main([str(argument) for argument in arguments])
 
@@ -97,57 +77,6 @@ def test_box_is_median_and_quartiles():
     assert box.text() == "2.0 (1.0–3.0)"  # noqa: RUF001
     assert np.isnan(Box.of(np.array([1.0, np.nan])).median)
     assert markdown_table([{"a": "1", "b": "2"}]) == "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
-
-
-def test_vdsm_background_stores_and_goes_on(vdsm, capsys):
-    out, command = vdsm
-    with open(out / "table.csv", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 18
-    assert all(np.isfinite(float(row["median"])) for row in rows)
-    results = json.loads((out / "results.json").read_text("utf-8"))
-    assert results["settings"]["seed"] == 0
-    assert "jax" in results["records"][0]["environment"]
-    assert (out / "figure.png").stat().st_size > 10_000
-
-    # One part lost: it alone is run again, and to the same numbers.
-    before = files(out)
-    (out / "parts" / "vdsm-ssr.00000-00001.npz").unlink()
-    table = (out / "table.md").read_text("utf-8")
-    assert run(*command) == 0
-    changed = {name for name, at in files(out).items() if before[name] != at}
-    assert changed == {"vdsm-ssr.00000-00001.npz"}
-    assert (out / "table.md").read_text("utf-8") == table
-
-    assert run(*command[:-1], 3) == 1
-    assert "other settings" in capsys.readouterr().err
-
-
-def test_vdsm_curves_start_at_the_picture_and_end_in_black(vdsm, weights, digits):
-    out, _ = vdsm
-    model = networks.load("mnist", weights)
-    with np.load(digits) as file:
-        images = file["images"][:2, ..., None].astype(np.float32) / 255
-    seen = np.concatenate([images, np.zeros_like(images[:1])])
-    p = np.asarray(jax.nn.softmax(model.classifier(seen)), np.float64)[:, 8]
-    odds = np.log(p) - np.log1p(-p)
-    with np.load(out / "parts" / "bbmp-sdr.00000-00001.npz") as part:
-        for metric in ("Removal", "Preservation"):
-            curve = part[f"{metric}/curve"]
-            assert curve.shape == (2, 785)
-            np.testing.assert_allclose(curve[:, 0], odds[:2], atol=1e-4)
-            np.testing.assert_allclose(curve[:, -1], odds[2], atol=1e-4)
-
-
-def test_unusable_images_are_one_sentence(tmp_path, weights, capsys):
-    path = tmp_path / "other.npz"
-    np.savez(path, pictures=np.zeros(3))
-    options = ["--out", tmp_path / "out", "--weights", weights]
-    assert run("vdsm-background", "--images", path, *options) == 1
-    assert "has no uint8 array `images`" in capsys.readouterr().err
-    assert run("vdsm-background", "--images", tmp_path / "absent.npz", *options) == 1
-    assert "absent.npz" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture
@@ -220,35 +149,6 @@ def test_fido_photos_says_what_is_wrong(tmp_path, weights, folder, capsys):
     (empty := tmp_path / "empty").mkdir()
     assert run("fido-photos", empty, *options) == 1
     assert "no file whose name begins with a class index" in capsys.readouterr().err
-
-
-def test_vdsm_on_eight_published_images(shared, tmp_path):
-    """The published settings with 4 masks per step in place of 64, on 8 of the 100 images.
-
-    With 64 masks these images have Removal medians 28.5 (VDSM-SSR), 53.5 (VDSM-SDR), 27.8 and 48.4
-    (BBMP), 32.8 (PDA), 34.8 and 33.0 (DeepLIFT); Preservation 12.0, 0.9, 12.5 and 0. The bounds
-    leave room for the few masks, and none for a wrong sign, a wrong order of removal or a map that
-    learned nothing.
-    """
-    out = tmp_path / "out"
-    code = run(
-        "vdsm-background", "--out", out, "--limit", 8, "--samples", 4,
-        "--images", shared / "data" / "mnist_eights.npz",
-        "--weights", shared / "models" / "mnist_allconv.npz",
-    )  # fmt: skip
-    assert code == 0
-    with open(out / "table.csv", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        medians = {(row["metric"], row["method"]): float(row["median"]) for row in rows}
-    for method, low, high in (
-        ("PDA", 32, 34), ("DeepLIFT-RevealCancel", 34, 36), ("DeepLIFT-rescale", 32.4, 33.6),
-        ("BBMP-SSR λ .1", 24, 31), ("BBMP-SDR", 45, 52), ("VDSM-SSR", 27, 36), ("VDSM-SDR", 45, 55),
-    ):  # fmt: skip
-        assert low < medians["Removal", method] < high, method
-    for method, low, high in (
-        ("BBMP-SSR", 11, 14), ("BBMP-SDR", 0, 0.5), ("VDSM-SSR", 9, 14), ("VDSM-SDR", 0, 4),
-    ):  # fmt: skip
-        assert low <= medians["Preservation", method] < high, method
 
 
 def test_all_methods_in_one_table_and_figure(tmp_path, weights, folder):

@@ -1,9 +1,8 @@
 """The protocol of infill quality on small inputs, and its intervals."""
 
-import csv
 import dataclasses
 import importlib
-import json
+import shutil
 from typing import Any
 
 import jax
@@ -17,9 +16,13 @@ import infillers
 from eval import intervals
 from eval import subject as drawn
 from eval.intervals import difference, interval
-from eval.protocols.infill_recovery.report import NUMBERS, TRUTH
+from eval.protocols.infill_recovery.figures import fill_again
+from eval.protocols.infill_recovery.report import NUMBERS, TRUTH, compare, subsets
+from eval.report.reading import read
+from eval.subject import Drawn, StudyRun, Subject
 from fidojax import networks
 from fidojax.data import BadPicture, Picture
+from fidojax.runs import Ledger
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -61,14 +64,15 @@ def recover(digits):
         patch.setattr(protocol, "HOLES", holes)
         patch.setattr(protocol, "RATES", (0.1, 0.5, 0.9))
         patch.setattr(protocol, "INFILLERS", known)
-        patch.setattr(intervals, "RESAMPLES", 100)
+        patch.setattr(intervals, "RESAMPLES", 500)
 
-        def call(out, found=digits, figures=False, **options):
+        def call(out, found=digits, figures=False, infill=(), **options):
+            given = StudyRun(out, **{"classifier": "mnist", "batch_size": 3} | options)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(drawn, "pictures", lambda *_, **__: found)
-                for name in () if figures else ("box_plots", "curves", "gallery"):
-                    patch.setattr(protocol, name, lambda *_: None)
-                protocol.infill_recovery(out, **{"classifier": "mnist", "batch": 3} | options)
+                if not figures:
+                    patch.setattr(protocol, "draw", lambda *_, **__: None)
+                protocol.infill_recovery(given, infill=infill)
             return out
 
         yield call
@@ -81,38 +85,62 @@ def out(recover, tmp_path_factory):
     return recover(tmp_path_factory.mktemp("run") / "out", infill=fills, figures=True)
 
 
-def table(out) -> list[dict[str, str]]:
-    with open(out / "pictures.csv", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+def table(out) -> list[dict[str, Any]]:
+    """A row of numbers per picture, kind of holes and infiller."""
+    stored = read(out)
+    columns = {fill: stored.scored["quality", fill] for fill in stored.study["rows"]}
+    right = stored.pictures.read("labels") == stored.pictures.read("predictions")
+    return [
+        {"picture": name, "holes": kind, "infill": fill, "right": bool(right[i])}
+        | {number: float(ledger.read(number)[i, at]) for number in ("kept", *NUMBERS)}
+        for fill, ledger in columns.items()
+        for at, kind in enumerate(protocol.HOLES)
+        for i, name in enumerate(stored.pictures.ids)
+    ]
 
 
-def files(out) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in (out / "parts").iterdir()}
-
-
-def test_it_writes_a_row_per_picture_holes_and_infiller(out):
+def test_it_measures_every_picture_holes_and_infiller(out):
     rows = table(out)
     assert len(rows) == 5 * len(protocol.HOLES) * 5
-    assert sum(row["classified right"] == "False" for row in rows) == len(rows) / 5
+    assert sum(not row["right"] for row in rows) == len(rows) / 5
     for row in rows:
-        assert 0 < float(row["probability"]) < 1
-        assert 0 <= float(row["copied"]) <= float(row["copied_within"]) + 1e-6 <= 1 + 1e-6
+        assert 0 < row["probability"] < 1
+        assert 0 <= row["copied"] <= row["copied_within"] + 1e-6 <= 1 + 1e-6
     for name in ("probability", "rates", *(f"gallery_{kind}" for kind in protocol.PANELS)):
-        with PIL.Image.open(out / f"{name}.png") as drawn:
+        with PIL.Image.open(out / "figures" / f"{name}.png") as drawn:
             assert min(drawn.size) > 300
 
 
-def test_a_lost_part_alone_is_run_again(out, recover, capsys):
+def test_numbers_and_curves_are_of_their_holes(out):
+    stored = read(out)
+    rows = {(row["holes"], row["infill"], row["picture"]): row for row in table(out)}
+    for number in NUMBERS:
+        for fill in ("local", TRUTH):
+            curve = stored.curve(number, fill)
+            for i, name in enumerate(stored.pictures.ids):
+                for at, rate in enumerate(protocol.RATES):
+                    assert curve[i, at] == rows[f"random-{rate}", fill, name][number]
+                for kind in protocol.PANELS:
+                    own = stored.values(f"{number} {kind}", fill)[i]
+                    assert own == rows[kind, fill, name][number]
+
+
+def test_a_lost_row_alone_is_run_again(out, recover, capsys, monkeypatch):
     fills = {"infill": ("mean", "local", "ca", "ca:bad")}
-    before, report = files(out), (out / "report.md").read_text("utf-8")
-    assert len(before) == len(protocol.HOLES) * 5 * 2
-    lost = next(name for name in before if name.startswith("local") and "strokes" in name)
-    (out / "parts" / lost).unlink()
+    before, tables = table(out), (out / "tables.json").read_text("utf-8")
+    shutil.rmtree(out / "results.zarr" / "rows" / "local")
+    written, write = [], Ledger.write
+
+    def noted(ledger, *arguments):
+        written.append(ledger.path.name)
+        write(ledger, *arguments)
+
+    monkeypatch.setattr(Ledger, "write", noted)
     recover(out, **fills)
+    assert set(written) == {"local"}
     assert "left out digit 5: the record is damaged" in capsys.readouterr().out
-    after = files(out)
-    assert {name for name, at in after.items() if before[name] != at} == {lost}
-    assert (out / "report.md").read_text("utf-8") == report
+    assert table(out) == before
+    assert (out / "tables.json").read_text("utf-8") == tables
     with pytest.raises(ValueError, match="other settings"):
         recover(out, seed=1, **fills)
 
@@ -128,57 +156,69 @@ def test_all_infillers_fill_the_same_holes_and_the_truth_is_the_picture(out, dig
         assert len({row["kept"] for row in found.values()}) == 1
         # The stand-in is as good as the truth in all but the name.
         for field in NUMBERS:
-            assert float(found["ca"][field]) == pytest.approx(float(found[TRUTH][field]), abs=1e-4)
-        assert float(found[TRUTH]["absolute"]) == float(found[TRUTH]["rms"]) == 0
-        assert float(found["ca:bad"]["absolute"]) == pytest.approx(0.4, abs=1e-4)
+            assert found["ca"][field] == pytest.approx(found[TRUTH][field], abs=1e-4)
+        assert found[TRUTH]["absolute"] == found[TRUTH]["rms"] == 0
+        assert found["ca:bad"]["absolute"] == pytest.approx(0.4, abs=1e-4)
         at = int(name.split("/")[1])
         expected = p[at, digits[at].label]
-        assert float(found[TRUTH]["probability"]) == pytest.approx(expected, abs=1e-4)
-        kept.setdefault(kind, []).append(float(found["mean"]["kept"]))
+        assert found[TRUTH]["probability"] == pytest.approx(expected, abs=1e-4)
+        kept.setdefault(kind, []).append(found["mean"]["kept"])
     np.testing.assert_allclose(kept["box"], 0.75)
     for rate in protocol.RATES:
         np.testing.assert_allclose(kept[f"random-{rate}"], rate, atol=0.07)
         assert len(set(kept[f"random-{rate}"])) > 1  # each picture has its own
 
 
-def test_a_stored_picture_is_filled_by_its_own_infiller_in_its_own_holes(out, digits):
-    right = [picture for i, picture in enumerate(digits[:5]) if i != 3]
-    by_id = {picture.id: picture.image for picture in right}
-    order = [row["picture"] for row in table(out)[:5] if row["classified right"] == "True"]
-    local = jax.jit(infillers.local())
-    for kind in protocol.PANELS:
-        parts = sorted((out / "parts").glob(f"local-*.{kind}.*"))
-        found = [np.load(part) for part in parts]
-        drawn, masks = (
-            np.concatenate([part[name] for part in found]) for name in ("drawn", "drawn_mask")
-        )
-        assert len(drawn) == len(order) == 4
-        for name, picture, mask in zip(order, drawn, masks, strict=True):
-            image, hole = by_id[name], mask[..., None]
-            filled = local(jax.random.key(0), image, mask.astype(np.float32))
-            expected = np.where(hole, image, filled)
-            np.testing.assert_allclose(picture / 255, expected, atol=0.51 / 255)
+def test_a_picture_is_filled_by_its_own_infiller_in_its_own_holes(out, recover, digits):
+    stored = read(out)
+    images = {picture.id: picture.image for picture in digits[:5]}
+    shown = np.stack([images[name] for name in stored.pictures.ids])
+    labels = stored.pictures.read("labels")
+    drawn = Drawn(stored.pictures.ids, shown, labels, labels, [None] * 5)
+    of = Subject(networks.load("mnist"), drawn)
+    local = infillers.local()
+    fill = jax.jit(local)
+    chosen = np.array([0, 2, 3])
+    again = fill_again(of, protocol._row("local", local), chosen, 0)
+    assert again.images.shape == (3, len(protocol.HOLES), 28, 28, 1)
+    kept = stored.scored["quality", "local"].read("kept")[chosen]
+    np.testing.assert_allclose(again.masks.mean(axis=(2, 3)), kept, rtol=1e-6)
+    for picture, masks, filled in zip(shown[chosen], again.masks, again.images, strict=True):
+        for mask, found in zip(masks, filled, strict=True):
+            expected = fill(jax.random.key(0), picture, mask)
+            expected = np.where(mask[..., None], picture, expected)
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+    # The map is the mean error of each pixel over the holes that drop it.
+    error = np.abs(again.images - shown[chosen][:, None]).mean(axis=-1).sum(axis=1)
+    dropped = np.maximum((again.masks == 0).sum(axis=1), 1)
+    np.testing.assert_allclose(stored.maps("local", chosen), error / dropped, atol=1e-3)
 
 
 def test_the_report_says_who_is_ahead(out):
-    found = json.loads((out / "results.json").read_text("utf-8"))
-    medians = {
-        (row["pictures"], row["holes"], row["infill"]): row["probability"]["median"]
-        for row in found["rows"]
-    }
-    assert len(found["comparisons"]) == 2 * 2 * 3 * 2
-    for comparison in found["comparisons"]:
-        if comparison["statistic"] == "median":
-            at = comparison["pictures"], comparison["kind"]
-            heuristics = {fill: medians[*at, fill] for fill in ("mean", "local")}
-            assert heuristics[comparison["best"]] == max(heuristics.values())
-            expected = medians[*at, comparison["fill"]] - max(heuristics.values())
-            assert comparison["ahead"]["value"] == pytest.approx(expected)
-    counts = {row["pictures"]: row["count"] for row in found["rows"]}
-    assert counts == {"all": 5, "classified right": 4}
-    report = (out / "report.md").read_text("utf-8")
-    assert "ca against the best heuristic, 12 comparisons: above it in" in report
-    assert "ca:bad against the best heuristic, 12 comparisons" in report
+    stored = read(out)
+    comparisons = compare(stored, protocol.PANELS)
+    assert len(comparisons) == 2 * 2 * 3 * 2
+    chosen = subsets(stored)
+    assert {name: int(each.sum()) for name, each in chosen.items()} == {
+        "all": 5, "classified right": 4
+    }  # fmt: skip
+    for each in comparisons:
+        if each.statistic == "median":
+            medians = {
+                fill: np.median(
+                    stored.values(f"probability {each.kind}", fill)[chosen[each.pictures]]
+                )
+                for fill in ("mean", "local", each.fill)
+            }
+            heuristics = {fill: medians[fill] for fill in ("mean", "local")}
+            assert heuristics[each.best] == max(heuristics.values())
+            expected = medians[each.fill] - max(heuristics.values())
+            assert each.ahead.value == pytest.approx(expected)
+    short = stored.tables["Learned infillers against the best heuristic, in short"]
+    assert [(row["infill"], row["comparisons"]) for row in short] == [
+        ("ca", "12"), ("ca:bad", "12")
+    ]  # fmt: skip
+    assert len(stored.study["claims"]) == 2 * 2 * 3
 
 
 def test_a_picture_has_the_same_numbers_in_any_company(out, recover, tmp_path):
@@ -187,17 +227,15 @@ def test_a_picture_has_the_same_numbers_in_any_company(out, recover, tmp_path):
     assert len(few) == 3 * len(protocol.HOLES) * 3
     for row in few:
         assert row == before[row["picture"], row["holes"], row["infill"]]
-    assert "best heuristic" not in (tmp_path / "report.md").read_text("utf-8")
+    assert not any("best heuristic" in title for title in read(tmp_path).tables)
 
 
-def test_new_weights_are_measured_anew(recover, tmp_path, monkeypatch):
-    before = files(recover(tmp_path, infill=("ca",)))
+def test_other_weights_are_refused_in_the_same_folder(recover, tmp_path, monkeypatch):
+    before = table(recover(tmp_path, infill=("ca",)))
     monkeypatch.setattr(learned, "__defaults__", ("bad",))
-    after = files(recover(tmp_path, infill=("ca",)))
-    assert {name for name in before if after[name] != before[name]} == set()
-    new = set(after) - set(before)
-    assert len(new) == len(protocol.HOLES) * 2
-    assert all(name.startswith("ca") for name in new)
+    with pytest.raises(ValueError, match="ca holds results of other settings"):
+        recover(tmp_path, infill=("ca",))
+    assert table(tmp_path) == before
 
 
 def test_absent_weights_are_left_out_and_unknown_names_refused(recover, tmp_path, capsys):
@@ -218,12 +256,11 @@ def test_another_value_of_the_first_argument(recover, tmp_path):
     assert [*dict.fromkeys(row["infill"] for row in rows)] == [
         "local", "local:5", "mean:0.5", "ca:good", TRUTH
     ]  # fmt: skip
-    report = (tmp_path / "report.md").read_text("utf-8")
+    short = read(tmp_path).tables["Learned infillers against the best heuristic, in short"]
     # Whatever their constants, heuristics are none of the learned ones.
-    assert "ca:good against the best heuristic" in report
-    assert "local:5 against" not in report
+    assert [row["infill"] for row in short] == ["ca:good"]
     errors = {
-        fill: [float(row["absolute"]) for row in rows if row["infill"] == fill]
+        fill: [row["absolute"] for row in rows if row["infill"] == fill]
         for fill in ("local", "local:5", "mean:0.5")
     }
     assert errors["local"] != errors["local:5"]

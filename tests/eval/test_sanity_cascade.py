@@ -1,20 +1,25 @@
 """The cascade of untrained layers on a few digits: which maps change, and what is stored."""
 
-import csv
 import importlib
-import json
+import shutil
 from typing import Any
 
 import jax
 import numpy as np
 import PIL.Image
 import pytest
+from scipy.stats import spearmanr
 
 from eval import intervals, subject
-from eval.protocols.sanity_cascade.report import FLOOR, MEASURES
+from eval.protocols.sanity_cascade.figures import floor_of, mean_of
+from eval.protocols.sanity_cascade.protocol import MEASURES
 from eval.protocols.varsal.randomise import cascade
+from eval.report.findings import findings
+from eval.report.reading import read
+from eval.subject import StudyRun
 from fidojax import networks
 from fidojax.data import Picture
+from fidojax.runs import Ledger
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -22,23 +27,24 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 protocol: Any = importlib.import_module("eval.protocols.sanity_cascade.protocol")
 
 METHODS = ("gradient", "fido", "center_box")
-LEVELS = ["none, other seed", "top 1", "all 4", FLOOR]
+LEVELS = ["none, other seed", "top 1", "all 4"]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Four pictures of noise, read by the shipped network."""
-    out = tmp_path_factory.mktemp("cascade")
+    out = tmp_path_factory.mktemp("cascade") / "out"
     images = np.random.default_rng(1).random((4, 28, 28, 1), np.float32)
     found = [Picture(f"digits/{i}", image, i, None) for i, image in enumerate(images)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subject, "pictures", lambda *_, **__: found)
-        patch.setattr(intervals, "RESAMPLES", 100)
+        patch.setattr(intervals, "RESAMPLES", 500)
 
-        def call(**options):
-            options = {"methods": METHODS, "levels": (1, 99), "batch": 4, "fido_steps": 8} | options
-            protocol.sanity_cascade(out, classifier="mnist", **options)
-            return json.loads((out / "results.json").read_text())
+        def call(seed=0, **options):
+            given = StudyRun(out, classifier="mnist", batch_size=4, limit=50, seed=seed)
+            options = {"methods": METHODS, "levels": (1, 99), "fido_steps": 8} | options
+            protocol.sanity_cascade(given, **options)
+            return read(out)
 
         yield call, out
 
@@ -68,59 +74,69 @@ def test_a_cascade_redraws_from_the_top_and_leaves_the_rest():
 def test_the_protocol_tells_maps_that_change_from_those_that_do_not(run, capsys):
     call, out = run
     found = call()
-    assert "12 of 12 parts to explain" in " ".join(capsys.readouterr().out.split())
-    assert sorted(found["pictures"]) == [f"digits/{i}" for i in range(4)]
-    rows = {(r["method"], r["layers"], r["measure"]): r for r in found["rows"]}
-    assert list(rows) == [(m, t, v) for m in METHODS for t in LEVELS for v in MEASURES]
-    assert list(found["same_class"]) == LEVELS[:-1]
-    assert found["same_class"]["none, other seed"] == 1
+    assert "12 rows on 4 pictures, 48 maps to explain" in " ".join(capsys.readouterr().out.split())
+    assert sorted(found.pictures.ids) == [f"digits/{i}" for i in range(4)]
+    assert list(found.study["rows"]) == [f"{m} {t}" for m in METHODS for t in ("trained", *LEVELS)]
+    assert (found.values("same", "gradient none, other seed") == 1).all()
+    assert found.values("same", "gradient all 4").mean() < 1
     for measure in MEASURES:
+
+        def mean(row, number=measure):
+            return mean_of(found, number, row).value
+
         # What draws nothing is the same with another seed, and the centre is so everywhere.
         for title in LEVELS:
-            assert rows["center_box", title, measure]["value"] == pytest.approx(1, abs=1e-5)
-            assert rows["center_box", title, measure]["above_floor"]["value"] == pytest.approx(
-                0, abs=1e-5
-            )
-        ceiling, top, last = (rows["gradient", title, measure] for title in LEVELS[:3])
-        assert ceiling["value"] == pytest.approx(1, abs=1e-5)
-        assert max(top["value"], last["value"]) < 0.9
-        assert last["low"] <= last["value"] <= last["high"]
-        drawn_twice = rows["fido", LEVELS[0], measure]["value"]
-        assert 0.1 < drawn_twice < 0.999
-        floor = rows["gradient", FLOOR, measure]["value"]
-        assert floor < 0.9
-        assert top["above_floor"]["value"] == pytest.approx(top["value"] - floor, abs=1e-6)
-    with open(out / "pictures.csv", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
-    assert len(lines) == 4 * len(METHODS) * len(LEVELS)
-    chosen = [
-        float(r["Spearman"]) for r in lines if (r["method"], r["layers"]) == ("gradient", "all 4")
-    ]
-    assert np.mean(chosen) == pytest.approx(
-        rows["gradient", "all 4", "Spearman"]["value"], abs=1e-4
-    )
-    assert "| gradient | all 4 |" in (out / "table.md").read_text()
-    for name in ("cascade.png", "gallery.png"):
-        with PIL.Image.open(out / name) as figure:
+            row = f"center_box {title}"
+            assert mean(row) == pytest.approx(1, abs=1e-3)
+            assert floor_of(found, measure, row).value == pytest.approx(1, abs=1e-3)
+            assert mean(row, f"{measure} above others") == pytest.approx(0, abs=1e-3)
+        ceiling, top, last = (f"gradient {title}" for title in LEVELS)
+        assert mean(ceiling) == pytest.approx(1, abs=1e-3)
+        assert max(mean(top), mean(last)) < 0.9
+        interval = mean_of(found, measure, last)
+        assert interval.low <= interval.value <= interval.high
+        assert 0.1 < mean(f"fido {LEVELS[0]}") < 0.999
+        floor = floor_of(found, measure, top)
+        assert floor.value < 0.9
+        above = mean(top, f"{measure} above others")
+        assert above == pytest.approx(mean(top) - floor.value, abs=1e-5)
+    # The numbers are those of the stored maps.
+    pairs = zip(found.maps("gradient trained"), found.maps("gradient all 4"), strict=True)
+    expected = np.array([spearmanr(one.ravel(), other.ravel())[0] for one, other in pairs], float)
+    np.testing.assert_allclose(found.values("spearman", "gradient all 4"), expected, atol=1e-5)
+    (floors,) = found.tables.values()
+    assert [row["method"] for row in floors] == [*METHODS]
+    claims = {(c["better"], c["number"]): c for c in findings(found)["claims"]}
+    assert len(claims) == len(METHODS) * len(MEASURES)
+    assert claims["gradient all 4", "spearman"]["verdict"] == "holds"
+    assert claims["center_box all 4", "spearman"]["verdict"] == "undecided"
+    for path in (out / "figures" / "cascade.png", out / "figures" / "levels.png"):
+        with PIL.Image.open(path) as figure:
             assert min(figure.size) > 200
 
 
-def test_lost_parts_alone_are_made_again(run):
+def test_a_lost_row_alone_is_made_again(run, monkeypatch):
     call, out = run
-    first = json.loads((out / "results.json").read_text())
-    ages = {path: path.stat().st_mtime_ns for path in (out / "parts").iterdir()}
-    assert len(ages) == len(METHODS) * 4
-    lost = out / "parts" / "gradient.001.npz"
-    lost.unlink()
-    assert call() == first
-    ages_now = {path: path.stat().st_mtime_ns for path in (out / "parts").iterdir()}
-    assert [path for path, age in ages_now.items() if ages[path] != age] == [lost]
+    first = read(out)
+    before = {row: first.values("spearman", row) for row in first.study["rows"]}
+    shutil.rmtree(out / "results.zarr" / "rows" / "gradient top 1")
+    written, write = [], Ledger.write
+
+    def noted(ledger, *arguments):
+        written.append(ledger.path.name)
+        write(ledger, *arguments)
+
+    monkeypatch.setattr(Ledger, "write", noted)
+    found = call()
+    assert set(written) == {"gradient top 1"}
+    for row, values in before.items():
+        np.testing.assert_array_equal(found.values("spearman", row), values)
 
 
 def test_bad_options_are_named(run):
     call, out = run
     with pytest.raises(ValueError, match="classifier: there is no 'mnits'; did you mean mnist"):
-        protocol.sanity_cascade(out, classifier="mnits")
+        protocol.sanity_cascade(StudyRun(out, classifier="mnits"))
     with pytest.raises(ValueError, match="methods: there is no 'gradients'; did you mean gradient"):
         call(methods=("gradients",))
     with pytest.raises(ValueError, match="fido_steps is 0"):

@@ -1,8 +1,7 @@
 """The metric of VarSal's Figure 5a, and its protocol on small inputs."""
 
-import csv
 import importlib
-import json
+import shutil
 from typing import Any
 
 import jax
@@ -17,14 +16,18 @@ from jax.tree_util import Partial
 
 from eval import intervals, subject
 from eval.protocols.varsal import rankings
-from eval.protocols.varsal.erasing_report import ORDERINGS, Results, write_report
-from eval.store import Store
+from eval.protocols.varsal.erasing import CLAIMED
+from eval.protocols.varsal.erasing_report import ORDERINGS, behind, compare, nearing, verdict
+from eval.report.findings import findings
+from eval.report.reading import read
+from eval.subject import StudyRun
 from fidojax import gradient, networks
 from fidojax.data import BadPicture, Picture
 from fidojax.metrics import erasing
 from fidojax.metrics.erasing import ERASED, ORDERS, SHARES
 from fidojax.networks import weight_files
 from fidojax.networks.varsal import VarSalNetwork
+from fidojax.runs import Ledger, pack, unpack
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -160,15 +163,16 @@ def run(tmp_path_factory):
         patch.setattr(subject, "pictures", lambda *_, **__: found)
         patch.setattr(rankings, "PDA", {"window": 4, "stride": 12, "samples": 1})
         patch.setattr(rankings, "PRESETS", {"fast": {"steps": 2, "samples": 1, "size": 7}})
-        patch.setattr(intervals, "RESAMPLES", 100)
+        patch.setattr(intervals, "RESAMPLES", 500)
 
-        def call(out, encoder="one", standard="two", figures=False, **options):
-            options = {"classifier": "mnist", "batch": 2, "fido_limit": 2, "pda_limit": 1} | options
+        def call(out, encoder="one", standard="two", figures=False, seed=0, **options):
+            options = {"fido_limit": 2, "pda_limit": 1} | options
             files = [name and str(folder / f"{name}.npz") for name in (encoder, standard)]
+            given = StudyRun(out, classifier="mnist", batch_size=2, seed=seed)
             with pytest.MonkeyPatch.context() as patch:
-                for name in () if figures else ("curves", "priors", "samples"):
-                    patch.setattr(protocol, name, lambda *_: None)
-                protocol.varsal_erasing(out, encoder=files[0], standard=files[1], **options)
+                if not figures:
+                    patch.setattr(protocol, "draw", lambda *_, **__: None)
+                protocol.varsal_erasing(given, encoder=files[0], standard=files[1], **options)
             return out
 
         yield call
@@ -180,86 +184,96 @@ def out(run, tmp_path_factory):
     return run(tmp_path_factory.mktemp("run") / "out", figures=True)
 
 
-def table(out) -> list[dict[str, str]]:
-    with open(out / "table.csv", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def files(out) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in (out / "parts").iterdir()}
-
-
 ROWS = (*ORDERINGS, "varsal", "standard sampled")
 
 
 def test_it_measures_every_ranking_at_every_share(out):
-    rows = table(out)
-    counts = {row["ranking"]: int(row["pictures"]) for row in rows}
+    stored = read(out)
+    assert set(stored.study["rows"]) == set(ROWS)
+    curves = {row: stored.curve("kl", row) for row in ROWS}
+    counts = {row: int(np.isfinite(curve).all(axis=1).sum()) for row, curve in curves.items()}
     assert counts == dict.fromkeys(ROWS, 3) | {"fido": 2, "pda": 1}
-    assert len(rows) == len(ROWS) * len(SHARES)
-    found = {(row["ranking"], float(row["share"])): float(row["mean"]) for row in rows}
+    assert all(curve.shape == (3, len(SHARES)) for curve in curves.values())
     classifier = networks.load("mnist").classifier
-    images = list(map(jnp.asarray, NOISE))
+    images = [NOISE[int(name.split("/")[1])] for name in stored.pictures.ids]
     # Compiled as in the protocol: pixels as far from the middle as others may differ by rounding.
     middle = jax.jit(lambda image: rankings.center(None, None, image, 0).saliency)(images[0])
     assert middle.argmax() in (13 * 28 + 13, 14 * 28 + 14)
     # The second is not symmetric.
-    slopes = [gradient(KEY, classifier, x, classifier(x[None]).argmax()).saliency for x in images]
+    slopes = [
+        gradient(KEY, classifier, jnp.asarray(x), classifier(x[None]).argmax()).saliency
+        for x in images
+    ]
     for name, maps in (("center", [middle] * 3), ("gradient", slopes)):
-        pairs = zip(images, maps, strict=True)
-        curve = np.mean(
-            [erasing(KEY, classifier, image, 0, map_).curve for image, map_ in pairs], axis=0
-        )
-        measured = [found[name, share] for share in SHARES]
-        np.testing.assert_allclose(measured, curve, rtol=1e-3, atol=1e-5)
-    told = json.loads((out / "results.json").read_text("utf-8"))
-    assert told["varsal below"].keys() == ORDERINGS.keys()
-    assert len(told["other claims"]) == 6
-    for name, claim in told["varsal below"].items():
-        own = [row for row in rows if row["ranking"] == name]
-        for gap, row in zip(claim["gaps"], own, strict=True):
-            assert gap["value"] == pytest.approx(-float(row["minus_varsal"]), rel=1e-3)
+        kept = unpack(*pack(np.stack(maps)).values())  # the numbers are of the stored maps
+        np.testing.assert_allclose(stored.maps(name), kept, rtol=2e-3, atol=1e-5)
+        expected = [
+            erasing(KEY, classifier, jnp.asarray(image), 0, jnp.asarray(map_)).curve
+            for image, map_ in zip(images, stored.maps(name), strict=True)
+        ]
+        np.testing.assert_allclose(curves[name], expected, rtol=1e-3, atol=1e-5)
+        means = [stored.values(f"kl{100 * share:.0f}", name).mean() for share in SHARES]
+        np.testing.assert_allclose(means, np.mean(expected, axis=0), rtol=1e-3, atol=1e-5)
+    found = findings(stored)
+    ours = curves["varsal"]
+    claims = {(each["worse"], each["number"]): each for each in found["claims"]}
+    for name in ORDERINGS:
+        for share in CLAIMED:
+            at = round(share / 10) - 1
+            gap = np.nanmean(curves[name][:, at] - ours[:, at])
+            assert claims[name, f"kl{share}"]["difference"]["mean"] == pytest.approx(gap, rel=1e-3)
+    assert sum(number == "roughness" for _, number in claims) == 3
+    assert {row["varsal below"] for row in _table(stored, "Orderings")} == set(ORDERINGS)
+    assert len(_table(stored, "Nearer")) == 3
     for name in ("curves", "priors", "samples"):
-        with PIL.Image.open(out / f"{name}.png") as file:
+        with PIL.Image.open(out / "figures" / f"{name}.png") as file:
             assert min(file.size) > 300
 
 
-def test_a_lost_part_alone_is_run_again(out, run, capsys):
-    before, report = files(out), (out / "table.md").read_text("utf-8")
-    assert len(before) == 2 * (len(ROWS) - 2) + 1 + 1
-    lost = next(name for name in before if name.startswith("varsal_sampled") and "00002" in name)
-    (out / "parts" / lost).unlink()
+def _table(stored, title):
+    (found,) = (rows for name, rows in stored.tables.items() if name.startswith(title))
+    return found
+
+
+def test_a_lost_row_alone_is_run_again(out, run, capsys, monkeypatch):
+    stored, tables = read(out), (out / "tables.json").read_text("utf-8")
+    before = {row: stored.curve("kl", row) for row in ROWS}
+    for part in ("rows", "scores/erased", "scores/roughness"):
+        shutil.rmtree(out / "results.zarr" / part / "varsal sampled")
+    written, write = [], Ledger.write
+
+    def noted(ledger, *arguments):
+        written.append(ledger.path.name)
+        write(ledger, *arguments)
+
+    monkeypatch.setattr(Ledger, "write", noted)
     run(out)
+    assert set(written) == {"varsal sampled"}
     assert "left out digit 3: the record is damaged" in capsys.readouterr().out
-    after = files(out)
-    assert {name for name, at in after.items() if before[name] != at} == {lost}
-    assert (out / "table.md").read_text("utf-8") == report
+    assert (out / "tables.json").read_text("utf-8") == tables
+    for row in ROWS:
+        np.testing.assert_array_equal(read(out).curve("kl", row), before[row])
     with pytest.raises(ValueError, match="other settings"):
         run(out, seed=1)
 
 
-def test_another_encoder_alone_is_measured_anew(out, run):
-    before = files(out)
-    standard = [row for row in table(out) if row["ranking"].startswith("standard")]
-    run(out, encoder="two", standard=None, fido_limit=0, pda_limit=0)
-    after = files(out)
-    assert {name: after[name] for name in before} == before
-    new = {name.split("-")[0] for name in after.keys() - before.keys()}
-    assert new == {"varsal", "varsal_sampled"}
-    rows = table(out)
-    assert {row["ranking"] for row in rows} == {*ROWS} - {*standard[0].values()} - {
-        "standard sampled", "fido", "pda"
-    }  # fmt: skip
-    now = [row for row in rows if row["ranking"].startswith("varsal")]
-    assert [row["mean"] for row in now] == [row["mean"] for row in standard]
+def test_another_encoder_has_a_run_of_its_own(out, run, tmp_path):
+    with pytest.raises(ValueError, match="varsal holds results of other settings"):
+        run(out, encoder="two")
+    other = read(run(tmp_path / "out", encoder="two", standard=None, fido_limit=0, pda_limit=0))
+    assert set(other.study["rows"]) == {
+        *ROWS
+    } - {"standard", "standard sampled", "fido", "pda"}  # fmt: skip
+    for kind in ("", " sampled"):
+        standard = read(out).curve("kl", f"standard{kind}")
+        np.testing.assert_array_equal(other.curve("kl", f"varsal{kind}"), standard)
 
 
-def test_the_verdicts(tmp_path, monkeypatch):
+def test_the_verdicts(monkeypatch):
     """Curves that differ by known amounts, on pictures that differ by much more."""
-    monkeypatch.setattr(intervals, "RESAMPLES", 200)
+    monkeypatch.setattr(intervals, "RESAMPLES", 500)
     rng = np.random.default_rng(0)
     level = rng.random((60, 1)) + 1
-    shares = (0.1, 0.2, 0.5, 0.7, 0.9)
     above = {
         "varsal": (0, 0, 0, 0, 0),
         "random": (0.5, 0.5, 0.5, 0.5, 0.5),
@@ -270,30 +284,31 @@ def test_the_verdicts(tmp_path, monkeypatch):
     }
     noise = rng.normal(0, 0.02, (len(above), 60, 5))
     noise[:, :, 1] -= noise[:, :, 1].mean(axis=1, keepdims=True)
-    measured = {
-        name: {"curve": level + above[name] + noise[i], "roughness": level[:, 0] - 0.1 * i}
-        for i, name in enumerate(above)
-    }
-    measured["gradient"] = {key: each[:40] for key, each in measured["gradient"].items()}
-    results = Results([str(i) for i in range(60)], shares, measured, {})
-    summary, _ = write_report(Store(tmp_path, {}), results)
-    told = json.loads((tmp_path / "results.json").read_text("utf-8"))
-    center = [gap["verdict"] for gap in told["varsal below"]["center"]["gaps"]]
-    assert center == ["holds", "undecided", "holds", "holds", "fails"]
-    assert "| center | not in the paper | 10%, 50–70% | 90% | 20% |" in (  # noqa: RUF001
-        tmp_path / "table.md"
-    ).read_text("utf-8")
-    others = {name: claim["gaps"][0] for name, claim in told["other claims"].items()}
-    assert {name: gap["verdict"] for name, gap in others.items()} == {
+    curves = {name: level + above[name] + noise[i] for i, name in enumerate(above)}
+    curves["gradient"][40:] = np.nan
+    heads = ["10%", "20%", "50%", "70%", "90%"]
+    found = compare(curves, heads)
+    gaps = behind(curves)
+    words = [verdict(gap, below=False) for gap in gaps["center"]]
+    assert words == ["holds", "undecided", "holds", "holds", "fails"]
+    (center,) = (
+        row
+        for row in found["Orderings, by these intervals, at the shares"]
+        if row["varsal below"] == "center"
+    )
+    assert [*center.values()] == [
+        "center", "not in the paper", "10%, 50–70%", "90%", "20%"  # noqa: RUF001
+    ]  # fmt: skip
+    others = nearing(curves, heads)
+    assert {name: verdict(gap) for name, gap in others.items()} == {
         "gradient nearer to random at 90% than at 50%": "holds",
         # From just below the control to far above it.
         "integrated_gradients nearer to random at 90% than at 50%": "fails",
-        "varsal smoother than varsal sampled": "fails",
     }
     expected = (0.5 - 0.45) - (0.5 - 0.2), 0.6 - 0.05
-    for gap, value in zip(list(others.values())[:2], expected, strict=True):
-        assert gap["value"] == pytest.approx(value, abs=0.02)
-        assert gap["high"] - gap["low"] < 0.05, "paired, so the pictures' levels do not matter"
-    gap = summary.behind["gradient"][0]
+    for gap, value in zip(others.values(), expected, strict=True):
+        assert gap.value == pytest.approx(value, abs=0.02)
+        assert gap.high - gap.low < 0.05, "paired, so the pictures' levels do not matter"
+    gap = gaps["gradient"][0]
     assert gap.value == pytest.approx(0.4, abs=0.01)
     assert gap.low > 0.38

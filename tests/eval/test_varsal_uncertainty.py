@@ -1,8 +1,8 @@
 """VarSal's uncertainty and its sanity check on small inputs, and the statistics they rest on."""
 
-import csv
+import dataclasses
 import importlib
-import json
+import shutil
 from typing import Any
 
 import jax
@@ -10,18 +10,23 @@ import jax.numpy as jnp
 import numpy as np
 import PIL.Image
 import pytest
+import zarr
 from flax import nnx
 from scipy.stats import pearsonr, spearmanr
 
 from eval import agreement, intervals, subject
-from eval.protocols.varsal import sanity_report, uncertainty_report, uncertainty_worth
+from eval.protocols.sanity_cascade.figures import floor_of
+from eval.protocols.varsal import uncertainty_report, uncertainty_worth
 from eval.protocols.varsal.encoder_training import encoder_trainer
 from eval.protocols.varsal.randomise import layer_order, redrawn
+from eval.report.reading import read
+from eval.subject import StudyRun
 from fidojax import networks
 from fidojax.data import Picture
 from fidojax.networks import weight_files
 from fidojax.networks.explainers import load_encoder
 from fidojax.networks.varsal import VarSalNetwork
+from fidojax.runs import Ledger, find_ledger
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -40,28 +45,24 @@ def digits():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subject, "pictures", lambda *_, **__: found)
         patch.setattr(sanity, "pictures", lambda *_, **__: found)
-        patch.setattr(intervals, "RESAMPLES", 50)
+        patch.setattr(intervals, "RESAMPLES", 500)
         patch.setattr(uncertainty, "PRESETS", {"paper": {"steps": 2, "samples": 2, "size": 14}})
         yield images
 
 
 @pytest.fixture
-def no_figures(monkeypatch):
-    """Figures take most of the time of a run that goes on."""
-    for module, names in {
-        uncertainty_report: ("severities", "scatters", "shifted"),
-        sanity_report: ("_curves", "_gallery"),
-    }.items():
-        for name in names:
-            monkeypatch.setattr(module, name, lambda *_: None)
+def written(monkeypatch):
+    """Names of the ledgers that a later run writes to; it draws no figures, which are slow."""
+    monkeypatch.setattr(uncertainty, "draw", lambda *_, **__: None)
+    monkeypatch.setattr(sanity, "by_level", lambda *_: None)
+    names, write = set(), Ledger.write
 
+    def noted(ledger, *arguments):
+        names.add("/".join(ledger.path.parts[-2:]))
+        write(ledger, *arguments)
 
-def files(out) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in (out / "parts").iterdir()}
-
-
-def results(out) -> dict[str, Any]:
-    return json.loads((out / "results.json").read_text("utf-8"))
+    monkeypatch.setattr(Ledger, "write", noted)
+    return names
 
 
 # Statistics
@@ -201,9 +202,9 @@ def test_an_encoder_follows_its_seed_and_its_classifier(digits):
     told = []
 
     def maps(seed, classifier):
-        means, losses = train(seed, classifier, pool, lambda *at: told.append(at))
+        encoder, losses = train(seed, classifier, pool, lambda *at: told.append(at))
         assert losses.shape == (2,)
-        return np.asarray(means(digits))
+        return np.asarray(encoder(digits)[0])
 
     first = maps(0, trained)
     assert first.shape == (6, 28, 28)
@@ -213,62 +214,97 @@ def test_an_encoder_follows_its_seed_and_its_classifier(digits):
         assert np.abs(others - first).max() > 1e-5
 
 
-SANITY = {"classifier": "mnist", "levels": (1,), "steps": 2, "batch": 2, "widths": (2,)}
+SANITY = {"levels": (1,), "steps": 2, "widths": (2,)}
+
+
+def check(out, **options):
+    """Run the sanity check on four pictures."""
+    given = {"limit": 4, "batch_size": 2, "classifier": "mnist"}
+    given |= {name: options.pop(name) for name in list(options) if name in RUN_OPTIONS}
+    sanity.varsal_sanity(StudyRun(out, **given), **SANITY | options)
+
+
+RUN_OPTIONS = {field.name for field in dataclasses.fields(StudyRun)}
 
 
 @pytest.fixture(scope="module")
 def checked(digits, tmp_path_factory):
     """A finished sanity check."""
     out = tmp_path_factory.mktemp("sanity") / "out"
-    sanity.varsal_sanity(out, **SANITY, limit=4)
+    check(out)
     return out
 
 
 def test_sanity_compares_every_level_with_the_reference(checked, digits):
-    found = results(checked)
-    assert [row["layers"] for row in found["rows"]] == [0, 1, 4]
-    none, *changed = found["rows"]
+    found = read(checked)
+    titles = ["trained", "none, other seed", "top 1", "all 4"]
+    assert list(found.study["rows"]) == [f"{k} {t}" for k in ("varsal", "gradient") for t in titles]
     for measure in ("spearman", "ssim"):
-        assert none[f"{measure}_gradient"]["value"] == pytest.approx(1)
-        assert none[f"{measure}_to_ceiling"]["value"] == 0
-        assert none[measure]["value"] < 1  # another seed
-        assert all(row[f"{measure}_gradient"]["value"] < 0.9 for row in changed)
-    assert none["same_class"] == 1
-    maps = {
-        name: np.load(checked / "parts" / f"{name}.npz")["maps"]
-        for name in ("reference", "level-001")
-    }
-    own = agreement.spearman(maps["reference"], maps["level-001"])
-    assert changed[0]["spearman"]["value"] == pytest.approx(own.mean())
+
+        def mean(row, number=measure):
+            return found.values(number, row).mean()
+
+        assert mean("gradient none, other seed") == pytest.approx(1, abs=1e-3)
+        assert mean("varsal none, other seed") < 1 - 1e-4  # another seed
+        for title in titles[2:]:
+            assert mean(f"gradient {title}") < 0.9
+            own = mean(f"varsal {title}") - floor_of(found, measure, "varsal trained").value
+            above = mean(f"varsal {title}", f"{measure} above others")
+            assert above == pytest.approx(own, abs=1e-5)
+    assert (found.values("same", "varsal none, other seed") == 1).all()
+    pairs = [found.maps(f"varsal {title}") for title in ("trained", "top 1")]
+    own = agreement.spearman(*pairs)
+    np.testing.assert_allclose(found.values("spearman", "varsal top 1"), own, atol=1e-5)
     top = weight_files.assemble(MNIST.network, redrawn(jax.random.key(0), ARRAYS, ["logits"]), "")
     seen = np.asarray(top(digits))[np.random.default_rng(0).permutation(6)[:4]]
-    stored_logits = np.load(checked / "parts" / "level-001.npz")["logits"]
+    stored_logits = found.scored["classes", "varsal top 1"].read("logits")
     np.testing.assert_allclose(stored_logits, seen, rtol=1e-4, atol=1e-5)
-    with open(checked / "pictures.csv", encoding="utf-8") as file:
-        assert len(list(csv.DictReader(file))) == 3 * 2 * 4
-    for name in ("sanity", "gallery"):
-        with PIL.Image.open(checked / f"{name}.png") as figure:
-            assert min(figure.size) > 300
+    (table,) = found.tables.values()
+    assert [row["layers drawn anew"] for row in table] == titles[1:]
+    assert table[0]["Spearman - ceiling"].startswith("+0.000 ")
+    assert table[0]["same class"] == "100%"
+    assert float(table[1]["spread of logits"]) == pytest.approx(seen.std(axis=0).mean(), abs=0.01)
+    with PIL.Image.open(checked / "figures" / "sanity.png") as figure:
+        assert min(figure.size) > 300
 
 
-@pytest.mark.usefixtures("no_figures")
-def test_sanity_trains_again_only_what_is_lost(checked):
-    before, table = files(checked), (checked / "table.md").read_text("utf-8")
-    assert sorted(before) == [f"level-{n:03d}.npz" for n in (0, 1, 4)] + ["reference.npz"]
-    (checked / "parts" / "level-001.npz").unlink()
-    sanity.varsal_sanity(checked, **SANITY, limit=4)
-    after = files(checked)
-    assert {name for name, at in after.items() if before[name] != at} == {"level-001.npz"}
-    assert (checked / "table.md").read_text("utf-8") == table
+def test_sanity_trains_again_only_what_is_lost(checked, written):
+    before, tables = read(checked), (checked / "tables.json").read_text("utf-8")
+    values = {row: before.values("spearman", row) for row in before.study["rows"]}
+    encoders = zarr.open_group(checked / "results.zarr" / "encoders", mode="a")
+    assert np.flatnonzero(encoders["status"][...]).tolist() == [0, 1, 2, 5]  # type: ignore
+    encoders["status"][2] = 0  # type: ignore
+    shutil.rmtree(checked / "results.zarr" / "rows" / "varsal top 1")
+    check(checked)
+    assert written == {"results.zarr/encoders", "rows/varsal top 1"}
+    assert (checked / "tables.json").read_text("utf-8") == tables
+    for row, expected in values.items():
+        np.testing.assert_array_equal(read(checked).values("spearman", row), expected)
     with pytest.raises(ValueError, match="other settings"):
-        sanity.varsal_sanity(checked, **SANITY | {"steps": 3}, limit=4)
+        check(checked, steps=3)
+
+
+def test_shards_share_the_training(checked, tmp_path, capsys):
+    out = tmp_path / "out"
+    check(out, shard="1/2", dry_run=True)
+    assert "4 encoders to train first" in capsys.readouterr().out
+    assert not out.exists()
+    check(out, shard="2/2")
+    assert "some encoders belong to other shards" in capsys.readouterr().out
+    assert not (out / "study.json").exists()
+    check(out, shard="1/2")
+    stored, other = (find_ledger(path / "results.zarr" / "encoders") for path in (out, checked))
+    assert stored is not None
+    assert other is not None
+    for name in stored.names:
+        np.testing.assert_array_equal(stored.read(name), other.read(name))
 
 
 def test_sanity_refuses_what_cannot_be(tmp_path):
-    with pytest.raises(ValueError, match="expected steps x batch, 40"):
-        sanity.varsal_sanity(tmp_path / "out", **SANITY | {"batch": 20})
+    with pytest.raises(ValueError, match="expected steps x batch size, 40"):
+        check(tmp_path / "out", batch_size=20)
     with pytest.raises(ValueError, match="classifier"):
-        sanity.varsal_sanity(tmp_path / "out", classifier="keras:VGG16")
+        check(tmp_path / "out", classifier="keras:VGG16")
 
 
 # The uncertainty
@@ -284,69 +320,88 @@ def encoders(tmp_path_factory):
     return [str(folder / f"{seed}.npz") for seed in range(2)]
 
 
-UNCERTAIN = {"classifier": "mnist", "batch": 4, "fido_limit": 3, "group": 2}
+def measure(out, encoder, **options):
+    """Run the protocol on six pictures."""
+    given = StudyRun(out, classifier="mnist", batch_size=4)
+    uncertainty.varsal_uncertainty(
+        given, encoder=encoder, **{"fido_limit": 3, "fido_batch_size": 2} | options
+    )
+    return read(out)
 
 
 @pytest.fixture(scope="module")
 def measured(digits, encoders, tmp_path_factory):
     """A finished run."""
     out = tmp_path_factory.mktemp("uncertainty") / "out"
-    uncertainty.varsal_uncertainty(out, encoder=encoders[0], **UNCERTAIN)
+    measure(out, encoders[0])
     return out
 
 
 def test_uncertainty_by_severity_is_the_encoders(measured, encoders, digits):
-    rows = {(row["corruption"], row["severity"]): row for row in results(measured)["shift"]}
-    assert list(rows) == list(uncertainty.CONDITIONS)
+    found = read(measured)
+    rows = [row for row in found.study["rows"] if row.startswith("varsal 0 ")]
+    assert [row.removeprefix("varsal 0 ") for row in rows] == [
+        uncertainty_report.title_of(*condition) for condition in uncertainty.CONDITIONS
+    ]
+    assert rows[0] == "varsal 0 clean"
+    assert len(rows) == 11
+    (lines,) = (table for title, table in found.tables.items() if title == "Shifted pictures")
     encoder = load_encoder(encoders[0])
     mean, log_variance = (np.asarray(part) for part in encoder(jnp.asarray(digits)))
     deviation = np.exp(0.5 * log_variance).mean((1, 2))
-    clean = rows["clean", 0]
-    assert clean["deviation"]["value"] == pytest.approx(deviation.mean(), rel=1e-5)
+
+    def average(number, row):
+        return found.values(number, f"varsal 0 {row}").mean()
+
+    assert average("deviation", "clean") == pytest.approx(deviation.mean(), rel=1e-5)
     relative = deviation / mean.std((1, 2))
-    assert clean["relative"]["value"] == pytest.approx(relative.mean(), rel=1e-5)
+    assert average("relative", "clean") == pytest.approx(relative.mean(), rel=1e-5)
     brighter = np.exp(0.5 * np.asarray(encoder(jnp.clip(digits + 0.3, 0, 1))[1]))
-    shifted = rows["brightness", 3]
-    assert shifted["deviation"]["value"] == pytest.approx(brighter.mean(), rel=1e-5)
+    assert average("deviation", "brightness 3") == pytest.approx(brighter.mean(), rel=1e-5)
+    names = uncertainty_report.Names(dict(zip(uncertainty.CONDITIONS, rows, strict=True)), ())
+    shifted = uncertainty_report.shift(found, names)[3]
+    assert (shifted["corruption"], shifted["severity"]) == ("brightness", 3)
     change = brighter.mean((1, 2)) - deviation
-    assert shifted["deviation - clean"]["value"] == pytest.approx(change.mean(), rel=1e-4)
-    for row in rows.values():
-        assert row["erased"]["value"] > 0
+    assert shifted["deviation - clean"].value == pytest.approx(change.mean(), rel=1e-4)
+    assert [line["severity"] for line in lines][:4] == ["0", "1", "2", "3"]
+    for row in rows:
+        assert (found.values("erased", row) > 0).all()
 
 
 def test_uncertainty_reports_its_worth(measured):
-    found = results(measured)
-    assert {(row["over"], row["pictures"]) for row in found["worth"]} == {
-        ("pictures", 6), ("pictures", 3), ("pixels", 3), ("regions", 3)
-    }  # fmt: skip
-    noise = next(row for row in found["distance"] if row["rankings"].startswith("FIDO"))
-    assert 0 < noise["1 - Spearman"]["value"] < 1
-    assert noise["- FIDO to FIDO"]["value"] == 0
-    with open(measured / "pictures.csv", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 6 * 11
-    assert sum(bool(row["distance to FIDO"]) for row in rows) == 3
+    found = read(measured)
+    tables = found.tables
+    over = {(row["over"], row["pictures"]) for row in tables["Correlation of the uncertainty"]}
+    assert over == {("pictures", "6"), ("pictures", "3"), ("pixels", "3"), ("regions", "3")}
+    noise = next(r for r in tables["Distance of rankings"] if r["rankings"].startswith("FIDO"))
+    assert 0 < float(noise["1 - Spearman"].split()[0]) < 1
+    assert noise["- FIDO to FIDO"].startswith("+0.000 ")
+    assert len(tables["Shifted pictures"]) == 11
+    assert [len(found.explained[f"fido seed {seed}"]) for seed in (0, 1)] == [3, 3]
+    assert found.explained["fido seed 1"].settings["row_seed"] == 1
     for name in ("severity", "worth", "shifted"):
-        with PIL.Image.open(measured / f"{name}.png") as figure:
+        with PIL.Image.open(measured / "figures" / f"{name}.png") as figure:
             assert min(figure.size) > 300
 
 
-@pytest.mark.usefixtures("no_figures")
-def test_another_encoder_keeps_fidos_maps_and_a_lost_part_alone_is_run_again(measured, encoders):
-    before, table = files(measured), (measured / "table.md").read_text("utf-8")
-    assert len(before) == 11 * 2 + 2 * 2
-    lost = next(name for name in before if name.startswith("fido-1"))
-    (measured / "parts" / lost).unlink()
-    uncertainty.varsal_uncertainty(measured, encoder=encoders[0], **UNCERTAIN)
-    again = files(measured)
-    assert {name for name, at in again.items() if before[name] != at} == {lost}
-    assert (measured / "table.md").read_text("utf-8") == table
-    uncertainty.varsal_uncertainty(measured, encoder=encoders[1], **UNCERTAIN)
-    assert len(files(measured)) == len(before) + 11 * 2
-    assert all(files(measured)[name] == at for name, at in again.items())
-    assert (measured / "table.md").read_text("utf-8") != table
+def test_another_encoder_keeps_fidos_maps_and_a_lost_row_alone_is_run_again(
+    measured, encoders, written
+):
+    tables = (measured / "tables.json").read_text("utf-8")
+    maps = read(measured).maps("fido seed 1")
+    shutil.rmtree(measured / "results.zarr" / "rows" / "fido seed 1")
+    again = measure(measured, encoders[0])
+    assert written == {"rows/fido seed 1"}
+    np.testing.assert_array_equal(again.maps("fido seed 1"), maps)
+    assert (measured / "tables.json").read_text("utf-8") == tables
+    written.clear()
+    other = measure(measured, encoders[1])
+    assert len(other.study["rows"]) == 11 + 2
+    own = [row for row in other.study["rows"] if row.startswith("varsal 1")]
+    assert written == {f"{kind}/{row}" for row in own for kind in ("rows", "shift")}
+    assert (measured / "tables.json").read_text("utf-8") != tables
 
 
 def test_uncertainty_needs_two_seeds_of_fido(tmp_path, encoders):
     with pytest.raises(ValueError, match="fido-seeds"):
-        uncertainty.varsal_uncertainty(tmp_path, encoder=encoders[0], fido_seeds=(1, 1))
+        measure(tmp_path, encoders[0], fido_seeds=(1, 1))

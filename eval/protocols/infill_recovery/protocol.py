@@ -7,47 +7,47 @@ centred mask, as a gallery), for more kinds of holes and more shares of kept pix
 error to the true pixels, and how much of an infill is a naive copy. All infillers fill the same
 holes. The row "picture" fills them with the truth: the best there can be.
 
-Parts are stored as they are finished, per infiller, kind of holes and group of pictures: a stopped
-run goes on when started again. Processes with different --infill may fill one --out; a last run
-with all of them writes report and figures.
+A row is an infiller; its "map" of a picture is the mean absolute error of each pixel over the kinds
+of holes that drop it. Processes with different --infill may fill one --out; a last run with all of
+them writes the report.
 """
 
 import contextlib
-import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import rich
 from jax.tree_util import Partial
-from rich.console import Console
+from jaxtyping import Array, Float
 
-from eval.protocols.infill_recovery.figures import box_plots, curves, gallery
-from eval.protocols.infill_recovery.report import NUMBERS, TRUTH, Results, write_report
-from eval.report import progress_bars
-from eval.store import Store
-from eval.subject import draw
-from fidojax import image_keys, networks
+from eval import scores
+from eval.protocols.infill_recovery.figures import draw
+from eval.protocols.infill_recovery.report import (
+    HEURISTICS,
+    NUMBERS,
+    TRUTH,
+    Holes,
+    kind_of,
+    learned,
+    tables,
+)
+from eval.runner import conduct
+from eval.scores import Curve, Number, ScoreSet
+from eval.study import Claim, Study, StudyRow
+from eval.subject import StudyRun, defaults, load_subject
 from fidojax.metrics import infill_quality
-from fidojax.runs import digest
-from fidojax.transforms.cpu import fast
-from fidojax.types import Infiller
+from fidojax.types import Explanation, Infiller
 from infillers import INFILLERS
 from infillers.holes import centred, free_form, random_pixels
 
-
-class Holes(NamedTuple):
-    """A kind of holes: its name in tables and figures, and a function of key and shape."""
-
-    title: str
-    draw: Partial
-
-
 RATES = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Shares of kept pixels of the curve."""
+DEFAULTS = defaults(limit=500, batch_size=32)
 
 
 def _random(keep, key, shape):
@@ -69,100 +69,135 @@ HOLES = {
         if rate != 0.5
     },
 }
+"""Kinds of holes by name."""
 PANELS = ("random-0.5", "box", "strokes")
 """The kinds that are compared in tables and shown in galleries."""
-SHOWN = 8
-"""Pictures in a gallery: the first that are classified right."""
 
 
-def infill_recovery(
-    out: Path,
-    images: str = "tfds:tiny_imagenet40/validation",
-    data_dir: Path | None = None,
-    classifier: str = "tiny_imagenet40",
-    weights: Path | None = None,
-    infill: tuple[str, ...] = (),
-    limit: int = 500,
-    batch: int = 32,
-    seed: int = 0,
-) -> None:
+def infill_recovery(run: StudyRun = DEFAULTS, infill: tuple[str, ...] = ()) -> None:
     """FIDO Figures 3 and 16: the class's probability after infill, errors and naive copies.
 
     Args:
-        out: folder of the results; a stopped run goes on from there.
-        images: a labelled set, as `fidojax.data.pictures` takes it.
-        data_dir: where TFDS sets lie prepared.
-        classifier: a name for `fidojax.networks.load`.
-        weights: a file with other weights for it.
+        run: where and on what.
         infill: names of infillers, all if none is given; NAME:VALUE for another value of its first
             argument: weights of a learned one, or say local:5, FIDO's window of 15 of 224 pixels
             brought to 64.
-        limit: so many pictures, drawn at random.
-        batch: pictures per compiled call.
-        seed: seeds the choice of the pictures, the holes and the infillers.
     """
-    console = rich.get_console()
-    model = networks.load(classifier, weights)
-    fills = _infillers(infill or tuple(INFILLERS), console)
-    found = draw(images, model, data_dir, limit, seed, console)
-    ids, shown, labels = found.ids, found.images, found.labels
-    right = found.right
-    chosen = np.flatnonzero(right)[:SHOWN]
-    store = Store(
-        out,
-        {
-            "protocol": "infill-recovery",
-            "images": images,
-            "pictures": f"{len(ids)} x {digest(shown)}",
-            "classifier": f"{classifier} {digest(model.classifier)}",
-            "batch": batch,
-            "seed": seed,
-        },
+    fills = make_infillers(infill or tuple(INFILLERS))
+    of = load_subject(run)
+    rows = {name: _row(name, fill) for name, fill in fills.items()}
+    study = Study(
+        name="infill-recovery",
+        title="FIDO Figures 3 and 16: infill recovery",
+        reference="Chang et al. 2019, Explaining Image Classifiers by Counterfactual Generation",
+        about=(
+            "Every infiller fills the same holes; then the classifier reads the class again, or "
+            f"does not. {of.drawn.right.sum()} of {len(of.drawn.ids)} pictures are classified "
+            f"right. The row {TRUTH} has the true pixels in the holes."
+        ),
+        rows=rows,
+        scores={"quality": quality()},
+        numbers=[*quality().numbers],
+        claims=[
+            Claim(ours, other, f"probability {kind}", "Figure 16")
+            for ours in learned(fills)
+            for other in fills
+            if kind_of(other) in HEURISTICS
+            for kind in PANELS
+        ],
+        reading=(
+            "A copy is an infilled colour within 2/255 per channel of a kept pixel's: of the "
+            "nearest one, or of any in a window of 15. Smooth pictures have many of them by "
+            f"nature: the row {TRUTH} says how many.",
+        ),
+        gallery=f"probability {PANELS[0]}",
+        gallery_rows=[*learned(fills)],
+        tables=partial(tables, holes=HOLES, panels=PANELS),
+        figures=partial(draw, of=of, rows=rows, holes=HOLES, panels=PANELS, seed=run.seed),
     )
-    groups = [range(i, min(i + batch, len(ids))) for i in range(0, len(ids), batch)]
-    work = [(kind, fill, group) for fill in fills for kind in HOLES for group in groups]
-    parts = {item: _part(item[0], item[1], fills[item[1]], item[2]) for item in work}
-    waiting = [item for item in work if not store.has(parts[item])]
-    console.print(
-        f"{', '.join(fills)} in {len(HOLES)} kinds of holes of {len(ids)} pictures, of which "
-        f"{classifier} classifies {right.sum()} right; {len(waiting)} of {len(work)} parts to run"
-    )
-    network, keys = fast(model.classifier), image_keys(seed, ids)
-    with progress_bars(console) as bars:
-        total = bars.add_task("all parts", total=len(waiting))
-        for kind, fill, group in waiting:
-            # The last group is filled up, so that one program serves all.
-            rows = np.minimum(np.arange(group[0], group[0] + batch), group[-1])
-            masks = _masks(HOLES[kind].draw, keys[rows], model.size[:2])
-            filled = _fill(fills[fill], keys[rows], shown[rows], masks)
-            quality = _judge(network, keys[rows], shown[rows], labels[rows], masks, filled)
-            columns = {"kept": np.asarray(masks.mean(axis=(1, 2)))}
-            columns |= {name: np.asarray(getattr(quality, name)) for name in NUMBERS}
-            arrays = {name: column[: len(group)] for name, column in columns.items()}
-            drawn = chosen[np.isin(chosen, group)] - group[0]
-            arrays["drawn"] = np.rint(255 * np.asarray(quality.image)[drawn]).astype(np.uint8)
-            arrays["drawn_mask"] = np.asarray(masks)[drawn].astype(bool)
-            store.save(parts[kind, fill, group], arrays)
-            bars.advance(total)
-    measured = {
-        (kind, fill): store.joined(parts[kind, fill, group] for group in groups)
-        for kind in HOLES
-        for fill in fills
+    conduct(study, run, of, {"infill": infill})
+
+
+class Recovery(NamedTuple):
+    """What `recover` measures of a picture; one value for each of `HOLES`.
+
+    Attributes:
+        kept: the share of kept pixels.
+        probability, absolute, rms, copied, copied_within: see `fidojax.metrics.InfillQuality`.
+        masks: "holes h w".
+        images: "holes h w c", the filled pictures.
+    """
+
+    kept: Float[Array, " holes"]
+    probability: Float[Array, " holes"]
+    absolute: Float[Array, " holes"]
+    rms: Float[Array, " holes"]
+    copied: Float[Array, " holes"]
+    copied_within: Float[Array, " holes"]
+    masks: Float[Array, "holes h w"]
+    images: Float[Array, "holes h w c"]
+
+
+def recover(key, classifier, image, target, *, infill: Infiller, holes: str) -> Explanation:
+    """Fill every kind of holes of a picture: the map of its errors, and a `Recovery`.
+
+    Args:
+        holes: names in `HOLES`, joined by spaces.
+    """
+    hole_key, fill_key = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
+    masks = jnp.stack([HOLES[name].draw(hole_key, image.shape[:2]) for name in holes.split()])
+
+    def measure(mask):
+        return infill_quality(fill_key, classifier, image, target, mask, infill=infill)
+
+    found = jax.lax.map(measure, masks)
+    error = jnp.abs(found.image - image).mean(axis=-1).sum(axis=0)
+    error /= jnp.maximum((masks == 0).sum(axis=0), 1)
+    numbers = {name: getattr(found, name) for name in NUMBERS}
+    kept = masks.mean(axis=(1, 2))
+    return Explanation(error, Recovery(kept=kept, **numbers, masks=masks, images=found.image))
+
+
+def columns(info: Recovery) -> dict[str, np.ndarray]:
+    """The numbers of a batch: NAME by kind of holes, "NAME by rate" by the share of kept pixels."""
+    rates = [[*HOLES].index(f"random-{rate}") for rate in RATES]
+    found = {name: getattr(info, name) for name in ("kept", *NUMBERS)}
+    return found | {f"{name} by rate": found[name][:, rates] for name in NUMBERS}
+
+
+def quality() -> ScoreSet:
+    """The recorded numbers of `PANELS`, and their curves over the share of kept pixels."""
+    numbers = {
+        f"{name} {kind}": Number(
+            f"{label}, {HOLES[kind].title}", better, 3, name, [*HOLES].index(kind)
+        )
+        for name, (label, better) in NUMBERS.items()
+        for kind in PANELS
     }
-    titles = {kind: holes.title for kind, holes in HOLES.items()}
-    results = Results(ids, labels, right, titles, PANELS, tuple(fills), measured)
-    box_plots(store.out / "probability.png", results)
-    curves(store.out / "rates.png", results, {rate: f"random-{rate}" for rate in RATES})
-    names = [model.labels[label] for label in labels[chosen]]
-    for kind in PANELS:
-        gallery(store.out / f"gallery_{kind}.png", results, kind, shown[chosen], names)
-    for table in write_report(store, results):
-        console.print(table)
-    console.print(f"Results in {out}")
+    curves = {
+        name: Curve(label, f"{name} by rate", RATES, "share of kept pixels, random", label, better)
+        for name, (label, better) in NUMBERS.items()
+    }
+    found = scores.recorded(numbers, curves)
+
+    def compute(given: scores.Maps) -> dict[str, np.ndarray]:
+        return {"kept": given.column("kept")} | found.compute(given)
+
+    return found._replace(compute=compute)
 
 
-def _infillers(names: Sequence[str], console: Console) -> dict[str, Infiller]:
-    """The infillers whose weights are there, and the truth."""
+def _row(name: str, infill: Infiller) -> StudyRow:
+    group = "learned" if learned([name]) else "controls" if name == TRUTH else "heuristics"
+    options: dict[str, Any] = {"infill": infill, "holes": " ".join(HOLES)}
+    return StudyRow(recover, options, group, record=columns)
+
+
+def make_infillers(names: Sequence[str]) -> dict[str, Infiller]:
+    """The infillers whose weights are there, and the truth.
+
+    Raises:
+        ValueError: an unknown or repeated name, or none of them has its weights.
+    """
     found: dict[str, Infiller] = {}
     for name in names:
         kind, _, value = name.partition(":")
@@ -174,7 +209,7 @@ def _infillers(names: Sequence[str], console: Console) -> dict[str, Infiller]:
         try:
             found[label] = INFILLERS[kind](*([_number(value)] if value else []))
         except FileNotFoundError as error:
-            console.print(f"{label} is left out: {error}", markup=False, soft_wrap=True)
+            rich.get_console().print(f"{label} is left out: {error}", markup=False, soft_wrap=True)
     if not found:
         raise ValueError("infill: none of the infillers has its weights")
     return found | {TRUTH: Partial(_truth)}
@@ -189,39 +224,9 @@ def _number(value: str) -> int | float | str:
 
 
 def _short(value: str) -> str:
-    """Of a path the file's name."""
+    """A number as it is, of a path the file's name."""
     return value if isinstance(_number(value), int | float) else Path(value).stem
 
 
 def _truth(key, image, mask):
     return image
-
-
-@partial(jax.jit, static_argnums=2)
-def _masks(draw, keys, shape):
-    return jax.vmap(lambda key: draw(jax.random.fold_in(key, 0), shape))(keys)
-
-
-@jax.jit
-def _fill(infill, keys, images, masks):
-    keys = jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys)
-    return jax.vmap(infill)(keys, images, masks)
-
-
-@jax.jit
-def _judge(classifier, keys, images, targets, masks, filled):
-    """Apart from `_fill`, so that an infiller costs no more compiling than its own."""
-
-    def judge(key, image, target, mask, reference):
-        def infill(*_):
-            return reference
-
-        return infill_quality(key, classifier, image, target, mask, infill=infill)
-
-    return jax.vmap(judge)(keys, images, targets, masks, filled)
-
-
-def _part(kind: str, fill: str, infill: Infiller, group: range) -> str:
-    """New weights are another part: their fingerprint is in its name."""
-    name = f"{fill}-{digest(infill)}.{kind}.{group[0]:05d}-{group[-1]:05d}"
-    return re.sub(r"[^\w.-]", "_", name)

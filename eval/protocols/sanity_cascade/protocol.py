@@ -1,119 +1,128 @@
-"""Sanity check of any explainer: does its map change as the classifier forgets what it learned?
+r"""Sanity check of any explainer: does its map change as the classifier forgets what it learned?
 
     python -m eval.run sanity-cascade --data-dir DATA --out runs/cascade
     python -m eval.run sanity-cascade --data-dir DATA --out runs/cascade_mnist \
-        --classifier mnist --images tfds:mnist/test --methods gradient fido
+        --classifier mnist --data tfds:mnist/test --methods gradient fido
 
 After Adebayo et al. 2018: the classifier's layers are drawn anew from the top down, each on top of
 those before, and each method explains the class that the trained classifier reads. A map that stays
-as it was says nothing of what has been learned.
+as it was does not depend on what has been learned.
 
-No layer drawn anew, but another seed of the method, is the ceiling; the maps of other pictures are
-the floor, below which there is no need to fall. Structural similarity is that of absolute values,
-each map brought to [0, 1]. The maps of a method and a level are stored when they are finished: a
-stopped run goes on when started again. VarSal, which must be trained again for each classifier, has
-a protocol of its own, `varsal-sanity`.
+The ceiling is another seed of the method with no layer drawn anew; the floor, below which no map
+needs to fall, are the trained classifier's maps of other pictures. Structural similarity is that of
+absolute values, each map brought to [0, 1]. VarSal, which must be trained again for each
+classifier, has a protocol of its own, `varsal-sanity`.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import rich
-
 from eval.explainers import Setting, settings
-from eval.protocols.sanity_cascade.report import write_report
-from eval.protocols.varsal.randomise import cascade, level_title
-from eval.report import progress_bars, terminal_table
-from eval.store import Store
-from eval.subject import draw, logits
-from fidojax import explain_batch, networks
+from eval.protocols.sanity_cascade.figures import by_level, floor_of, one_picture
+from eval.protocols.sanity_cascade.likeness import Measure, classes, likeness
+from eval.protocols.varsal.randomise import cascade, levels_of
+from eval.report.reading import StoredRun
+from eval.runner import conduct
+from eval.study import Claim, Study, StudyRow
+from eval.subject import StudyRun, defaults, load_subject
+from fidojax import networks
 from fidojax.core import check_count, check_name
-from fidojax.runs import digest
 
 METHODS = (
     "gradient", "input_x_gradient", "integrated_gradients", "deconvnet", "guided_backprop",
     "grad_cam", "deeplift", "fido",
 )  # fmt: skip
+MEASURES = {
+    "spearman": Measure("Spearman", "spearman"),
+    "absolute": Measure("Spearman, absolute", "spearman", "absolute"),
+    "ssim": Measure("SSIM, absolute", "ssim", "absolute"),
+}
+TRAINED = "trained"
+DEFAULTS = defaults(limit=50)
 
 
 def sanity_cascade(
-    out: Path,
-    images: str = "tfds:tiny_imagenet40/validation",
-    data_dir: Path | None = None,
-    classifier: str = "tiny_imagenet40",
-    weights: Path | None = None,
+    run: StudyRun = DEFAULTS,
     methods: tuple[str, ...] = METHODS,
     levels: tuple[int, ...] = (1, 2, 4, 8),
     fido_steps: int = 30,
-    batch: int = 8,
-    limit: int = 50,
-    seed: int = 0,
 ) -> None:
     """Adebayo et al. 2018: maps of a classifier whose layers are drawn anew from the top.
 
     Args:
-        out: folder of the results; a stopped run goes on from there.
-        images: a labelled set, as `fidojax.data.pictures` takes it.
-        data_dir: where TFDS sets lie prepared.
-        classifier: a name in `fidojax.networks.SHIPPED`.
-        weights: a file with other weights for it.
+        run: where and on what; the classifier is a name in `fidojax.networks.SHIPPED`.
         methods: rows of `eval.explainers.settings`.
         levels: how many layers are drawn anew; none and all are always there.
-        fido_steps: of fido, which is the preset `fast` but for that.
-        batch: pictures explained at once.
-        limit: so many pictures, drawn at random.
-        seed: seeds the choice of the pictures, the classifiers and the methods.
+        fido_steps: steps of FIDO, which is the preset `fast` otherwise.
     """
-    console = rich.get_console()
-    check_name("classifier", classifier, networks.SHIPPED)
-    check_count(fido_steps=fido_steps, batch=batch, limit=limit)
+    check_name("classifier", run.classifier, networks.SHIPPED)
+    check_count(fido_steps=fido_steps)
+    known = settings()
     for method in methods:
-        check_name("methods", method, settings())
-    model = networks.load(classifier, weights)
-    depth, network = cascade(classifier, weights, model.classifier, seed)
-    counts = sorted({0, depth, *(n for n in levels if 0 < n < depth)})
-    drawn = draw(images, model, data_dir, limit, seed, console)
-    store = Store(
-        out,
-        {
-            "protocol": "sanity-cascade",
-            "images": images,
-            "pictures": f"{len(drawn.ids)} x {digest(drawn.images)}",
-            "classifier": f"{classifier} {digest(model.classifier)}",
-            "fido_steps": fido_steps,
-            "batch": batch,
-            "seed": seed,
-        },
+        check_name("methods", method, known)
+    of = load_subject(run)
+    trained = networks.load(run.classifier, run.weights).classifier
+    depth, network = cascade(run.classifier, run.weights, trained, run.seed)
+    titles = levels_of(levels, depth)
+    rows: dict[str, StudyRow] = {}
+    lines: dict[str, dict[str, str]] = {}
+    for method in methods:
+        options = _options(known[method], fido_steps)
+        reference = f"{method} {TRAINED}"
+        row = StudyRow(known[method].method, options, method, like=reference, targets="prediction")
+        rows[reference] = row
+        lines[method] = {title: f"{method} {title}" for title in titles}
+        for title, count in titles.items():
+            changed = network(count) if count else None
+            rows[lines[method][title]] = row._replace(classifier=changed, seed=1)
+    kinds = {"likeness": likeness(MEASURES), "classes": classes()}
+
+    def figures(found: StoredRun, folder: Path) -> None:
+        by_level(folder / "cascade.png", found, lines, [*MEASURES])
+        shown = {method: {TRAINED: f"{method} {TRAINED}"} | lines[method] for method in methods}
+        one_picture(folder / "levels.png", found, shown)
+
+    study = Study(
+        name="sanity-cascade",
+        title="Cascading randomisation (Adebayo et al. 2018)",
+        reference="Adebayo et al. 2018, Sanity Checks for Saliency Maps",
+        about=(
+            f"Of the classifier's {depth} layers {', '.join(map(str, titles.values()))} are drawn "
+            "anew, from the top. Every method explains the class that the trained classifier "
+            "reads; its maps are compared with those of the trained classifier."
+        ),
+        rows=rows,
+        scores=kinds,
+        numbers=[key for kind in kinds.values() for key in kind.numbers],
+        claims=[
+            Claim(lines[method][last], lines[method][first], key, "the map changes")
+            for method in methods
+            for first, last in [(next(iter(titles)), [*titles][-1])]
+            for key in MEASURES
+        ],
+        reading=(
+            "The rows of the trained classifier with no layer drawn anew and another seed are the "
+            "ceiling. Above other pictures: less the agreement of the trained classifier's maps "
+            "of two pictures, the floor. A constant map has no number.",
+        ),
+        gallery="spearman",
+        gallery_rows=[lines[method][[*titles][-1]] for method in methods],
+        tables=lambda found: {"Maps of other pictures, the floor": _floors(found, lines)},
+        figures=figures,
     )
-    # Layers drawn anew, and the seed of the method: the reference alone has its own.
-    work = {"reference": (0, seed)} | {f"{n:03d}": (n, seed + 1) for n in counts}
-    waiting = [(m, part) for m in methods for part in work if not store.has(f"{m}.{part}")]
-    console.print(
-        f"{len(methods)} methods, {len(drawn.ids)} pictures; of the classifier's {depth} layers"
-        f" are drawn anew, from the top: {', '.join(map(str, counts))}; {len(waiting)} of"
-        f" {len(methods) * len(work)} parts to explain"
-    )
-    with progress_bars(console) as bars:
-        for method, part in waiting:
-            count, own = work[part]
-            explained = explain_batch(
-                settings()[method].method, network(count), drawn.images, drawn.predictions,
-                options=_options(settings()[method], fido_steps), seed=own, ids=drawn.ids,
-                batch_size=min(batch, len(drawn.ids)),
-                progress=bars.task(f"{method} {part}", keep=False),
-            )  # fmt: skip
-            store.save(f"{method}.{part}", {"saliency": np.asarray(explained.saliency)})
-    maps = {(m, part): store.load(f"{m}.{part}")[0]["saliency"] for m in methods for part in work}
-    titles = {f"{n:03d}": level_title(n, depth) for n in counts}
-    same = {
-        titles[f"{n:03d}"]: logits(network(n), drawn.images).argmax(1) == drawn.predictions
-        for n in counts
-    }
-    lines = write_report(store, drawn, maps, titles, same)
-    console.print(terminal_table(lines, f"Agreement with the trained, {len(drawn.ids)} pictures"))
-    console.print(f"Results in {out}")
+    conduct(study, run, of, {"methods": methods, "levels": levels, "fido_steps": fido_steps})
+
+
+def _floors(run: StoredRun, lines: Mapping[str, Mapping[str, str]]) -> list[dict[str, str]]:
+    return [
+        {"method": method}
+        | {
+            measure.label: floor_of(run, key, f"{method} {TRAINED}").text(2)
+            for key, measure in MEASURES.items()
+        }
+        for method in lines
+    ]
 
 
 def _options(setting: Setting, fido_steps: int) -> Mapping[str, Any]:

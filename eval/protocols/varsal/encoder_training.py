@@ -1,8 +1,8 @@
 """VarSal encoders trained for a few hundred steps, to compare classifiers by.
 
-`train.varsal` trains those that are shipped: many epochs, checkpoints, mirrored pictures. Here is
-only its step: the same objective with a k and a baseline drawn for each picture, the same optimiser
-and schedule, each picture seen once.
+`train.varsal` trains the shipped encoders for many epochs with checkpoints and mirrored pictures.
+This module has only its step: the same objective with a k and a baseline drawn for each picture,
+the same optimiser and schedule, each picture seen once.
 """
 
 import functools
@@ -19,26 +19,27 @@ from jaxtyping import UInt8
 
 from fidojax.methods import varsal_objective
 from fidojax.networks import VarSalNetwork, fold
-from fidojax.types import Classifier
+from fidojax.runs import Ledger
+from fidojax.types import Classifier, Encoder
 
 Train = Callable[..., tuple[Partial, np.ndarray]]
+"""`train(seed, classifier, images, progress)`, see `encoder_trainer`."""
 
 
 @functools.cache
 def encoder_trainer(
     channels: int, widths: tuple[int, ...], steps: int, learning_rate: float, sigma: float
 ) -> Train:
-    """`train(seed, classifier, images, progress) -> (means, loss of each step)`.
+    """Return `train(seed, classifier, images, progress) -> (encoder, loss of each step)`.
 
-    `means` is the part of the trained encoder that makes maps, images "n h w c" -> "n h w". Its
-    weights, the order of the pictures and all draws follow from the seed. Each step takes its share
-    of the uint8 `images`; `progress(done, total)` is called after it. Classifiers of the same form
-    share one program.
+    The encoder's weights, the order of the pictures and all draws follow from the seed. Each step
+    takes its share of the uint8 `images`; `progress(done, total)` is called after it. Classifiers
+    of the same structure share one program.
 
     Args:
-        channels: of the pictures.
+        channels: channels of the pictures.
         widths: channels of each hidden layer of the encoder.
-        steps: of the optimiser.
+        steps: steps of the optimiser.
         learning_rate: the highest, after a warm-up of 5% and before a cosine to 0.
         sigma: of the blurred baseline, in pixels.
     """
@@ -89,10 +90,24 @@ def encoder_trainer(
                 f"the loss is not finite at step {np.argmin(np.isfinite(losses))}"
             )
         folded = fold(nnx.merge(graph, *state[:2]))
-        return Partial(_means, *nnx.split(folded)), np.array(losses)
+        return Partial(_apply, *nnx.split(folded)), np.array(losses)
 
     return train
 
 
-def _means(graph: Any, params: Any, images: Any) -> Any:
-    return nnx.merge(graph, params)(jnp.asarray(images))[0]
+def encoder_columns(encoder: Encoder) -> dict[str, np.ndarray]:
+    """The encoder's weights as columns of a ledger's row."""
+    leaves = jax.tree.leaves(encoder)
+    return {f"weights {at:03d}": np.asarray(leaf)[None] for at, leaf in enumerate(leaves)}
+
+
+def stored_encoder(ledger: Ledger, row: int, channels: int, widths: tuple[int, ...]) -> Encoder:
+    """The encoder whose `encoder_columns` stand in a row of the ledger."""
+    network = VarSalNetwork(channels, widths, norm=False, rngs=nnx.Rngs(0))
+    structure = jax.tree.structure(Partial(_apply, *nnx.split(network)))
+    names = [f"weights {at:03d}" for at in range(structure.num_leaves)]
+    return jax.tree.unflatten(structure, [ledger.read(name, [row])[0] for name in names])
+
+
+def _apply(graph: Any, params: Any, images: Any) -> Any:
+    return nnx.merge(graph, params)(jnp.asarray(images))

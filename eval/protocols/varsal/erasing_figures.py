@@ -1,4 +1,4 @@
-"""What a varsal-erasing run measured, as figures."""
+"""The figures of a varsal-erasing run."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,10 +8,16 @@ import jax.numpy as jnp
 import matplotlib
 import numpy as np
 
-from eval.protocols.varsal.erasing_report import OURS, Results, Summary
+from eval.intervals import means
+from eval.protocols.varsal.erasing_report import OURS, behind
 from eval.report import Panel, panels
+from eval.report.reading import StoredRun
+from eval.subject import Subject
+from fidojax import explain_batch
 from fidojax.core import mix, rank
-from fidojax.types import Explanation, Image
+from fidojax.methods import varsal
+from fidojax.metrics import ERASED
+from fidojax.types import Encoder, Explanation, Image
 
 matplotlib.use("Agg")
 
@@ -31,23 +37,60 @@ STYLES = {
 }
 KEPT = 0.3
 """Share of the pixels that is left in the erased pictures of Figure 6."""
+SHOWN = 8
+"""Pictures in a gallery, the first ones."""
+DRAWN = 3
+"""Sampled maps of each picture in Figure 6."""
 
 
-def curves(path: Path, results: Results, summary: Summary) -> None:
+def draw(
+    run: StoredRun,
+    folder: Path,
+    *,
+    of: Subject,
+    encoders: Mapping[str, Encoder],
+    erased: str,
+    seed: int,
+) -> None:
+    """Draw curves.png (Figure 5a), priors.png (Figure 3) and samples.png (Figure 6) into a folder.
+
+    Args:
+        of: the classifier and the pictures of the run.
+        encoders: by the name of their row.
+        erased: a name in `ERASED`.
+        seed: of the sampled maps.
+    """
+    curves(folder / "curves.png", run)
+    few = of.drawn.rows(np.arange(min(SHOWN, len(of.drawn.ids))))
+    captions = [of.model.labels[target] for target in few.predictions]
+    maps = {
+        name: explain_batch(
+            varsal, of.model.classifier, few.images, few.predictions, seed=seed, ids=few.ids,
+            options={"encoder": encoder, "samples": DRAWN}, batch_size=len(few.ids),
+        )
+        for name, encoder in encoders.items()
+    }  # fmt: skip
+    priors(folder / "priors.png", few.images, captions, maps)
+    samples(folder / "samples.png", few.images, captions, maps[OURS], ERASED[erased])
+
+
+def curves(path: Path, run: StoredRun) -> None:
     """VarSal Figure 5a, and beside it each curve minus VarSal's on the same pictures."""
     import matplotlib.pyplot as plt
 
+    found = {row: run.curve("kl", row) for row in STYLES if row in run.study["rows"]}
+    intervals = {row: means(curve) for row, curve in found.items()}
+    shares = np.asarray(run.study["curves"]["kl"]["x"])
     figure, axes = plt.subplots(1, 2, figsize=(13.5, 4.8), layout="constrained")
-    shares = 100 * np.asarray(results.shares)
     titles = "KL(P(x) || P(x erased)), nats", f"the same minus that of {OURS}, same pictures"
-    for axis, title, intervals in zip(axes, titles, summary, strict=True):
-        for name in STYLES:
-            if name in intervals:
-                color, line = STYLES[name]
-                value, low, high = np.array(intervals[name]).T
-                label = f"{name}, {len(results.measured[name]['curve'])} pictures"
-                axis.plot(shares, value, line, marker=".", color=color, label=label)
-                axis.fill_between(shares, low, high, color=color, alpha=0.15, lw=0)
+    for axis, title, shown in zip(axes, titles, (intervals, behind(found)), strict=True):
+        for row, points in shown.items():
+            color, line = STYLES[row]
+            value, low, high = np.array(points).T
+            count = np.isfinite(found[row]).all(axis=1).sum()
+            label = f"{row}, {count} pictures"
+            axis.plot(shares, value, line, marker=".", color=color, label=label)
+            axis.fill_between(shares, low, high, color=color, alpha=0.15, lw=0)
         axis.set_title(title, fontsize=11)
         axis.set_xlabel("% of the pixels erased, lowest first")
         axis.set_xticks(shares)
@@ -96,5 +139,5 @@ def samples(
 
 
 def by_rank(saliency: np.ndarray | jax.Array) -> np.ndarray:
-    """The map with its highest pixel at 1 and its lowest near 0."""
+    """Return the map with its highest pixel at 1 and its lowest near 0."""
     return 1 - np.asarray(jax.jit(rank)(saliency)) / saliency.size

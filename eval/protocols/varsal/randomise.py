@@ -18,7 +18,7 @@ from fidojax.types import Classifier
 def cascade(
     name: str, weights: Path | None, trained: Classifier, seed: int
 ) -> tuple[int, Callable[[int], Classifier]]:
-    """A shipped network's number of layers, and the same network by how many are drawn anew.
+    """A shipped network's number of layers, and the same network by the number drawn anew.
 
     Layers are drawn anew from the top, see `redrawn`.
 
@@ -40,9 +40,16 @@ def cascade(
     return len(order), network
 
 
-def level_title(count: int, depth: int) -> str:
-    """For people, of so many layers that are drawn anew."""
-    return {0: "none, other seed", depth: f"all {depth}"}.get(count, f"top {count}")
+def levels_of(counts: Sequence[int], depth: int) -> dict[str, int]:
+    """The numbers of layers that are drawn anew, by their title; none and all are always there.
+
+    Args:
+        counts: further numbers of layers; those beyond 1 to depth - 1 are left out.
+        depth: the number of layers.
+    """
+    counts = sorted({0, depth, *(n for n in counts if 0 < n < depth)})
+    names = {0: "none, other seed", depth: f"all {depth}"}
+    return {names.get(count, f"top {count}"): count for count in counts}
 
 
 def layer_order(network: Callable[[], nnx.Module], size: tuple[int, int, int]) -> list[str]:
@@ -75,7 +82,7 @@ def layer_order(network: Callable[[], nnx.Module], size: tuple[int, int, int]) -
 def redrawn(
     key: jax.Array, arrays: Mapping[str, np.ndarray], names: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """The arrays of a network (`fidojax.networks.weight_files.read`) with the layers of those names untrained.
+    """The arrays of a network, as `weight_files.read` has them, with the named layers untrained.
 
     Kernels are normal of variance 2 / fan-out (He et al. 2015), as the convolutions of the shipped
     networks began, biases 0. A layer's draw depends on the key and its name alone, so that of two

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from eval.study import StudyRow
 from fidojax.core import check_name
 from fidojax.methods import varsal
 from fidojax.presets import PRESETS
-from fidojax.types import Encoder, Explanation, Method
+from fidojax.types import Encoder, Explanation
 from infillers import mean
 from infillers.patch_gaussian import fit_patch_gaussian, sample_patches
 
@@ -19,63 +19,51 @@ PDA = {"window": 6, "stride": 3, "samples": 4}
 """The authors' window of 10 and their 10 samples are for 224 pixels; every third window."""
 
 
-class Ranking(NamedTuple):
-    """Where an order of the pixels comes from.
-
-    Attributes:
-        method: what makes the maps: a name in `fidojax.methods.table.METHODS` or a function like those.
-        options: for the method.
-        limit: so many pictures, the first ones; all of them when None.
-    """
-
-    method: str | Method
-    options: Mapping[str, Any]
-    limit: int | None = None
-
-
-def cheap(encoders: Mapping[str, Encoder]) -> dict[str, Ranking]:
-    """Those for all pictures: controls, gradients, and the mean and a sample of each encoder."""
-    return {
-        "random": Ranking(random, {}),
-        "center": Ranking(center, {}),
-        "gradient": Ranking("gradient", {}),
-        "input_x_gradient": Ranking("input_x_gradient", {}),
-        "integrated_gradients": Ranking("integrated_gradients", {"chunk": 10}),
-        "smoothgrad_squared": Ranking("smoothgrad_squared", {"chunk": 10}),
-        **{name: Ranking(varsal, {"encoder": each}) for name, each in encoders.items()},
-        **{
-            f"{name} sampled": Ranking(sampled, {"encoder": each})
-            for name, each in encoders.items()
-        },
+def cheap(encoders: Mapping[str, Encoder]) -> dict[str, StudyRow]:
+    """Rows for all pictures: controls, gradients, and each encoder's mean map and a sampled one."""
+    rows = {
+        "random": StudyRow(random, {}, "controls"),
+        "center": StudyRow(center, {}, "controls"),
+        "gradient": StudyRow("gradient", {}),
+        "input_x_gradient": StudyRow("input_x_gradient", {}),
+        "integrated_gradients": StudyRow("integrated_gradients", {"chunk": 10}),
+        "smoothgrad_squared": StudyRow("smoothgrad_squared", {"chunk": 10}),
     }
+    for name, encoder in encoders.items():
+        rows[name] = StudyRow(varsal, {"encoder": encoder})
+    for name, encoder in encoders.items():
+        rows[f"{name} sampled"] = StudyRow(sampled, {"encoder": encoder})
+    return rows
 
 
-def fido(preset: str, limit: int) -> Ranking:
-    """FIDO's, of a preset's name, with mean infill."""
+def fido(preset: str, limit: int) -> StudyRow:
+    """FIDO with mean infill on the first `limit` pictures; `preset` is a name in `PRESETS`."""
     check_name("preset", preset, PRESETS)
-    return Ranking("fido", PRESETS[preset] | {"infill": mean()}, limit)
+    options = PRESETS[preset] | {"infill": mean()}
+    return StudyRow("fido", options, why=f"preset {preset}, first {limit} pictures", limit=limit)
 
 
-def pda(images: np.ndarray, seed: int, limit: int) -> Ranking:
-    """The published PDA's, with the Gaussian of these pictures' patches."""
+def pda(images: np.ndarray, seed: int, limit: int) -> StudyRow:
+    """The published PDA on the first `limit` pictures, with the Gaussian of the images' patches."""
     side = PDA["window"] + 4
     patches = sample_patches(jax.random.key(seed), jnp.asarray(images), side=side)
     fill = jax.jit(partial(fit_patch_gaussian, window=PDA["window"]))(patches)
-    return Ranking("pda", PDA | {"infill": fill, "chunk": 16}, limit)
+    options = PDA | {"infill": fill, "chunk": 16}
+    return StudyRow("pda", options, why=f"first {limit} pictures", limit=limit)
 
 
 def random(key, classifier, image, target):
-    """A map of noise."""
+    """Return a map of uniform noise."""
     return Explanation(jax.random.uniform(key, image.shape[:2]), None)
 
 
 def center(key, classifier, image, target):
-    """A Gaussian's order: by the distance to the middle, as a share of the sides."""
+    """Return the negative squared distance to the middle: a Gaussian's order."""
     y, x = (jnp.linspace(-1, 1, side) for side in image.shape[:2])
     return Explanation(-(y[:, None] ** 2 + x**2), None)
 
 
 def sampled(key, classifier, image, target, *, encoder):
-    """One map of VarSal's posterior."""
+    """Return one map drawn from VarSal's posterior."""
     _, info = varsal(key, classifier, image, target, encoder=encoder, samples=1)
     return Explanation(info.samples[0], info)

@@ -1,8 +1,8 @@
-"""Sanity check: does VarSal's encoder follow the classifier that it is trained for?
+r"""Sanity check: does VarSal's encoder follow the classifier that it is trained for?
 
     python -m eval.run varsal-sanity --data-dir DATA --out runs/sanity
     python -m eval.run varsal-sanity --data-dir DATA --out runs/sanity_mnist --classifier mnist \
-        --images tfds:mnist/test --train tfds:mnist/train
+        --data tfds:mnist/test --train tfds:mnist/train
 
 VarSal's Figure 4, after Adebayo et al. 2018: the classifier's layers are drawn anew from the top
 down, and for each such classifier an encoder is trained from scratch, else it could not respond.
@@ -13,129 +13,242 @@ An encoder of the trained classifier with another seed is the ceiling, and the m
 pictures are the floor. All encoders but the reference have that other seed. The gradient, which
 needs no training, stands beside.
 
-A finished encoder is stored: a stopped run goes on when started again.
+    DIR/results.zarr/encoders   the encoders' weights, stored as each is trained; shards share them
 """
 
-from pathlib import Path
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import rich
 
-from eval.protocols.varsal.encoder_training import encoder_trainer
-from eval.protocols.varsal.randomise import cascade
-from eval.protocols.varsal.sanity_report import Maps, write_report
-from eval.report import progress_bars, terminal_table
-from eval.store import Store
-from eval.subject import draw, logits
-from fidojax import explain_batch, networks
+from eval.intervals import means
+from eval.protocols.sanity_cascade.figures import by_level
+from eval.protocols.sanity_cascade.likeness import Measure, classes, likeness
+from eval.protocols.varsal.encoder_training import (
+    encoder_columns,
+    encoder_trainer,
+    stored_encoder,
+)
+from eval.protocols.varsal.randomise import cascade, levels_of
+from eval.report import progress_bars
+from eval.report.reading import StoredRun
+from eval.runner import conduct
+from eval.study import Claim, Study, StudyRow
+from eval.subject import StudyRun, Subject, defaults, load_subject
+from fidojax import networks
 from fidojax.core import check_count, check_name
 from fidojax.data import BadPicture, pictures
-from fidojax.runs import digest
+from fidojax.methods import varsal
+from fidojax.runs import Ledger, digest, environment, find_ledger, parse_shard
+from fidojax.types import Classifier, Encoder
 
-REFERENCE = "reference"
+MEASURES = {
+    "spearman": Measure("Spearman", "spearman"),
+    "ssim": Measure("SSIM", "ssim", scale="rank"),
+}
+"""Both see maps by rank."""
+KINDS = ("varsal", "gradient")
+REFERENCE = "trained"
+
+
+class Training(NamedTuple):
+    """How every encoder is trained.
+
+    Attributes:
+        data: the set of pictures.
+        steps: steps of the optimiser.
+        widths: channels of the encoders' hidden layers.
+        learning_rate: the highest; a warm-up before, a cosine after it.
+        sigma: of the blurred baseline, in pixels.
+    """
+
+    data: str
+    steps: int
+    widths: tuple[int, ...]
+    learning_rate: float
+    sigma: float
+
+
+DEFAULTS = defaults(limit=200, batch_size=16)
 
 
 def varsal_sanity(
-    out: Path,
-    images: str = "tfds:tiny_imagenet40/validation",
+    run: StudyRun = DEFAULTS,
     train: str = "tfds:tiny_imagenet40/train",
-    data_dir: Path | None = None,
-    classifier: str = "tiny_imagenet40",
-    weights: Path | None = None,
     levels: tuple[int, ...] = (1, 2, 4, 8),
     steps: int = 300,
-    batch: int = 16,
     widths: tuple[int, ...] = (16,) * 8 + (8,) * 2,
     learning_rate: float = 2e-3,
     sigma: float = 3.0,
-    limit: int = 200,
-    seed: int = 0,
 ) -> None:
     """VarSal Figure 4: encoders of classifiers whose layers are drawn anew from the top.
 
     Args:
-        out: folder of the results; a stopped run goes on from there.
-        images: a labelled set whose maps are compared, as `fidojax.data.pictures` takes it.
+        run: where and on what; the classifier is a name in `fidojax.networks.SHIPPED`. A step of
+            training takes `batch_size` pictures; no encoder sees a picture twice.
         train: the set that encoders are trained on.
-        data_dir: where TFDS sets lie prepared.
-        classifier: a name in `fidojax.networks.SHIPPED`.
-        weights: a file with other weights for it.
         levels: how many layers are drawn anew; none and all are always there.
-        steps: of each encoder's training.
-        batch: pictures of a step; no encoder sees a picture twice.
+        steps: steps of each encoder's training.
         widths: channels of the encoders' hidden layers.
         learning_rate: the highest; a warm-up before, a cosine after it.
         sigma: of the blurred baseline, in pixels.
-        limit: so many pictures, drawn at random.
-        seed: seeds the choice of the pictures, the classifiers and the encoders.
+    """
+    check_name("classifier", run.classifier, networks.SHIPPED)
+    check_count(steps=steps)
+    of = load_subject(run)
+    trained = networks.load(run.classifier, run.weights).classifier
+    depth, network = cascade(run.classifier, run.weights, trained, run.seed)
+    titles = levels_of(levels, depth)
+    training = Training(train, steps, widths, learning_rate, sigma)
+    # By row of the ledger: the encoder's classifier and seed.
+    work = {0: (trained, run.seed)}
+    work |= {count + 1: (network(count), run.seed + 1) for count in titles.values()}
+    ledger = _encoders(run, of, training, work, depth)
+    if ledger is None:
+        return
+    encoders = {row: stored_encoder(ledger, row, of.model.size[2], widths) for row in work}
+    rows, lines = _rows(encoders, titles, {count: work[count + 1][0] for count in titles.values()})
+    losses = {title: ledger.read("losses", [count + 1])[0] for title, count in titles.items()}
+    kinds = {"likeness": likeness(MEASURES), "classes": classes()}
+    first, *others = titles
+    study = Study(
+        name="varsal-sanity",
+        title="VarSal Figure 4: encoders of classifiers whose layers are drawn anew",
+        reference="VarSal, Variational saliency maps for explaining model's behavior",
+        about=(
+            f"Of the classifier's {depth} layers {', '.join(map(str, titles.values()))} are drawn "
+            f"anew, from the top; an encoder of each such classifier is trained for {steps} steps. "
+            "Its maps, by rank, are compared with those of the trained classifier's encoder."
+        ),
+        rows=rows,
+        scores=kinds,
+        numbers=[key for kind in kinds.values() for key in kind.numbers],
+        claims=[
+            Claim(lines["varsal"][title], lines["varsal"][first], key, "Figure 4")
+            for title in others
+            for key in MEASURES
+        ],
+        reading=(
+            f"{lines['varsal'][first]} is the ceiling: another seed of training. Above other "
+            "pictures: less the agreement of the reference's maps of two pictures, the floor.",
+            "An encoder that is not retrained agrees with itself, whatever the classifier.",
+        ),
+        gallery="spearman",
+        gallery_rows=[*lines["varsal"].values()],
+        tables=lambda found: {"Encoders": _table(found, lines["varsal"], losses)},
+        figures=lambda found, folder: by_level(folder / "sanity.png", found, lines, [*MEASURES]),
+    )
+    chosen = {
+        "train": train, "levels": levels, "steps": steps, "widths": widths,
+        "learning_rate": learning_rate, "sigma": sigma,
+    }  # fmt: skip
+    conduct(study, run, of, chosen)
+
+
+def _rows(
+    encoders: Mapping[int, Encoder], titles: Mapping[str, int], networks: Mapping[int, Classifier]
+) -> tuple[dict[str, StudyRow], dict[str, dict[str, str]]]:
+    """The rows of the study, and by kind the names of those with layers drawn anew by title."""
+    lines = {kind: {title: f"{kind} {title}" for title in titles} for kind in KINDS}
+    rows = {}
+    for kind, method in zip(KINDS, (varsal, "gradient"), strict=True):
+        reference = f"{kind} {REFERENCE}"
+        row = StudyRow(method, {}, kind, like=reference, targets="prediction")
+        own = {"encoder": encoders[0]} if kind == "varsal" else {}
+        rows[reference] = row._replace(options=own)
+        for title, count in titles.items():
+            own = {"encoder": encoders[count + 1]} if kind == "varsal" else {}
+            changed = networks[count] if count else None
+            rows[lines[kind][title]] = row._replace(options=own, classifier=changed)
+    return rows, lines
+
+
+def _encoders(
+    run: StudyRun,
+    of: Subject,
+    training: Training,
+    work: Mapping[int, tuple[Classifier, int]],
+    depth: int,
+) -> Ledger | None:
+    """The ledger of all encoders, trained where they are missing; None where some are not there.
+
+    Args:
+        work: classifier and seed of each encoder, by row of the ledger.
+        depth: number of layers of the classifier.
     """
     console = rich.get_console()
-    check_name("classifier", classifier, networks.SHIPPED)
-    check_count(steps=steps, batch=batch, limit=limit)
-    shipped = networks.SHIPPED[classifier]
-    model = networks.load(classifier, weights)
-    depth, redrawn = cascade(classifier, weights, model.classifier, seed)
-    counts = sorted({0, depth, *(n for n in levels if 0 < n < depth)})
-    drawn = draw(images, model, data_dir, limit, seed, console)
-    store = Store(
-        out,
-        {
-            "protocol": "varsal-sanity",
-            "images": images,
-            "pictures": f"{len(drawn.ids)} x {digest(drawn.images)}",
-            "train": train,
-            "classifier": f"{classifier} {digest(model.classifier)}",
-            "steps": steps,
-            "batch": batch,
-            "widths": widths,
-            "learning_rate": learning_rate,
-            "sigma": sigma,
-            "seed": seed,
-        },
-    )
-    # Name of the part -> layers drawn anew, seed of the encoder.
-    work = {REFERENCE: (0, seed)} | {f"level-{n:03d}": (n, seed + 1) for n in counts}
-    waiting = {name: what for name, what in work.items() if not store.has(name)}
+    settings = training._asdict() | {
+        "classifier": f"{run.classifier} {digest(of.model.classifier)}",
+        "batch_size": run.batch_size,
+        "seed": run.seed,
+    }
+    path, count = run.out / "results.zarr" / "encoders", depth + 2
+    shard = parse_shard(run.shard)
+    if run.dry_run:
+        found = find_ledger(path, settings)
+        waiting = [row for row in work if found is None or row in found.missing()]
+        if waiting:
+            console.print(f"{len(waiting)} encoders to train first, {training.steps} steps each")
+            return None
+        return found
+    ledger = Ledger(path, count, settings, provenance=environment(), chunk=1)
+    waiting = [row for row in ledger.missing(shard).tolist() if row in work]
     console.print(
-        f"{len(work)} encoders of {steps} steps, {len(waiting)} of them to train; the classifier's "
-        f"{depth} layers are drawn anew from the top: {', '.join(map(str, counts))}"
+        f"{len(work)} encoders of {training.steps} steps, {len(waiting)} of them to train here"
     )
-    pool = _pool(train, shipped.size, data_dir, steps * batch, seed) if waiting else np.zeros(0)
-    fit = encoder_trainer(shipped.size[2], widths, steps, learning_rate, sigma)
-    with progress_bars(console) as bars:
-        for name, (count, own) in waiting.items():
-            network = redrawn(count)
-            encoder, losses = fit(own, network, pool, bars.task(name))
-            gradients = explain_batch(
-                "gradient", network, drawn.images, drawn.predictions, batch_size=min(batch, limit)
-            ).saliency
-            columns = {
-                "maps": logits(encoder, drawn.images),
-                "gradients": gradients,
-                "logits": logits(network, drawn.images),
-                "losses": losses,
-            }
-            store.save(name, columns)
-    found = {name: Maps(**store.load(name)[0]) for name in work}
-    reference = found.pop(REFERENCE)
-    named = [model.labels[label] for label in drawn.labels]
-    levelled = {count: found[f"level-{count:03d}"] for count in counts}
-    lines = write_report(store, drawn, named, reference, levelled, depth)
-    console.print(terminal_table(lines, f"Agreement with the reference, {len(drawn.ids)} pictures"))
-    console.print(f"Results in {out}")
+    if waiting:
+        pool = _pool(training.data, of.model.size, run, training.steps * run.batch_size)
+        fit = encoder_trainer(
+            of.model.size[2], training.widths, training.steps, training.learning_rate,
+            training.sigma,
+        )  # fmt: skip
+        with progress_bars(console) as bars:
+            for row in waiting:
+                classifier, seed = work[row]
+                name = f"layers drawn anew: {row - 1}" if row else REFERENCE
+                encoder, losses = fit(seed, classifier, pool, bars.task(name))
+                ledger.write([row], [name], encoder_columns(encoder) | {"losses": losses[None]})
+    if set(work) & set(ledger.missing().tolist()):
+        console.print("some encoders belong to other shards; run this again when those are done")
+        return None
+    return ledger
 
 
-def _pool(
-    source: str, size: tuple[int, int, int], data_dir: Path | None, count: int, seed: int
-) -> np.ndarray:
-    """So many pictures in random order, uint8."""
+def _pool(source: str, size: tuple[int, int, int], run: StudyRun, count: int) -> np.ndarray:
+    """`count` pictures in random order, uint8."""
     found = [
         np.rint(255 * picture.image).astype(np.uint8)
-        for picture in pictures([source], size, data_dir)
+        for picture in pictures([source], size, run.data_dir)
         if not isinstance(picture, BadPicture)
     ]
     if len(found) < count:
         raise ValueError(
-            f"train: {source} has {len(found)} pictures, expected steps x batch, {count}"
+            f"train: {source} has {len(found)} pictures, expected steps x batch size, {count}"
         )
-    return np.stack([found[i] for i in np.random.default_rng(seed).permutation(len(found))[:count]])
+    order = np.random.default_rng(run.seed).permutation(len(found))
+    return np.stack([found[i] for i in order[:count]])
+
+
+def _table(
+    run: StoredRun, lines: Mapping[str, str], losses: Mapping[str, np.ndarray]
+) -> list[dict[str, str]]:
+    """By level the difference to the ceiling, and what there was for the encoder to explain."""
+    ceiling = next(iter(lines.values()))
+    found = []
+    for title, row in lines.items():
+        line = {"layers drawn anew": title}
+        for key, measure in MEASURES.items():
+            apart = run.values(key, row) - run.values(key, ceiling)
+            line[f"{measure.label} - ceiling"] = means(apart[:, None])[0].text(signed=True)
+        logits = run.scored["classes", row].read("logits")
+        last = losses[title][-max(1, len(losses[title]) // 10) :]
+        found.append(
+            line
+            | {
+                "same class": f"{run.values('same', row).mean():.0%}",
+                "spread of logits": f"{logits.std(axis=0).mean():.2f}",
+                "loss": f"{last.mean():.2f}",
+            }
+        )
+    return found

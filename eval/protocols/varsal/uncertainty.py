@@ -8,212 +8,181 @@ correlation with two errors of the mean map, over pictures and over pixels: how 
 from that of FIDO maps of the same pictures, and how far the class probabilities move without its
 lowest half of the pixels. FIDO's maps of two seeds tell how far a map is from its own twin.
 
-Parts are stored as they are finished: a stopped run goes on when started again, and another
---encoder in the same --out takes FIDO's maps as they are.
+Another --encoder in the same --out has rows of its own and takes FIDO's maps as they are.
 """
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import rich
 
+from eval import scores
 from eval.protocols.varsal.corruptions import CORRUPTIONS, corrupted
-from eval.protocols.varsal.uncertainty_report import Results, write_report
-from eval.report import progress_bars, terminal_table
-from eval.store import Store
-from eval.subject import Drawn, draw
-from fidojax import explain_batch, networks
+from eval.protocols.varsal.uncertainty_figures import draw
+from eval.protocols.varsal.uncertainty_report import CLEAN, Names, tables, title_of
+from eval.runner import conduct
+from eval.scores import Number
+from eval.study import Study, StudyRow
+from eval.subject import StudyRun, Subject, defaults, load_subject
 from fidojax.core import check_count, check_name
-from fidojax.engine import in_batches
+from fidojax.data import Picture
 from fidojax.methods import varsal
 from fidojax.metrics import erasing
-from fidojax.networks import Pretrained, load_encoder
+from fidojax.networks import load_encoder
 from fidojax.presets import PRESETS
-from fidojax.runs import digest
-from fidojax.transforms.cpu import fast
+from fidojax.types import Encoder, Explanation, Image, Saliency, Scalar
 from infillers import INFILLERS
 
-CLEAN = ("clean", 0)
 CONDITIONS = (CLEAN, *((name, severity) for name in CORRUPTIONS for severity in range(1, 6)))
+"""Corruption and severity."""
 ERASED = 0.5
 """Share of the pixels that are erased, the lowest of the map."""
+NUMBERS = {
+    "deviation": Number("mean standard deviation", "none", 3, "mean_deviation"),
+    "spread": Number("spread of the mean map", "none", 3, "spread"),
+    "relative": Number("deviation / spread", "none", 3, "relative"),
+    "erased": Number("KL without the lowest half", "low", 3, "erased", unit="nats"),
+    "confidence": Number("probability of the class", "none", 3, "confidence"),
+    "accuracy": Number("accuracy", "none", 3, "accuracy"),
+}
+DEFAULTS = defaults(batch_size=32)
 
 
 def varsal_uncertainty(
-    out: Path,
-    images: str = "tfds:tiny_imagenet40/validation",
-    data_dir: Path | None = None,
-    classifier: str = "tiny_imagenet40",
-    weights: Path | None = None,
+    run: StudyRun = DEFAULTS,
     encoder: str | None = None,
-    limit: int = 2000,
-    batch: int = 32,
     fido_limit: int = 40,
     fido_seeds: tuple[int, ...] = (0, 1),
+    fido_batch_size: int = 4,
     preset: str = "paper",
     infill: str = "mean",
-    group: int = 4,
-    seed: int = 0,
 ) -> None:
     """VarSal Figure 7, and what its uncertainty is worth.
 
     Args:
-        out: folder of the results; a stopped run goes on from there.
-        images: a labelled set, as `fidojax.data.pictures` takes it.
-        data_dir: where TFDS sets lie prepared.
-        classifier: a name for `fidojax.networks.load`.
-        weights: a file with other weights for it.
+        run: where and on what.
         encoder: a name or a file for `fidojax.networks.load_encoder`; the classifier's name if not
             given.
-        limit: so many pictures, drawn at random.
-        batch: pictures per compiled call.
-        fido_limit: so many of them have FIDO maps, of the class that is read in them.
-        fido_seeds: of those maps, at least two.
+        fido_limit: number of pictures that have FIDO maps, of the class that is read in them.
+        fido_seeds: seeds of those maps, at least two.
+        fido_batch_size: pictures per compiled call of FIDO.
         preset: FIDO's, a name in `fidojax.presets.PRESETS`.
         infill: FIDO's, the name of an infiller.
-        group: pictures that FIDO explains at once.
-        seed: seeds the choice of the pictures and the motion's angles.
     """
-    console = rich.get_console()
     check_name("preset", preset, PRESETS)
     check_name("infill", infill, INFILLERS)
-    check_count(limit=limit, batch=batch, fido_limit=fido_limit, group=group)
+    check_count(fido_limit=fido_limit, fido_batch_size=fido_batch_size)
     if len(set(fido_seeds)) < 2:
         raise ValueError(f"fido-seeds is {fido_seeds}, expected at least two different ones")
-    model = networks.load(classifier, weights)
-    model = model._replace(classifier=fast(model.classifier))
-    network = load_encoder(encoder or classifier, size=model.size)
-    drawn = draw(images, model, data_dir, limit, seed, console)
-    infiller = INFILLERS[infill]()
-    store = Store(
-        out,
-        {
-            "protocol": "varsal-uncertainty",
-            "images": images,
-            "pictures": f"{len(drawn.ids)} x {digest(drawn.images)}",
-            "classifier": f"{classifier} {digest(model.classifier)}",
-            "preset": preset,
-            "infill": f"{infill} {digest(infiller)}",
-            "batch": batch,
-            "group": group,
-            "seed": seed,
-        },
+    of = load_subject(run)
+    network = load_encoder(encoder or run.classifier, size=of.model.size)
+    own = "varsal" if encoder in (None, run.classifier) else f"varsal {Path(encoder).stem}"
+    options = PRESETS[preset] | {"infill": INFILLERS[infill]()}
+    rows = {
+        f"{own} {title_of(*condition)}": _row(of, network, condition, run.seed)
+        for condition in CONDITIONS
+    }
+    names = Names(
+        dict(zip(CONDITIONS, rows, strict=True)), [f"fido seed {seed}" for seed in fido_seeds]
     )
-    console.print(
-        f"{len(drawn.ids)} pictures under {len(CONDITIONS)} conditions, and FIDO ({preset}, "
-        f"{infill} infill) on {min(fido_limit, len(drawn.ids))} of them; finished parts stay"
+    for name, seed in zip(names.fido, fido_seeds, strict=True):
+        rows[name] = StudyRow(
+            "fido", options, "FIDO", f"preset {preset}, {infill} infill",
+            limit=min(fido_limit, len(of.drawn.ids)), seed=seed - run.seed, targets="prediction",
+            scores=(), batch_size=fido_batch_size,
+        )  # fmt: skip
+    study = Study(
+        name="varsal-uncertainty",
+        title="VarSal Figure 7: the uncertainty as numbers, and what it is worth",
+        reference="VarSal, Variational saliency maps for explaining model's behavior",
+        about=(
+            "The standard deviation of VarSal's map, mean over pixels, on clean and on shifted "
+            "pictures (brightness and motion blur of ImageNet-C), and its correlation with two "
+            "errors of the mean map: its distance to FIDO's ranking, and the divergence of the "
+            "class probabilities without its lowest half of the pixels."
+        ),
+        rows=rows,
+        scores={"shift": scores.recorded(NUMBERS)},
+        numbers=[*NUMBERS],
+        reading=(
+            "Only the order of a map is trained and its scale is free: deviation / spread is in "
+            "units of the mean map's standard deviation over its pixels.",
+        ),
+        gallery="relative",
+        gallery_rows=[names.clean],
+        tables=partial(tables, names=names),
+        figures=partial(draw, names=names, shifted=partial(_shifted, of, run.seed)),
     )
-    measured = _conditions(store, drawn, model, network, batch, seed, console)
-    options = PRESETS[preset] | {"infill": infiller}
-    fido = _fido(store, drawn, model, options, fido_limit, fido_seeds, group, console)
-    shared = len(fido[0])
-    mean, deviation, *_ = _batched(network, model, drawn.images[:shared], batch)
-    results = Results(
-        encoder or classifier, digest(network), drawn, measured, mean, deviation, fido
+    chosen = {
+        "encoder": encoder, "fido_limit": fido_limit, "fido_seeds": fido_seeds,
+        "fido_batch_size": fido_batch_size, "preset": preset, "infill": infill,
+    }  # fmt: skip
+    conduct(study, run, of, chosen)
+
+
+class Seen(NamedTuple):
+    """What is measured of a picture beside its map.
+
+    Attributes:
+        standard_deviation: "h w", of the posterior.
+        mean_deviation: its mean over pixels.
+        spread: standard deviation of the mean map over its pixels.
+        relative: mean_deviation / spread.
+        erased: KL without the lowest half of the pixels, in nats.
+        confidence: the highest class probability.
+        accuracy: 1 where the classifier reads the true class, else 0.
+    """
+
+    standard_deviation: Saliency
+    mean_deviation: Scalar
+    spread: Scalar
+    relative: Scalar
+    erased: Scalar
+    confidence: Scalar
+    accuracy: Scalar
+
+
+def uncertain(key, classifier, image, target, *, encoder: Encoder, picture: Image) -> Explanation:
+    """VarSal's mean map of `picture`, a shifted `image` of class `target`, with a `Seen`."""
+    mean, info = varsal(key, classifier, picture, target, encoder=encoder)
+    deviation, spread = info.standard_deviation.mean(), mean.std()
+    logits = classifier(picture[None])[0]
+    seen = Seen(
+        info.standard_deviation,
+        deviation,
+        spread,
+        deviation / spread,
+        erasing(key, classifier, picture, target, mean, shares=(ERASED,)).curve[0],
+        jax.nn.softmax(logits).max(),
+        (logits.argmax() == target).astype(mean.dtype),
     )
-
-    def show(corruption: str, severity: int, rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        pictures = _shifted(drawn, corruption, severity, rows, seed)
-        return pictures, *_batched(network, model, pictures, batch)[:2]
-
-    tables = write_report(store, results, show, [model.labels[label] for label in drawn.labels])
-    for title, rows in tables.items():
-        console.print(terminal_table(rows, title))
-    console.print(f"Results in {out}")
+    return Explanation(mean, seen)
 
 
-def _conditions(
-    store: Store, drawn: Drawn, model: Pretrained, network, batch: int, seed: int, console
-) -> dict[tuple[str, int], dict[str, np.ndarray]]:
-    """By condition what is measured of each picture, see `Results`."""
-    groups = [np.arange(i, min(i + batch, len(drawn.ids))) for i in range(0, len(drawn.ids), batch)]
-    mark = digest(network)
-    measured = {}
-    with progress_bars(console) as bars:
-        tell = bars.task("VarSal")
-        for number, (corruption, severity) in enumerate(CONDITIONS):
-            names = []
-            for index, rows in enumerate(groups):
-                part = f"varsal-{mark}.{corruption}-{severity}.{rows[0]:05d}"
-                if not store.has(part):
-                    pictures = _shifted(drawn, corruption, severity, rows, seed)
-                    mean, deviation, erased, logits = _batched(network, model, pictures, batch)
-                    columns = {
-                        "deviation": deviation.mean((1, 2)),
-                        "spread": mean.std((1, 2)),
-                        "erased": erased,
-                        "logits": logits,
-                    }
-                    store.save(part, columns)
-                names.append(part)
-                tell(number * len(groups) + index + 1, len(CONDITIONS) * len(groups))
-            measured[corruption, severity] = store.joined(names)
-    return measured
+def numbers(info: Seen) -> dict[str, np.ndarray]:
+    """The columns of `NUMBERS`, of a batch."""
+    return {number.column: getattr(info, number.column) for number in NUMBERS.values()}
 
 
-def _fido(
-    store: Store,
-    drawn: Drawn,
-    model: Pretrained,
-    options: dict,
-    limit: int,
-    seeds: tuple[int, ...],
-    group: int,
-    console,
-) -> list[np.ndarray]:
-    """By seed the maps of the first pictures, "n h w"."""
-    count = min(limit, len(drawn.ids))
-    found = []
-    with progress_bars(console) as bars:
-        for seed in seeds:
-            tell = bars.task(f"FIDO, seed {seed}")
-            maps = []
-            for first in range(0, count, group):
-                rows = np.arange(first, first + group) % len(drawn.ids)  # whole groups, to be kept
-                part = f"fido-{seed}.{first:05d}"
-                if not store.has(part):
-                    explained = explain_batch(
-                        "fido", model.classifier, drawn.images[rows], drawn.predictions[rows],
-                        options=options, seed=seed, ids=[drawn.ids[i] for i in rows],
-                        batch_size=group,
-                    )  # fmt: skip
-                    store.save(part, {"saliency": np.asarray(explained.saliency)})
-                maps.append(store.load(part)[0]["saliency"])
-                tell(min(first + group, count), count)
-            found.append(np.concatenate(maps)[:count])
-    return found
+def _row(of: Subject, encoder: Encoder, condition: tuple[str, int], seed: int) -> StudyRow:
+    places = {name: at for at, name in enumerate(of.drawn.ids)}
+
+    def each(batch: Sequence[Picture]) -> Mapping[str, Any]:
+        rows = np.array([places[picture.id] for picture in batch])
+        return {"picture": _shifted(of, seed, *condition, rows)}
+
+    return StudyRow(uncertain, {"encoder": encoder}, "VarSal", each=each, record=numbers)
 
 
 def _shifted(
-    drawn: Drawn, corruption: str, severity: int, rows: np.ndarray, seed: int
+    of: Subject, seed: int, corruption: str, severity: int, rows: np.ndarray
 ) -> np.ndarray:
-    pictures = drawn.images[rows]
+    """Some pictures of the run under a condition."""
+    pictures = of.drawn.images[rows]
     if (corruption, severity) == CLEAN:
         return pictures
     scale = "tiny_imagenet" if min(pictures.shape[1:3]) < 128 else "imagenet"
     return corrupted(pictures, corruption, severity, ids=rows.tolist(), seed=seed, scale=scale)
-
-
-def _batched(
-    network, model: Pretrained, pictures: np.ndarray, batch: int
-) -> tuple[np.ndarray, ...]:
-    """What `_look` tells of any number of pictures, by batches of one shape."""
-    return in_batches(
-        lambda rows: _look(network, model.classifier, pictures[rows]), len(pictures), batch
-    )
-
-
-@jax.jit
-def _look(network, classifier, pictures):
-    """Mean, deviation, KL without the lowest half of the pixels, and logits."""
-
-    def one(picture):
-        # It draws nothing and asks no classifier.
-        asked = jax.random.key(0), classifier, picture, 0
-        mean, info = varsal(*asked, encoder=network)
-        lost = erasing(*asked, mean, shares=(ERASED,)).curve[0]
-        return mean, info.standard_deviation, lost
-
-    return *jax.vmap(one)(jnp.asarray(pictures)), classifier(pictures)
