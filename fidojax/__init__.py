@@ -22,6 +22,7 @@ from fidojax.engine import (
 )
 from fidojax.methods import (
     LOOPS,
+    METHOD_ROWS,
     METHODS,
     MethodRow,
     bbmp,
@@ -127,7 +128,9 @@ _RENAMED = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import `load_maps` when it is first asked for, since it needs zarr; find old names."""
+    """Import `load_maps` when it is first asked for, since it needs zarr; find old names and
+    the methods of the table that are not imported above.
+    """
     if name in _RENAMED:
         warn_renamed("name in fidojax", name, _RENAMED[name])
         package, _, last = _RENAMED[name].rpartition(".")
@@ -137,4 +140,6 @@ def __getattr__(name: str) -> Any:
         from fidojax.runs import load_maps
 
         return load_maps
+    if name in METHOD_ROWS:
+        return METHOD_ROWS[name].function
     raise AttributeError(f"module 'fidojax' has no attribute {name!r}")

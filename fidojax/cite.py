@@ -5,6 +5,7 @@ from importlib.resources import files
 
 from fidojax.core import check_name, current_name
 from fidojax.methods import METHOD_ROWS, RENAMED_METHODS
+from fidojax.metrics import METRIC_ROWS
 
 BIBTEX = {
     name: entry.strip()
@@ -26,11 +27,11 @@ _OTHERS = {
 
 
 def uses() -> dict[str, tuple[str, ...]]:
-    """The keys of `BIBTEX` to cite for each method, infiller, preset and classifier."""
+    """The keys of `BIBTEX` to cite for each method, metric, infiller, preset and classifier."""
     # Infillers are built on this package; only here and on the command line it knows of them.
     from infillers import INFILLER_ROWS
 
-    tables = (METHOD_ROWS, INFILLER_ROWS)
+    tables = (METHOD_ROWS, METRIC_ROWS, INFILLER_ROWS)
     return {name: row.papers for table in tables for name, row in table.items()} | _OTHERS
 
 
