@@ -24,7 +24,7 @@ MOTION = {
 }
 """Radius and sigma in pixels by severity, for pictures of 224 and of 64 pixels."""
 ANGLE = 45.0
-"""The motion's angle is uniform within so many degrees about the horizontal."""
+"""Half the range of the motion's angle in degrees, uniform about the horizontal."""
 
 
 def corrupted(
