@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fidojax import presets
-from fidojax.core import Loop, Split, warn_renamed
+from fidojax.core import HasFeatures, Loop, Split, Transformed, warn_renamed
 from fidojax.engine import (
     Sample,
     Spread,
@@ -69,6 +69,7 @@ __all__ = [
     "METHODS",
     "Classifier",
     "Explanation",
+    "HasFeatures",
     "Infiller",
     "Loop",
     "MethodRow",
@@ -76,6 +77,7 @@ __all__ = [
     "Split",
     "Spread",
     "Stop",
+    "Transformed",
     "bbmp",
     "center_box",
     "deconvnet",

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from fidojax.networks import IMAGENET_MEAN
 from fidojax.types import Image, Infiller, Mask, PRNGKey
-from infillers.mean import IMAGENET_MEAN, in_channels
+from infillers.mean import in_channels
 
 
 def local(window: int = 15, color: float | tuple[float, ...] | None = None) -> Infiller:

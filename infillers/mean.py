@@ -4,10 +4,8 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
+from fidojax.networks import IMAGENET_MEAN
 from fidojax.types import Image, Infiller, Mask, PRNGKey
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-"""Per-channel mean of ImageNet's training pictures, in [0, 1]."""
 
 
 def mean(color: float | tuple[float, ...] | None = None) -> Infiller:

@@ -13,8 +13,9 @@ from jax.scipy.sparse.linalg import cg
 from jaxtyping import Array, Float
 
 from fidojax.core import check_count
+from fidojax.networks import IMAGENET_MEAN
 from fidojax.types import Image, Infiller, Mask, PRNGKey, Scalar
-from infillers.mean import IMAGENET_MEAN, in_channels
+from infillers.mean import in_channels
 
 
 def road(

@@ -20,10 +20,10 @@ from fidojax.bench import (
 from fidojax.cli.explainer import LOADERS
 from fidojax.cli.job import Job, prepare
 from fidojax.cli.options import Bench, Explain, UsageError
-from fidojax.core import check_count, check_name
+from fidojax.core import check_count, check_name, untransformed
 from fidojax.methods import LOOPS, METHODS, MethodRow, method_row
 from fidojax.presets import PRESETS
-from fidojax.transforms import PRECISIONS, cpu
+from fidojax.transforms import PRECISIONS
 from infillers import INFILLERS
 
 COMPILING = 25.0
@@ -93,7 +93,7 @@ def _cases(
     try:
         job = _job(asked, classifier, method, infill)
         if classifier not in known:
-            network = cpu.stock(job.pretrained.classifier)
+            network = untransformed(job.pretrained.classifier)
             known[classifier] = network, operations(network, job.pretrained.size)
         network, cost = known[classifier]
         size, labels = job.pretrained.size, job.pretrained.labels

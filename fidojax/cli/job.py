@@ -14,11 +14,12 @@ from fidojax import __version__
 from fidojax.cli.explainer import Explainer, load_explainer
 from fidojax.cli.method_options import chosen_options, complete
 from fidojax.cli.options import Explain, UsageError
+from fidojax.cli.target import class_index
 from fidojax.core import check_name, suggest
 from fidojax.data import IMAGENET_CROP, boxes_of
 from fidojax.engine import ExplainRequest, Spread, Stop
 from fidojax.methods import METHOD_ROWS, MethodRow, method_row
-from fidojax.networks import SHIPPED, Pretrained, class_index, load
+from fidojax.networks import SHIPPED, Pretrained, load
 from fidojax.runs import digest
 from fidojax.transforms import PRECISIONS, cpu
 from infillers import make_infill

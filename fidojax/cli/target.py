@@ -4,8 +4,9 @@ import re
 
 import numpy as np
 
+from fidojax.core import suggest
 from fidojax.data import Picture
-from fidojax.networks import Pretrained, class_index
+from fidojax.networks import Pretrained
 
 
 def target_of(
@@ -38,3 +39,23 @@ def target_of(
     except ValueError:
         shown = picture.label_name or picture.label
         raise ValueError(f"{pretrained.name} has no class for its label {shown!r}") from None
+
+
+def class_index(name: str, labels: tuple[str, ...]) -> int:
+    """Return the class of a name (upper or lower case, spaces or underscores) or of an index.
+
+    Raises:
+        ValueError: there is no such class, or there are several.
+    """
+    wanted = name.strip().replace("_", " ").lower()
+    found = [i for i, label in enumerate(labels) if label.replace("_", " ").lower() == wanted]
+    if len(found) == 1:
+        return found[0]
+    if len(found) > 1:
+        places = " and ".join(map(str, found))
+        raise ValueError(f"--target: the classes {places} are both called {name!r}; give the index")
+    if wanted.lstrip("-").isdigit():
+        if not 0 <= int(wanted) < len(labels):
+            raise ValueError(f"--target: {name} is not in 0 to {len(labels) - 1}")
+        return int(wanted)
+    raise ValueError(f"--target: no class is called {name!r}; {suggest(wanted, labels)}")

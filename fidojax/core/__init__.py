@@ -3,7 +3,14 @@
 from fidojax.core.boxes import COMPONENTS, EMPTY, Box, Boxes, area, bounding_box, inside
 from fidojax.core.checks import check_count, check_name, suggest
 from fidojax.core.deprecation import current_name, renamed_arguments, warn_renamed
-from fidojax.core.features import Split, Tapped
+from fidojax.core.features import (
+    HasFeatures,
+    Split,
+    Transform,
+    Transformed,
+    require_features,
+    untransformed,
+)
 from fidojax.core.loop import Loop, Record, State
 from fidojax.core.masked_scores import in_chunks, masked_scores, rank
 from fidojax.core.masks import bernoulli, concrete, total_variation, upsample
@@ -34,12 +41,14 @@ __all__ = [
     "Box",
     "Boxes",
     "Column",
+    "HasFeatures",
     "Loop",
     "Moments",
     "Record",
     "Split",
     "State",
-    "Tapped",
+    "Transform",
+    "Transformed",
     "add",
     "area",
     "bernoulli",
@@ -65,6 +74,7 @@ __all__ = [
     "probability",
     "rank",
     "renamed_arguments",
+    "require_features",
     "saliency_of",
     "separable",
     "sgd",
@@ -73,6 +83,7 @@ __all__ = [
     "suggest",
     "sum_over_windows",
     "total_variation",
+    "untransformed",
     "upsample",
     "warn_renamed",
     "with_options_of",

@@ -10,8 +10,9 @@ of its cores; `split_cpu` makes each core a device.
 
 import contextlib
 import dataclasses
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
-from fidojax.core import Loop
+from fidojax.core import Loop, Transformed
 from fidojax.types import Classifier, Device
 
 AXIS = "evaluations"
@@ -37,44 +38,44 @@ class Spread(tuple[Device, ...]):
         return Mesh(np.array(self), (AXIS,))
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class Divided:
-    """A classifier that is evaluated on all devices of a mesh; a callable pytree.
+    """The transform that evaluates a function on all devices of a mesh, each a part of the batch.
+
+    A batch of one picture is evaluated undivided.
 
     Attributes:
-        classifier: the whole.
-        mesh: of one axis, over which the batch is divided; one picture alone is not.
+        mesh: has one axis, `AXIS`.
     """
 
-    classifier: Classifier
-    mesh: Mesh = dataclasses.field(metadata={"static": True})
+    mesh: Mesh
 
-    def __call__(self, images: Any) -> Any:
-        """The logits."""
-        count = len(images)
+    def __call__(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Return the same function of a batch, evaluated on the devices."""
+        return functools.partial(self._divide, function)
+
+    def _divide(self, function, inputs):
+        count = len(jax.tree.leaves(inputs)[0])
         if count == 1:
-            return self.classifier(images)
+            return function(inputs)
         spare = -count % self.mesh.size
         parts = PartitionSpec(AXIS)
         by_parts = jax.shard_map(
             _call, mesh=self.mesh, in_specs=(PartitionSpec(), parts), out_specs=parts
         )
-        images = jnp.pad(images, [(0, spare), *[(0, 0)] * (images.ndim - 1)])
-        return by_parts(self.classifier, images)[:count]
-
-    def tap(self, images: Any) -> Any:
-        """As the classifier's own, undivided."""
-        return self.classifier.tap(images)  # type: ignore[attr-defined]
+        padded = jax.tree.map(lambda x: jnp.pad(x, [(0, spare), *[(0, 0)] * (x.ndim - 1)]), inputs)
+        return by_parts(function, padded)[:count]
 
 
-def _call(classifier, images):
-    return classifier(images)
+def _call(function, inputs):
+    return function(inputs)
 
 
 def divided(classifier: Classifier, devices: Sequence[Device]) -> Classifier:
     """Return the classifier, divided among the devices of a `Spread`."""
-    return Divided(classifier, devices.mesh) if isinstance(devices, Spread) else classifier
+    if not isinstance(devices, Spread):
+        return classifier
+    return Transformed(classifier, Divided(devices.mesh))
 
 
 def placements(devices: Sequence[Device]) -> list[Device | Sharding]:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fidojax.core import untransformed
 from fidojax.core import loop as loops
 from fidojax.methods import loop_maker, method_row
 from fidojax.transforms import cpu, in_precision
@@ -24,7 +25,7 @@ def prepared(
     """
     if precision is not None:
         # The precision applies to the operations as they were written, before the rewrite.
-        classifier = in_precision(cpu.stock(classifier), precision)
+        classifier = in_precision(untransformed(classifier), precision)
     rewrite = jax.default_backend() == "cpu" if rewrite is None else rewrite
     return cpu.fast(classifier) if rewrite else classifier
 

@@ -10,13 +10,13 @@ via Gradient-based Localization", ICCV 2017 (arXiv 1610.02391).
 | alpha_k^c   | `weights`                                       |
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, Split, Tapped, check_name
+from fidojax.core import SCORES, check_name, require_features
 from fidojax.types import Classifier, Explanation, Image, PRNGKey, Saliency, Scalar, Target
 
 INTERPOLATIONS = ("bilinear", "nearest", "cubic")
@@ -54,8 +54,8 @@ def grad_cam(
     where the features speak against the class.
 
     Args:
-        classifier: one that gives access to its features: a `fidojax.Split`, the result of an
-            adapter with its option `layer`, or a classifier of `fidojax.networks.load`.
+        classifier: one that shows its features (`fidojax.HasFeatures`): a `fidojax.Split`, one from
+            an adapter with its `layer`, or one that `fidojax.networks.load` returns.
         interpolation: "bilinear", "nearest" or "cubic".
         score: what is differentiated, a name in `fidojax.core.scores.SCORES`.
 
@@ -74,7 +74,7 @@ def grad_cam(
     del key
     check_name("interpolation", interpolation, INTERPOLATIONS)
     check_name("score", score, SCORES)
-    features, rest = tapped(classifier).tap(image[None])
+    features, rest = require_features(classifier).tap(image[None])
     if features.ndim != 4:
         raise ValueError(
             f"classifier: its features have shape {features.shape}, expected (n, rows, columns,"
@@ -90,17 +90,6 @@ def grad_cam(
     coarse = jax.nn.relu(jnp.einsum("ijk,k->ij", activations, weights))
     info = CamInfo(coarse, weights, activations, value)
     return Explanation(resize(coarse, image.shape, interpolation), info)
-
-
-def tapped(classifier: Any) -> Split | Tapped:
-    """Return the classifier if it gives access to features; raise TypeError otherwise."""
-    if isinstance(classifier, Split | Tapped):
-        return classifier
-    raise TypeError(
-        f"classifier shows no features (a {type(classifier).__name__}): pass"
-        " fidojax.core.features.Split(features, head), or name the layer in its adapter,"
-        " from_nnx(module, layer=NAME)"
-    )
 
 
 def resize(

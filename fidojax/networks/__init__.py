@@ -1,35 +1,42 @@
-"""Classifiers: shipped networks, adapters for other frameworks, weight files."""
+"""Classifiers with weights, adapters for other frameworks, networks of the amortised methods.
 
+Importing this package imports Flax, but neither Keras nor Equinox. `weight_files` is taken as a
+module: `weight_files.read(path)`.
+"""
+
+from fidojax.networks import weight_files
 from fidojax.networks.adapters import from_equinox, from_linen, from_nnx
-from fidojax.networks.classifiers import IMAGENET_MEAN, IMAGENET_STD, MnistAllConv, ResNet, fold
+from fidojax.networks.classifiers import MnistAllConv, ResNet
 from fidojax.networks.explainers import load_encoder, load_masker
-from fidojax.networks.keras import from_keras, imagenet_labels, import_keras, load_keras
-from fidojax.networks.pretrained import class_index, load
-from fidojax.networks.realtime import RealtimeNetwork
+from fidojax.networks.keras import from_keras, import_keras
+from fidojax.networks.layers import fold
+from fidojax.networks.preprocessing import IMAGENET_MEAN, IMAGENET_STD, normalised
+from fidojax.networks.pretrained import load
+from fidojax.networks.realtime import REALTIME_WIDTHS, RealtimeNetwork
 from fidojax.networks.shipped import SHIPPED, WEIGHTS, Pretrained
-from fidojax.networks.varsal import WIDTHS, VarSalNetwork
+from fidojax.networks.varsal import VARSAL_WIDTHS, VarSalNetwork
 
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "REALTIME_WIDTHS",
     "SHIPPED",
+    "VARSAL_WIDTHS",
     "WEIGHTS",
-    "WIDTHS",
     "MnistAllConv",
     "Pretrained",
     "RealtimeNetwork",
     "ResNet",
     "VarSalNetwork",
-    "class_index",
     "fold",
     "from_equinox",
     "from_keras",
     "from_linen",
     "from_nnx",
-    "imagenet_labels",
     "import_keras",
     "load",
     "load_encoder",
-    "load_keras",
     "load_masker",
+    "normalised",
+    "weight_files",
 ]

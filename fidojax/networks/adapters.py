@@ -1,21 +1,16 @@
-"""Classifiers from Flax NNX, Flax Linen, Keras 3 and Equinox, one line each.
+"""Classifiers from Flax NNX, Flax Linen and Equinox, one line each; see `keras` for Keras 3.
 
-    classifier = from_nnx(module)
-    classifier = from_linen(module, variables)
-    classifier = from_keras(model)
-    classifier = from_equinox(module)
-
-Each returns a `jax.tree_util.Partial` of a function of this module: its leaves are the weights,
-its structure is the network. So the compiled explainer takes the weights as arguments, new weights
-of the same network neither retrace nor go stale, and `jax.vmap` runs over stacked weights. The
-network is evaluated as at test time: batch norm with its running averages, dropout off.
+Each returns a callable pytree: its leaves are the weights, its structure is the network. So a
+compiled function takes the weights as arguments, new weights of the same network neither retrace
+nor go stale, and `jax.vmap` runs over stacked weights. The network is evaluated as at test time:
+batch norm with its running averages, dropout off.
 
 Images come in [0, 1], channels last. `preprocess(images) -> images` turns them into what the
 network was trained on; it becomes part of the classifier. Pass a named function (or a `Partial`):
-a fresh lambda per call is a new structure and retraces.
+a new lambda at each call is a new structure, and retraces.
 
-`layer="blocks.5"` names the layer whose output is the features that GradCAM explains by; all other
-methods are as without it.
+`layer="blocks.5"` names the layer whose output is the features for Grad-CAM; it changes nothing for
+other methods.
 
 Any other callable pytree `images "n h w c" -> logits "n k"` is a classifier already:
 `jax.tree_util.Partial(apply, params)` with `apply` defined at module level.
@@ -23,7 +18,7 @@ Any other callable pytree `images "n h w c" -> logits "n k"` is a classifier alr
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,11 +30,7 @@ from fidojax.networks.interception import Static
 from fidojax.networks.preprocessing import Preprocess, pack, prepare
 from fidojax.types import Classifier
 
-if TYPE_CHECKING:
-    pass
-
-
-# What networks call the argument that tells training from testing, and its value at test time.
+# The names of the argument that tells training from testing, and its value at test time.
 _TEST_TIME = {
     "train": False,
     "training": False,
@@ -57,18 +48,23 @@ def from_nnx(
     options: Mapping[str, Any] | None = None,
     layer: str | None = None,
 ) -> Classifier:
-    """The classifier of a Flax NNX module.
+    """Return the classifier of a Flax NNX module.
 
     Args:
-      module: an `nnx.Module` called as `module(images)`; it is left as it is, in train mode or not.
-      preprocess: from images in [0, 1] to what the module expects.
-      options: keyword arguments for the call; arguments with a customary name (`train`,
-        `deterministic`, ...) are set to test time without it.
-      layer: the submodule whose output (of its first call) is the features, "blocks.5.conv2".
+        module: an `nnx.Module` called as `module(images)`; its train or eval mode is not changed.
+        preprocess: from images in [0, 1] to what the module expects.
+        options: keyword arguments of the call; arguments with a customary name (`train`,
+            `deterministic`, ...) are set to test time by default.
+        layer: the submodule whose output (of its first call) is the features, "blocks.5.conv2".
 
     Raises:
-      TypeError: if it is no `nnx.Module`.
-      ValueError: if it has no such layer.
+        TypeError: `module` is no `nnx.Module`.
+        ValueError: the module has no such layer.
+
+    Example:
+        >>> network = nnx.Sequential(nnx.Conv(3, 8, (3, 3), rngs=rngs), nnx.relu, head)
+        >>> classifier = fidojax.networks.from_nnx(network, layer="layers.0")
+        >>> explanation = fidojax.grad_cam(key, classifier, image, target)
     """
     from flax import nnx
 
@@ -91,7 +87,7 @@ def from_nnx(
     if layer is None:
         return classifier
     check_name("layer", layer, interception.nnx_layers(module))
-    return interception.tapped(classifier, _nnx_intercepted, layer)
+    return interception.tap_layer(classifier, _nnx_intercepted, layer)
 
 
 def _nnx(graph, options, preprocess, state, images):
@@ -116,15 +112,25 @@ def from_linen(
     options: Mapping[str, Any] | None = None,
     layer: str | None = None,
 ) -> Classifier:
-    """The classifier of a Flax Linen module and its variables.
+    """Return the classifier of a Flax Linen module and its variables.
 
     Args:
-      module: a `linen.Module`; two equal modules share one trace.
-      variables: what `module.apply` takes: {"params": ..., "batch_stats": ...}.
-      preprocess: from images in [0, 1] to what the module expects.
-      options: keyword arguments for the call; arguments with a customary name (`train`,
-        `deterministic`, ...) are set to test time without it.
-      layer: the submodule whose output (of its first call) is the features, "Block_0.Conv_1".
+        module: a `linen.Module`; two equal modules share one trace.
+        variables: what `module.apply` takes: {"params": ..., "batch_stats": ...}.
+        preprocess: from images in [0, 1] to what the module expects.
+        options: keyword arguments of the call; arguments with a customary name (`train`,
+            `deterministic`, ...) are set to test time by default.
+        layer: the submodule whose output (of its first call) is the features, "Block_0.Conv_1".
+
+    Raises:
+        TypeError: `module` is no `linen.Module`.
+        ValueError: the variables have no "params"; at the call: the module has no such layer.
+
+    Example:
+        >>> network = Network()  # a flax.linen.Module
+        >>> variables = network.init(key, images, train=False)
+        >>> classifier = fidojax.networks.from_linen(network, variables, layer="Conv_0")
+        >>> logits = classifier(images)
     """
     from flax import linen
 
@@ -136,9 +142,9 @@ def from_linen(
         )
     static = _call_options(type(module).__call__, options)
     classifier = Partial(_linen, Static(module), static, pack(preprocess), variables)
-    return (
-        classifier if layer is None else interception.tapped(classifier, _linen_intercepted, layer)
-    )
+    if layer is None:
+        return classifier
+    return interception.tap_layer(classifier, _linen_intercepted, layer)
 
 
 def _linen(module, options, preprocess, variables, images):
@@ -165,15 +171,23 @@ def from_equinox(
     channels_first: bool = True,
     batched: bool = False,
 ) -> Classifier:
-    """The classifier of an Equinox module.
+    """Return the classifier of an Equinox module.
 
     Args:
-      module: an `equinox.Module`, called on one image, channels first, as is Equinox's custom.
-      state: the `equinox.nn.State` of a module with batch norm; the module is then called as
-        `module(image, state)` and returns `(logits, state)`.
-      preprocess: from images "n h w c" in [0, 1] to what the module expects, before any transpose.
-      channels_first: whether the module takes "c h w" or "h w c".
-      batched: whether the module takes a whole batch.
+        module: an `equinox.Module`, called on one image, channels first by default.
+        state: the `equinox.nn.State` of a module with batch norm; the module is then called as
+            `module(image, state)` and returns `(logits, state)`.
+        preprocess: from images "n h w c" in [0, 1] to what the module expects, before any transpose.
+        channels_first: whether the module takes "c h w" or "h w c".
+        batched: whether the module takes a whole batch.
+
+    Raises:
+        TypeError: `module` is no `equinox.Module`.
+
+    Example:
+        >>> network, state = equinox.nn.make_with_state(Network)(key)
+        >>> classifier = fidojax.networks.from_equinox(network, state=state)
+        >>> explanation = fidojax.gradient(key, classifier, image, target)
     """
     import equinox
 
@@ -206,6 +220,6 @@ def _equinox(static, preprocess, arrays, images):
 
 
 def _call_options(call: Callable, options: Mapping[str, Any] | None) -> Static:
-    """Keyword arguments that put a call at test time, hashable."""
+    """Return the keyword arguments that put a call at test time, hashable."""
     defaults = {k: v for k, v in _TEST_TIME.items() if k in inspect.signature(call).parameters}
     return Static(tuple(sorted({**defaults, **(options or {})}.items())))

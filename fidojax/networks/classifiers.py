@@ -9,21 +9,19 @@ No layer pools by maximum and no kernel is larger than its feature map: both are
 backend.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from fidojax.networks.layers import ConvNorm
+from fidojax.networks.preprocessing import normalised
 
 
 class MnistAllConv(nnx.Module):
     """Two strided convolutions, two dense layers, 239,594 weights; images "n 28 28 1" in [0, 1].
 
-    Dropout (0.25 and 0.5) is active only where a key is given.
+    Dropout (0.25 and 0.5) is active only if a key is given.
     """
 
     def __init__(self, rngs: nnx.Rngs):
@@ -51,26 +49,6 @@ class MnistAllConv(nnx.Module):
         return self.logits(x)
 
 
-class ConvNorm(nnx.Module):
-    """A convolution, then batch norm (`norm=True`); without it a bias (`norm=False`)."""
-
-    def __init__(
-        self, c_in, c_out, kernel, stride, *, norm: bool, rngs: nnx.Rngs, scale: float = 1.0
-    ):
-        he = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
-        self.conv = nnx.Conv(
-            c_in, c_out, (kernel, kernel), stride, use_bias=not norm, kernel_init=he, rngs=rngs
-        )
-        constant = nnx.initializers.constant(scale)
-        self.norm = (
-            nnx.BatchNorm(c_out, momentum=0.9, scale_init=constant, rngs=rngs) if norm else None
-        )
-
-    def __call__(self, x: Float[Array, "n h w c"], train: bool) -> Float[Array, "n h2 w2 c2"]:
-        x = self.conv(x)
-        return x if self.norm is None else self.norm(x, use_running_average=not train)
-
-
 class Block(nnx.Module):
     """relu(shortcut(x) + conv2(relu(conv1(x)))).
 
@@ -79,9 +57,8 @@ class Block(nnx.Module):
 
     def __init__(self, c_in: int, c_out: int, stride: int, *, norm: bool, rngs: nnx.Rngs):
         self.conv1 = ConvNorm(c_in, c_out, 3, stride, norm=norm, rngs=rngs)
-        self.conv2 = ConvNorm(
-            c_out, c_out, 3, 1, norm=norm, rngs=rngs, scale=0.0
-        )  # a block starts as identity
+        # Scale 0: a block starts as the identity.
+        self.conv2 = ConvNorm(c_out, c_out, 3, 1, norm=norm, rngs=rngs, scale=0.0)
         # A 2 x 2 kernel, not 1 x 1: at stride 2 it sees every pixel.
         same = (c_in, 1) == (c_out, stride)
         self.shortcut = (
@@ -140,39 +117,7 @@ class ResNet(nnx.Module):
         key: Key[Array, ""] | None = None,
     ) -> Float[Array, "n k"]:
         del key  # no dropout
-        x = (images - jnp.asarray(IMAGENET_MEAN)) / jnp.asarray(IMAGENET_STD)
-        x = nnx.relu(self.stem(x, train))
+        x = nnx.relu(self.stem(normalised(images), train))
         for block in self.blocks:
             x = block(x, train)
         return self.logits(jnp.mean(x, axis=(1, 2)))
-
-
-def fold(network: Any) -> Any:
-    """The same function without batch norm, whose running statistics go into kernels and biases.
-
-    scale (conv(x) - mean) / sqrt(var + eps) + bias is again a convolution.
-
-    Args:
-        network: has all of its batch norm in `ConvNorm`s, and in `config` the arguments of its
-            class.
-
-    Raises:
-        ValueError: it is folded already.
-    """
-    # Abstract, so that no weights are drawn which would be replaced at once.
-    folded = nnx.eval_shape(lambda: type(network)(*network.config, norm=False, rngs=nnx.Rngs(0)))
-    target: dict[tuple, Any] = dict(nnx.iter_graph(folded))
-    inside = set()
-    for path, module in nnx.iter_graph(network):
-        if isinstance(module, ConvNorm):
-            norm: Any = module.norm  # its arrays are optional in the types only
-            conv = target[path].conv
-            if norm is None:
-                raise ValueError("fold needs a network with norm=True")
-            gain = norm.scale[...] / jnp.sqrt(norm.var[...] + norm.epsilon)
-            conv.kernel.set_value(module.conv.kernel[...] * gain)
-            conv.bias.set_value(norm.bias[...] - norm.mean[...] * gain)
-            inside.add((*path, "conv"))
-        elif isinstance(module, nnx.Conv | nnx.Linear) and path not in inside:
-            nnx.update(target[path], nnx.state(module))
-    return folded

@@ -1,10 +1,4 @@
-"""Networks of amortised methods with weights: the shipped ones, and weights on disk.
-
-encoder = load_encoder("tiny_imagenet40")
-explanation = varsal(key, classifier, image, target, encoder=encoder)
-masker = load_masker("tiny_imagenet40")
-explanation = realtime(key, classifier, image, target, masker=masker)
-"""
+"""The trained networks of the amortised methods: VarSal's encoders and Realtime's maskers."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -16,34 +10,37 @@ import jax
 import numpy as np
 from flax import nnx
 
-from fidojax import networks
 from fidojax.networks import weight_files
 from fidojax.networks.realtime import RealtimeNetwork
+from fidojax.networks.shipped import SHIPPED, WEIGHTS
 from fidojax.networks.varsal import VarSalNetwork
 from fidojax.types import Images, Masker
-
-SHIPPED = ("tiny_imagenet40", "mnist")
 
 
 def load_encoder(
     weights: str | Path = "tiny_imagenet40", *, size: Sequence[int] | None = None
 ) -> Callable[[Images], Any]:
-    """The encoder of `fidojax.varsal`, which explains the classifier that it was trained for.
+    """Return an encoder for `fidojax.varsal`, which explains the classifier it was trained for.
 
-    It is a callable pytree, images "n h w c" in [0, 1] -> mean and log-variance, each "n h w". Its
-    weights are its leaves: those of another file with the same layers do not retrace.
+    The encoder is a callable pytree, images "n h w c" in [0, 1] -> mean and log-variance, each
+    "n h w". Its leaves are the weights: another file with the same layers does not retrace.
 
     Args:
         weights: a name in `SHIPPED`, for the shipped classifier of that name, or an .npz file
             written by `train.varsal`.
-        size: (h, w, c) of the pictures that it accepts; the shipped classifier's when None, and
-            of a file any sides.
+        size: (h, w, c) of the pictures that it accepts; when None, the shipped classifier's size,
+            or any height and width for a file.
 
     Raises:
         ValueError: the file holds other arrays; at the call: pictures of another size.
         FileNotFoundError: there is no such file.
+
+    Example:
+        >>> encoder = fidojax.networks.load_encoder("tiny_imagenet40")
+        >>> classifier = fidojax.networks.load("tiny_imagenet40").classifier
+        >>> explanation = fidojax.varsal(key, classifier, image, target, encoder=encoder)
     """
-    path = networks.WEIGHTS / f"varsal_{weights}.npz" if weights in SHIPPED else Path(weights)
+    path = WEIGHTS / f"varsal_{weights}.npz" if weights in SHIPPED else Path(weights)
     kernels = []
     arrays = weight_files.read(path)
     while f"hidden/{len(kernels)}/conv/kernel" in arrays:
@@ -52,7 +49,7 @@ def load_encoder(
         raise ValueError(f"weights {path}: expected the arrays of a VarSalNetwork")
     channels = kernels[0].shape[2]
     if size is None and weights in SHIPPED:
-        size = networks.SHIPPED[str(weights)].size
+        size = SHIPPED[str(weights)].size
     network = weight_files.assemble(
         _network(channels, tuple(k.shape[3] for k in kernels)), arrays, path
     )
@@ -76,10 +73,10 @@ class _Encoder:
 
 
 def load_masker(weights: str | Path = "tiny_imagenet40") -> Masker:
-    """The masker of `fidojax.realtime`, for the features of the classifier it was trained for.
+    """Return a masker for `fidojax.realtime`, for the classifier that it was trained for.
 
-    It is a callable pytree, see `fidojax.types.Masker`. Its weights are its leaves:
-    those of another file with the same layers do not retrace.
+    The masker is a callable pytree, see `fidojax.types.Masker`. Its leaves are the weights: another
+    file with the same layers does not retrace.
 
     Args:
         weights: a name in `SHIPPED`, for the shipped classifier of that name, or an .npz file
@@ -88,8 +85,13 @@ def load_masker(weights: str | Path = "tiny_imagenet40") -> Masker:
     Raises:
         ValueError: the file holds other arrays; at the call: features of another classifier.
         FileNotFoundError: there is no such file.
+
+    Example:
+        >>> masker = fidojax.networks.load_masker("tiny_imagenet40")
+        >>> classifier = fidojax.networks.load("tiny_imagenet40").classifier
+        >>> explanation = fidojax.realtime(key, classifier, image, target, masker=masker)
     """
-    path = networks.WEIGHTS / f"realtime_{weights}.npz" if weights in SHIPPED else Path(weights)
+    path = WEIGHTS / f"realtime_{weights}.npz" if weights in SHIPPED else Path(weights)
     arrays = weight_files.read(path)
     parts = ("up/conv", "shortcut", "conv1/conv")
     stages = []
@@ -105,7 +107,7 @@ def load_masker(weights: str | Path = "tiny_imagenet40") -> Masker:
     return weight_files.assemble(network, arrays, path)
 
 
-# Cached: `stored.assemble` does not build twice what the same function builds.
+# Cached, since `weight_files.assemble` knows a network by the function that builds it.
 @functools.cache
 def _network(channels: int, widths: tuple[int, ...]) -> Callable[[], nnx.Module]:
     return lambda: VarSalNetwork(channels, widths, norm=False, rngs=nnx.Rngs(0))

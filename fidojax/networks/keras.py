@@ -1,4 +1,7 @@
-"""Weights files for the networks of `keras.applications`, read into a model in place."""
+"""All that fidojax knows of Keras 3: its models, its applications and its weights files.
+
+Keras itself is imported at the first use, never when this module is.
+"""
 
 import functools
 import os
@@ -10,16 +13,216 @@ from typing import Any
 import numpy as np
 from jax.tree_util import Partial
 
-from fidojax.core import Tapped, check_name
+from fidojax.core import check_name
 from fidojax.networks import weight_files
-from fidojax.networks.interception import Static
+from fidojax.networks.interception import Static, Tapped
 from fidojax.networks.preprocessing import Preprocess, pack, prepare
 from fidojax.networks.shipped import Pretrained
 from fidojax.types import Classifier
 
 
-def read(model: Any, path: Path) -> None:
-    """Reads a weights file into a Keras model.
+def import_keras() -> Any:
+    """Return the module `keras`, on the JAX backend.
+
+    KERAS_BACKEND is set to "jax" if it is unset and Keras was not imported yet.
+
+    Raises:
+        ImportError: Keras is missing.
+        RuntimeError: Keras runs on another backend.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    try:
+        import keras
+    except ImportError as error:
+        raise ImportError("Keras models need Keras 3: pip install 'fidojax[keras]'") from error
+    if keras.backend.backend() != "jax":
+        raise RuntimeError(
+            f"Keras runs on the {keras.backend.backend()!r} backend; set KERAS_BACKEND=jax"
+            " before Keras is imported for the first time"
+        )
+    return keras
+
+
+def from_keras(
+    model: Any, *, preprocess: Preprocess | None = None, layer: str | None = None
+) -> Classifier:
+    """Return the classifier of a built Keras 3 model on the JAX backend.
+
+    Args:
+        model: a `keras.Model` that ends in logits (`activation=None`,
+            `classifier_activation=None`). The weights are those that the model holds now: call
+            again after training; the same model object never retraces.
+        preprocess: from images in [0, 1] to what the model expects.
+        layer: the layer of a functional model whose output is the features, by its Keras name.
+
+    Raises:
+        ImportError: Keras is missing.
+        RuntimeError: Keras runs on another backend than JAX.
+        TypeError: `model` is no `keras.Model`.
+        ValueError: the model is not built, ends in a softmax or a sigmoid, or has no such layer.
+
+    Example:
+        >>> model = keras.applications.MobileNetV2(classifier_activation=None)
+        >>> def preprocess(images):
+        ...     return 2 * images - 1
+        >>> classifier = fidojax.networks.from_keras(model, preprocess=preprocess)
+        >>> logits = classifier(images)  # images "n 224 224 3" in [0, 1]
+    """
+    keras = import_keras()
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"from_keras expects a keras.Model, got {type(model).__name__}")
+    if not model.built:
+        raise ValueError(
+            f"from_keras expects a built model; call {model.name!r} once on a batch first"
+        )
+    last = model.layers[-1] if model.layers else model
+    ends = keras.activations.serialize(
+        getattr(last, "activation", None) or keras.activations.linear
+    )
+    if ends in ("softmax", "sigmoid") or isinstance(last, keras.layers.Softmax):
+        raise ValueError(
+            f"from_keras expects a model that ends in logits, but layer {last.name!r} ends in"
+            f" {ends if ends != 'linear' else 'softmax'}; build it with activation=None"
+        )
+    weights = (_values(model.trainable_variables), _values(model.non_trainable_variables))
+    classifier = Partial(_keras, Static(model), pack(preprocess), weights)
+    if layer is None:
+        return classifier
+    check_name("layer", layer, [part.name for part in model.layers])
+    static = Static(layer)
+    return Tapped(classifier, Partial(_keras_activations, static), Partial(_keras_logits, static))
+
+
+def _keras(model, preprocess, weights, images):
+    logits, _ = model.value.stateless_call(*weights, prepare(preprocess, images), training=False)
+    return logits
+
+
+def _values(variables):
+    return [variable.value for variable in variables]
+
+
+# A functional model is a graph, which is cut at the layer.
+
+
+def _keras_activations(layer, classifier: Any, images):
+    model, preprocess, weights = classifier.args
+    until, _ = _cut(model.value, layer.value)
+    return _call(until, model.value, weights, prepare(preprocess, images))
+
+
+def _keras_logits(layer, classifier: Any, images, activations):
+    del images
+    model, _, weights = classifier.args
+    _, after = _cut(model.value, layer.value)
+    return _call(after, model.value, weights, activations)
+
+
+def _call(part: Any, model: Any, weights: Any, x: Any) -> Any:
+    """Evaluate a part of a Keras model with the values of the whole model's variables."""
+    variables = [*model.trainable_variables, *model.non_trainable_variables]
+    values = dict(zip(map(id, variables), [*weights[0], *weights[1]], strict=True))
+    trainable = [values[id(v)] for v in part.trainable_variables]
+    others = [values[id(v)] for v in part.non_trainable_variables]
+    return part.stateless_call(trainable, others, x, training=False)[0]
+
+
+@functools.lru_cache(maxsize=8)
+def _cut(model: Any, layer: str) -> tuple[Any, Any]:
+    """Return the model up to a layer's output, and the model from there on."""
+    import keras
+
+    try:
+        output = model.get_layer(layer).output
+        return keras.Model(model.inputs, output), keras.Model(output, model.outputs)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"layer: the Keras model {model.name!r} cannot be cut at {layer!r}; expected a layer of"
+            f" a functional model that no path from the images goes around ({error})"
+        ) from error
+
+
+def last_features(model: Any) -> str | None:
+    """Return the name of the last layer, before any final pooling, whose output is a picture."""
+    for layer in reversed(model.layers):
+        shape = getattr(layer.output, "shape", ())
+        picture = len(shape) == 4 and all(side is None or side > 1 for side in shape[1:3])
+        if picture and "Pool" not in type(layer).__name__:
+            return layer.name
+    return None
+
+
+def load_keras(
+    name: str, weights: str | os.PathLike[str] | None = None, layer: str | None = None
+) -> Pretrained:
+    """Return a network of `keras.applications` as a classifier, with its own preprocessing.
+
+    All weights of one network share one structure: loading others does not retrace.
+
+    Args:
+        name: "MobileNetV2", "ResNet50", ...: a function of `keras.applications`.
+        weights: the weights; None for ImageNet's, which Keras fetches or takes from its cache,
+            "random" for untrained ones, or a file that `read_weights` reads.
+        layer: the layer whose output is the features; the last one before the final pooling when
+            None.
+
+    Raises:
+        ImportError: Keras is missing.
+        RuntimeError: Keras runs on another backend than JAX, or cannot fetch the weights.
+        ValueError: Keras has no such network, or it has no such layer, or the file does not fit it.
+        FileNotFoundError: the file is missing.
+    """
+    keras = import_keras()
+    model, untrained = _application(name)
+    application = getattr(keras.applications, name)
+    model.set_weights(untrained)
+    if weights is None:
+        try:
+            fetched = application(weights="imagenet", classifier_activation=None)
+        except Exception as error:  # Keras raises a bare Exception when the download fails
+            raise RuntimeError(
+                f"Keras could not fetch the ImageNet weights of {name}: {error}; without a network,"
+                " pass weights=FILE (.h5, .keras or .npz)"
+            ) from error
+        model.set_weights(fetched.get_weights())
+    elif weights != "random":
+        read_weights(model, Path(weights))
+    family = getattr(keras.applications, application.__module__.rsplit(".", 1)[1])
+    classifier = from_keras(
+        model,
+        preprocess=Partial(_to_family, Static(family.preprocess_input)),
+        layer=layer or last_features(model),
+    )
+    height, width, channels = model.input_shape[1:]
+    size = (height or 224, width or 224, channels)  # some networks take any size
+    return Pretrained(f"keras:{name}", classifier, imagenet_labels(), size)
+
+
+def imagenet_labels() -> tuple[str, ...]:
+    """Return the names of ImageNet's 1000 classes, in the order of Keras's logits."""
+    file = resources.files("fidojax").joinpath("weights/imagenet_labels.txt")
+    return tuple(file.read_text("utf-8").splitlines())
+
+
+@functools.cache
+def _application(name: str) -> tuple[Any, list]:
+    """Return the one model of each network: compiled functions know it by its identity."""
+    keras = import_keras()
+    known = [n for n, f in vars(keras.applications).items() if n[0].isupper() and callable(f)]
+    if name not in known:
+        raise ValueError(
+            f"keras.applications has no network {name!r}; it has {', '.join(sorted(known))}"
+        )
+    model = getattr(keras.applications, name)(weights=None, classifier_activation=None)
+    return model, model.get_weights()
+
+
+def _to_family(preprocess_input, images):
+    return preprocess_input.value(255 * images)
+
+
+def read_weights(model: Any, path: Path) -> None:
+    """Read a weights file into a Keras model.
 
     Keras reads .h5, .weights.h5 and .keras itself. A file .npz holds one array per weight, named
     "layer/kernel" and "layer/bias" after Keras's layers, kernels in Keras's layouts (convolutions
@@ -27,8 +230,8 @@ def read(model: Any, path: Path) -> None:
     the bias is added by the batch norm layer, which otherwise passes its input through.
 
     Raises:
-      FileNotFoundError: if there is no such file.
-      ValueError: if the file is damaged or belongs to another network.
+        FileNotFoundError: the file is missing.
+        ValueError: the file is damaged or belongs to another network.
     """
     if not path.is_file():
         raise FileNotFoundError(f"weights: no file {path}")
@@ -62,7 +265,7 @@ def _assign(model, arrays):
 
     for name, layer in layers.items():
         if type(layer).__name__ == "BatchNormalization":
-            take(f"{_before(name)}/bias", layer.beta)
+            take(f"{_convolution_before(name)}/bias", layer.beta)
             variance = np.ones(layer.beta.shape, np.float32)
             values[layer.moving_mean.path] = np.zeros_like(variance)
             values[layer.moving_variance.path] = variance
@@ -77,201 +280,6 @@ def _assign(model, arrays):
         variable.assign(values[variable.path])
 
 
-def _before(name: str) -> str:
-    """The convolution that a batch norm layer follows, by the naming of `keras.applications`."""
+def _convolution_before(name: str) -> str:
+    """Return the convolution that a batch norm layer follows, by Keras's names."""
     return name.removeprefix("bn_").removesuffix("_BN").removesuffix("_bn")
-
-
-def from_keras(
-    model: Any, *, preprocess: Preprocess | None = None, layer: str | None = None
-) -> Classifier:
-    """The classifier of a built Keras 3 model on the JAX backend.
-
-    Args:
-      model: a `keras.Model` that ends in logits (`activation=None`, `classifier_activation=None`).
-        The weights are those that the model holds now: call again after training; the same model
-        object never retraces.
-      preprocess: from images in [0, 1] to what the model expects.
-      layer: the layer of a functional model whose output is the features, by its Keras name.
-
-    Raises:
-      ImportError, RuntimeError: if Keras is missing, or runs on another backend than JAX.
-      ValueError: if the model ends in a softmax or a sigmoid, or has no such layer.
-    """
-    keras = import_keras()
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"from_keras expects a keras.Model, got {type(model).__name__}")
-    if not model.built:
-        raise ValueError(
-            f"from_keras expects a built model; call {model.name!r} once on a batch first"
-        )
-    last = model.layers[-1] if model.layers else model
-    ends = keras.activations.serialize(
-        getattr(last, "activation", None) or keras.activations.linear
-    )
-    if ends in ("softmax", "sigmoid") or isinstance(last, keras.layers.Softmax):
-        raise ValueError(
-            f"from_keras expects a model that ends in logits, but layer {last.name!r} ends in"
-            f" {ends if ends != 'linear' else 'softmax'}; build it with activation=None"
-        )
-    weights = (_values(model.trainable_variables), _values(model.non_trainable_variables))
-    classifier = Partial(_keras, Static(model), pack(preprocess), weights)
-    if layer is None:
-        return classifier
-    check_name("layer", layer, [part.name for part in model.layers])
-    return tapped_keras(classifier, layer)
-
-
-def _keras(model, preprocess, weights, images):
-    logits, _ = model.value.stateless_call(*weights, prepare(preprocess, images), training=False)
-    return logits
-
-
-def _values(variables):
-    return [variable.value for variable in variables]
-
-
-def import_keras() -> Any:
-    """Keras 3 on the JAX backend.
-
-    KERAS_BACKEND is set to "jax" when it is unset and Keras was not imported yet.
-
-    Raises:
-      ImportError, RuntimeError: if Keras is missing, or runs on another backend.
-    """
-    os.environ.setdefault("KERAS_BACKEND", "jax")
-    try:
-        import keras
-    except ImportError as error:
-        raise ImportError("Keras models need Keras 3: pip install 'fidojax[keras]'") from error
-    if keras.backend.backend() != "jax":
-        raise RuntimeError(
-            f"Keras runs on the {keras.backend.backend()!r} backend; set KERAS_BACKEND=jax"
-            " before Keras is imported for the first time"
-        )
-    return keras
-
-
-def load_keras(
-    name: str, weights: str | os.PathLike[str] | None = None, layer: str | None = None
-) -> Pretrained:
-    """A network of `keras.applications`, with its own preprocessing, as a classifier.
-
-    All weights of one network share one structure: loading others does not retrace.
-
-    Args:
-      name: "MobileNetV2", "ResNet50", ...: a function of `keras.applications`.
-      weights: None lets Keras fetch its ImageNet weights or take them from its cache; "random"
-        takes untrained ones; a file .h5 or .keras is loaded by Keras; a file .npz is read by
-        `fidojax.networks.classifiers.keras.read`.
-      layer: the layer whose output is the features; the last one before the final pooling when
-        None.
-
-    Raises:
-      ImportError: if Keras is missing.
-      RuntimeError: if Keras runs on another backend than JAX, or cannot fetch the weights.
-      ValueError: if Keras has no such network, or it no such layer, or the file does not fit it.
-      FileNotFoundError: if the file is not there.
-    """
-    keras = import_keras()
-    model, untrained = _application(name)
-    model.set_weights(untrained)
-    if weights is None:
-        try:
-            fetched = getattr(keras.applications, name)(
-                weights="imagenet", classifier_activation=None
-            )
-        except Exception as error:  # Keras raises a bare Exception when the download fails
-            raise RuntimeError(
-                f"Keras could not fetch the ImageNet weights of {name}: {error}; without a network,"
-                " pass weights=FILE (.h5, .keras or .npz)"
-            ) from error
-        model.set_weights(fetched.get_weights())
-    elif weights != "random":
-        read(model, Path(weights))
-    family = getattr(
-        keras.applications, getattr(keras.applications, name).__module__.rsplit(".", 1)[1]
-    )
-    classifier = from_keras(
-        model,
-        preprocess=Partial(_to_family, Static(family.preprocess_input)),
-        layer=layer or last_features(model),
-    )
-    height, width, channels = model.input_shape[1:]
-    size = (height or 224, width or 224, channels)  # some networks take any size
-    return Pretrained(f"keras:{name}", classifier, imagenet_labels(), size)
-
-
-def imagenet_labels() -> tuple[str, ...]:
-    """The names of ImageNet's 1000 classes, in the order of the logits of `keras.applications`."""
-    file = resources.files("fidojax").joinpath("weights/imagenet_labels.txt")
-    return tuple(file.read_text("utf-8").splitlines())
-
-
-@functools.cache
-def _application(name: str) -> tuple[Any, list]:
-    """The one model of each network: its identity is what compiled functions know it by."""
-    keras = import_keras()
-    known = [n for n, f in vars(keras.applications).items() if n[0].isupper() and callable(f)]
-    if name not in known:
-        raise ValueError(
-            f"keras.applications has no network {name!r}; it has {', '.join(sorted(known))}"
-        )
-    model = getattr(keras.applications, name)(weights=None, classifier_activation=None)
-    return model, model.get_weights()
-
-
-def _to_family(preprocess_input, images):
-    return preprocess_input.value(255 * images)
-
-
-def tapped_keras(classifier: Partial, layer: str) -> Tapped:
-    """The classifier of `adapters.from_keras` with that layer's activations to be had."""
-    static = Static(layer)
-    return Tapped(classifier, Partial(_keras_activations, static), Partial(_keras_logits, static))
-
-
-def _keras_activations(layer, classifier: Any, images):
-    model, preprocess, weights = classifier.args
-    prepared = images if preprocess is None else preprocess(images)
-    return _call(_cut(model.value, layer.value)[0], model.value, weights, prepared)
-
-
-def _keras_logits(layer, classifier: Any, images, activations):
-    del images
-    model, _, weights = classifier.args
-    return _call(_cut(model.value, layer.value)[1], model.value, weights, activations)
-
-
-def _call(part: Any, model: Any, weights: Any, x: Any) -> Any:
-    """A part of a Keras model on the values of the whole model's variables."""
-    variables = [*model.trainable_variables, *model.non_trainable_variables]
-    values = dict(zip(map(id, variables), [*weights[0], *weights[1]], strict=True))
-    own = ([values[id(v)] for v in part.trainable_variables],
-           [values[id(v)] for v in part.non_trainable_variables])  # fmt: skip
-    return part.stateless_call(*own, x, training=False)[0]
-
-
-@functools.lru_cache(maxsize=8)
-def _cut(model: Any, layer: str) -> tuple[Any, Any]:
-    """The model up to a layer's output, and from there on."""
-    import keras
-
-    try:
-        output = model.get_layer(layer).output
-        return keras.Model(model.inputs, output), keras.Model(output, model.outputs)
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ValueError(
-            f"layer: the Keras model {model.name!r} cannot be cut at {layer!r}; expected a layer of"
-            f" a functional model that no path from the images goes around ({error})"
-        ) from error
-
-
-def last_features(model: Any) -> str | None:
-    """The name of a Keras model's last layer with a picture as output, before any final pooling."""
-    for layer in reversed(model.layers):
-        shape = getattr(layer.output, "shape", ())
-        picture = len(shape) == 4 and all(side is None or side > 1 for side in shape[1:3])
-        if picture and "Pool" not in type(layer).__name__:
-            return layer.name
-    return None

@@ -8,26 +8,27 @@ from flax import nnx
 from jax.image import resize
 from jaxtyping import Array, Float, Int
 
-from fidojax.networks.classifiers import ConvNorm
+from fidojax.networks.layers import ConvNorm
 from fidojax.types import Scalar
 
-WIDTHS = (256, 128, 64)
-"""The authors' channels of the decoder's stages, on a ResNet-50; masks of a quarter of the sides"""
+REALTIME_WIDTHS = (256, 128, 64)
+"""Channels of the authors' decoder on a ResNet-50; its masks have a quarter of the sides."""
 
 
 class RealtimeNetwork(nnx.Module):
-    """Features of pictures, and the class to look for -> the mask of its evidence.
+    """Features of pictures, and a class -> the mask of the evidence for the class.
 
     The selector compares the coarsest features with a vector per class, and dims those places that
     speak against it. Each stage of the decoder doubles the sides and joins the classifier's next
     finer features. Of the last stage's two channels a and b the mask is |a| / (|a| + |b|).
 
     Args:
-        classes: that can be asked for.
-        channels: of the classifier's features, the coarsest first; one more than there are stages.
-        widths: channels of the stages.
-        ratio: by which a stage's residual block narrows.
-        norm: with batch norm, to train; without, the network that `networks.fold` makes of it.
+        classes: number of classes.
+        channels: channels of the classifier's features, the coarsest first; one more than there
+            are stages.
+        widths: channels of the decoder's stages.
+        ratio: the factor by which a stage's residual block reduces the channels.
+        norm: True for training, with batch norm; False for the network that `fold` returns.
 
     Reference: Dabkowski & Gal 2017, section 4, as in the authors' code.
     """
@@ -36,7 +37,7 @@ class RealtimeNetwork(nnx.Module):
         self,
         classes: int,
         channels: Sequence[int],
-        widths: Sequence[int] = WIDTHS,
+        widths: Sequence[int] = REALTIME_WIDTHS,
         ratio: int = 4,
         *,
         norm: bool = True,
@@ -48,7 +49,7 @@ class RealtimeNetwork(nnx.Module):
             )
         self.config = (classes, tuple(channels), tuple(widths), ratio)
         normal = nnx.initializers.normal(channels[0] ** -0.5)
-        # As a layer, whose kernel holds the vector of each class in a column.
+        # A layer whose kernel has the vector of each class as a column.
         self.selector = nnx.Linear(
             channels[0], classes, use_bias=False, kernel_init=normal, rngs=rngs
         )
@@ -59,7 +60,7 @@ class RealtimeNetwork(nnx.Module):
     def activation(
         self, targets: Int[Array, " n"], coarsest: Float[Array, "n rows columns channels"]
     ) -> Float[Array, "n rows columns"]:
-        """How much each place of the coarsest features speaks for the class, of any sign."""
+        """Return the evidence for the class at each place of the coarsest features, signed."""
         vectors = self.selector.kernel[...][:, targets]
         return jnp.einsum("nijc,cn->nij", coarsest, vectors)
 
@@ -70,15 +71,15 @@ class RealtimeNetwork(nnx.Module):
         *features: Float[Array, "n _ _ _"],
         train: bool = False,
     ) -> tuple[Float[Array, "n rows columns"], Float[Array, "n rows2 columns2"]]:
-        """The mask in [0, 1] at the sides of the finest features used, and `activation`.
+        """Return the mask in [0, 1], at the sides of the finest features used, and `activation`.
 
         Args:
             targets: one class per picture.
-            confidence: what `activation` must exceed for a place to pass more than half.
-            features: the coarsest first; those finer than the last stage's are left out.
+            confidence: the value of `activation` at which half of a place's features pass.
+            features: the coarsest first; levels finer than the last stage's are ignored.
 
         Raises:
-            ValueError: they are not the features that this network is for.
+            ValueError: the features have other channels than this network takes.
         """
         channels = self.config[1]
         given = tuple(level.shape[-1] for level in features)
@@ -92,7 +93,7 @@ class RealtimeNetwork(nnx.Module):
         for stage, skip in zip(self.stages, features[1 : len(channels)], strict=True):
             x = stage(x, skip, train)
         a, b = jnp.unstack(jnp.abs(self.mask(x)), axis=-1)
-        # Where both are 0 they say nothing.
+        # Where both are 0 the mask is 1/2.
         return (a + _TINY) / (a + b + 2 * _TINY), activation
 
 
@@ -100,7 +101,7 @@ _TINY = 1e-6
 
 
 class Stage(nnx.Module):
-    """Upsampling by sub-pixel convolution, the finer features beside it, one bottleneck block."""
+    """Upsampling by sub-pixel convolution, joined with finer features, then a bottleneck block."""
 
     def __init__(
         self, c_in: int, c_skip: int, c_out: int, ratio: int, *, norm: bool, rngs: nnx.Rngs
@@ -125,7 +126,7 @@ class Stage(nnx.Module):
 
 
 def shuffled(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c2"]:
-    """Four channels become the four pixels of a square of twice the resolution."""
+    """Rearrange each four channels into the 2 x 2 pixels of a map of twice the resolution."""
     n, height, width, channels = x.shape
     x = x.reshape(n, height, width, 2, 2, channels // 4)
     return x.transpose(0, 1, 3, 2, 4, 5).reshape(n, 2 * height, 2 * width, channels // 4)

@@ -1,10 +1,4 @@
-"""Classifiers with weights: the shipped ones, weights on disk, and Keras's through `keras:NAME`.
-
-    cat = load("tiny_imagenet40")
-    logits = cat.classifier(images)  # "n 64 64 3" in [0, 1] -> "n 40"
-
-Weights are .npz files of `fidojax.networks.weight_files`, batch norm folded into the biases.
-"""
+"""The shipped classifiers by name, and the form in which every loaded classifier is returned."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +10,9 @@ from fidojax.networks.classifiers import MnistAllConv, ResNet
 from fidojax.types import Classifier
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
+"""The folder of the shipped weights, .npz files of `fidojax.networks.weight_files`."""
 
-# The order is that of the data set: a class's place is its logit.
+# The order of the data set, which is the order of the logits.
 # fmt: off
 TINY_IMAGENET40 = (
     "goldfish", "European fire salamander", "bullfrog", "American alligator", "boa constrictor",
@@ -28,19 +23,17 @@ TINY_IMAGENET40 = (
     "teapot", "umbrella", "volleyball", "banana", "lemon", "pizza", "orange", "bell pepper",
     "mushroom", "espresso",
 )
-
-
 # fmt: on
 
 
 class Pretrained(NamedTuple):
-    """A classifier with what one needs to know to use it.
+    """A classifier, its classes and the size of its images.
 
     Attributes:
-        name: what `load` was asked for.
-        classifier: images "n h w c" in [0, 1] -> logits "n k"; its preprocessing is inside, and
-            its last convolutional features are named, for GradCAM.
-        labels: readable class names, one per logit.
+        name: the name that `load` was given.
+        classifier: images "n h w c" in [0, 1] -> logits "n k", preprocessing included; it shows
+            its last convolutional features, for Grad-CAM.
+        labels: readable names of the classes, one per logit.
         size: (h, w, c) of the images.
     """
 
@@ -51,9 +44,13 @@ class Pretrained(NamedTuple):
 
 
 class Shipped(NamedTuple):
-    """A row of `SHIPPED`: how to build the network that the weights of that name belong to.
+    """A row of `SHIPPED`.
 
-    `layer` is the one whose output is its last convolutional features.
+    Attributes:
+        network: builds the network that the weights of this name belong to.
+        labels: readable names of the classes, one per logit.
+        size: (h, w, c) of the images.
+        layer: the layer whose output is the last convolutional features.
     """
 
     network: Callable[[], nnx.Module]

@@ -7,30 +7,37 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from fidojax.networks.classifiers import IMAGENET_MEAN, IMAGENET_STD, ConvNorm
+from fidojax.networks.layers import ConvNorm
+from fidojax.networks.preprocessing import normalised
 from fidojax.types import Images
 
-WIDTHS = (64,) * 4 + (32,) * 5 + (16,) * 6
-"""The paper's channels, for ImageNet at 224 pixels; 184,032 weights with three colours."""
+VARSAL_WIDTHS = (64,) * 4 + (32,) * 5 + (16,) * 6
+"""The channels of the paper's layers, for ImageNet at 224 pixels: 184,032 weights for RGB."""
 
 
 class VarSalNetwork(nnx.Module):
     """Images "n h w c" in [0, 1] -> mean and log-variance of the map's pixels, each "n h w".
 
-    3 x 3 convolutions of stride 1 on pictures padded by 1, with batch norm and relu, no pooling.
-    The last one is linear: with batch norm and relu, as the paper has it for every layer, no mean
-    would be negative and no variance below 1. Colours are normalised by ImageNet's inside.
+    3 x 3 convolutions of stride 1 on pictures padded by 1, with batch norm and ReLU, no pooling.
+    The last one is linear: with batch norm and ReLU, which the paper has after every layer, no mean
+    would be negative and no variance below 1. RGB pictures are normalised by ImageNet's mean and
+    standard deviation inside.
 
     Args:
-        channels: of the pictures, 1 or 3.
-        widths: channels of each layer but the last, which has two.
-        norm: with batch norm, to train; without, the network that `fold` makes of it.
+        channels: channels of the pictures, 1 or 3.
+        widths: channels of each layer except the last one, which has two.
+        norm: True for training, with batch norm; False for the network that `fold` returns.
 
     Reference: VarSal appendix C.
     """
 
     def __init__(
-        self, channels: int = 3, widths: Sequence[int] = WIDTHS, *, norm: bool = True, rngs: Any
+        self,
+        channels: int = 3,
+        widths: Sequence[int] = VARSAL_WIDTHS,
+        *,
+        norm: bool = True,
+        rngs: Any,
     ) -> None:
         self.config = (channels, tuple(widths))
         sizes = zip((channels, *widths[:-1]), widths, strict=True)
@@ -42,7 +49,7 @@ class VarSalNetwork(nnx.Module):
     ) -> tuple[Float[Array, "n h w"], Float[Array, "n h w"]]:
         x: Any = images
         if self.config[0] == 3:
-            x = (x - jnp.asarray(IMAGENET_MEAN)) / jnp.asarray(IMAGENET_STD)
+            x = normalised(x)
         for layer in self.hidden:
             x = nnx.relu(layer(x, train))
         mean, log_variance = jnp.unstack(self.posterior(x), axis=-1)

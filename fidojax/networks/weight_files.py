@@ -1,7 +1,7 @@
-"""Weights on disk: an .npz of plain arrays, one per parameter, never a pickle.
+"""Weights on disk: .npz files of plain arrays, one per parameter, never a pickle.
 
-Arrays are named by their path in the network with "/" between ("conv1/kernel"; kernels HWIO).
-They are stored as float16 and computed with in float32.
+An array is named by its path in the network ("conv1/kernel"; kernels HWIO). Arrays are stored as
+float16 and loaded as float32. Batch norm is folded into kernels and biases first.
 """
 
 import functools
@@ -18,7 +18,7 @@ from jax.tree_util import Partial
 
 
 def save(path: str | Path, network: nnx.Module) -> None:
-    """Writes the parameters as float16.
+    """Write the parameters of a network as float16.
 
     Raises:
         ValueError: the network holds more than parameters: batch norm must be folded first.
@@ -36,10 +36,10 @@ def save(path: str | Path, network: nnx.Module) -> None:
 
 
 def restore(path: str | Path, network: Callable[[], nnx.Module]) -> Partial:
-    """The function that `network()` computes, with the weights of a file that `save` wrote.
+    """Return the function that `network()` computes, with the weights of a file that `save` wrote.
 
-    Two calls with the same `network` differ in their arrays only, so a compiled function takes
-    new weights without tracing again.
+    The results of two calls with the same `network` differ only in their arrays, so that a compiled
+    function takes new weights without retracing.
 
     Raises:
         ValueError: the file's arrays do not fit the network.
@@ -51,7 +51,11 @@ def restore(path: str | Path, network: Callable[[], nnx.Module]) -> Partial:
 def assemble(
     network: Callable[[], nnx.Module], arrays: Mapping[str, np.ndarray], path: str | Path
 ) -> Partial:
-    """What `restore` does, with the arrays that were read from `path`."""
+    """Return what `restore` returns, given the arrays that were read from `path`.
+
+    Raises:
+        ValueError: the arrays do not fit the network.
+    """
     graph, expected = _skeleton(network)
     shapes = {_name(key): leaf.shape for key, leaf in nnx.to_flat_state(expected)}
     if arrays.keys() != shapes.keys():
@@ -79,7 +83,7 @@ def _apply(graph: Any, params: Any, *inputs: Any) -> Any:
 
 @functools.cache
 def _skeleton(network: Callable[[], nnx.Module]) -> tuple[Any, Any]:
-    """Structure and shapes, without drawing weights; the same object each time: no retracing."""
+    """Return the structure and the shapes of a network, the same object at each call."""
     return nnx.split(nnx.eval_shape(network))
 
 
@@ -88,7 +92,12 @@ def _name(key: tuple) -> str:
 
 
 def read(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file by name; raises as `restore` does."""
+    """Return the arrays of an .npz file by name.
+
+    Raises:
+        ValueError: the file is damaged or holds other things than plain arrays.
+        FileNotFoundError: there is no such file.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"weights {path}: there is no such file, expected an .npz")

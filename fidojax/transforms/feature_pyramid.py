@@ -12,6 +12,7 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float
 
+from fidojax.core import untransformed
 from fidojax.transforms import cpu, interpreter
 from fidojax.types import Classifier, Images
 
@@ -34,7 +35,7 @@ def features(classifier: Classifier, images: Images) -> Features:
     Raises:
         ValueError: it has no such activations.
     """
-    found = _features(interpreter.as_argument(cpu.stock(classifier)), images)
+    found = _features(interpreter.as_argument(untransformed(classifier)), images)
     if not found:
         raise ValueError(
             "classifier has no convolutional features coarser than its images, expected some: give"

@@ -1,6 +1,6 @@
 """A classifier evaluated in less precision than float32, where the hardware is faster at it.
 
-    explanation = fido(key, lowered(classifier, "bfloat16"), image, target, infill=infill)
+    explanation = fido(key, in_precision(classifier, "bfloat16"), image, target, infill=infill)
 
 Only convolutions and matrix products are computed in it, and their gradients; what is between them,
 masks, infills, scores and the optimiser stay in float32, and so do the weights that are stored.
@@ -11,13 +11,11 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.extend import core
-from jax.tree_util import Partial
 
-from fidojax.core import Split, Tapped, check_name
+from fidojax.core import Transformed, check_name
 from fidojax.transforms import interpreter
 from fidojax.types import Classifier
 
@@ -41,36 +39,18 @@ def in_precision(classifier: Classifier, precision: str) -> Classifier:
         ValueError: there is no such precision.
     """
     check_name("precision", precision, PRECISIONS)
-    if isinstance(classifier, Split):
-        return Split(
-            in_precision(classifier.features, precision), in_precision(classifier.head, precision)
-        )
-    if isinstance(classifier, Tapped):
-        return classifier.wrapped(Partial(LOWER[precision]))
-    return InPrecision(classifier, precision)
+    return Transformed(classifier, Precision(precision))
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["classifier"], meta_fields=["precision"]
-)
-@dataclasses.dataclass(frozen=True, eq=False)
-class InPrecision:
-    """A classifier that is evaluated in a precision."""
+@dataclasses.dataclass(frozen=True)
+class Precision:
+    """The transform that evaluates a function's products in the precision of this name."""
 
-    classifier: Classifier
-    precision: str
+    name: str
 
-    def __call__(self, images: Any) -> Any:
-        """The logits."""
-        return interpreter.evaluate(_RULES[self.precision], self.classifier, images)
-
-
-def _lowering(precision: str) -> Callable[[Classifier], Classifier]:
-    return lambda classifier: InPrecision(classifier, precision)
-
-
-LOWER = {name: _lowering(name) for name in PRECISIONS}
-"""What makes a classifier one that is evaluated in the precision; always the same functions."""
+    def __call__(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Return the same function, evaluated in this precision."""
+        return functools.partial(interpreter.evaluate, _RULES[self.name], function)
 
 
 def _product(precision: str, eqn: core.JaxprEqn, *operands: Any) -> list:

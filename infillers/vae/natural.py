@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from fidojax.networks import IMAGENET_MEAN, IMAGENET_STD
+from fidojax.networks import IMAGENET_MEAN, IMAGENET_STD, normalised
 from fidojax.types import Images, PRNGKey
 from infillers.vae.parts import Autoencoder, Conv, Latent, Layer, Up
 
@@ -113,11 +113,6 @@ def loss(
     mean, log_variance = _moments(decoded)
     each = 0.5 * (log_variance + (x - mean) ** 2 * jnp.exp(-log_variance))
     return jnp.sum(holes * each, (1, 2, 3))
-
-
-def normalised(images: Float[Array, "n h w 3"]) -> Float[Array, "n h w 3"]:
-    """By ImageNet's mean and standard deviation of each colour."""
-    return (images - jnp.asarray(IMAGENET_MEAN)) / jnp.asarray(IMAGENET_STD)
 
 
 def _moments(decoded: Any) -> tuple[Any, Any]:

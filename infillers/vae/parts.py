@@ -112,6 +112,13 @@ class Layer(nnx.Module):
             return self.norm(x, use_running_average=not train)
         return self.norm(x)
 
+    def fold_into(self, plain: Any) -> None:
+        """Set the scale and the shift of the layer without batch norm."""
+        norm: Any = self.norm  # its arrays are optional in the types only
+        gain = norm.scale[...] / jnp.sqrt(norm.var[...] + norm.epsilon)
+        plain.norm.scale.set_value(gain)
+        plain.norm.bias.set_value(norm.bias[...] - norm.mean[...] * gain)
+
 
 class Autoencoder(nnx.Module):
     """Layers down to a latent, and up again to what the decoder says of each pixel."""
@@ -142,27 +149,3 @@ class Autoencoder(nnx.Module):
         """The decoder's output for one sample of the latent, or for its mean without a key."""
         latent = self.encode(images, masks)
         return self.decode(latent.mean if key is None else latent.sample(key))
-
-
-def fold(network: Any) -> Any:
-    """The same function with parameters only: the statistics of batch norm go into `Affine`s.
-
-    Args:
-        network: has `config`, the arguments of its class.
-
-    Raises:
-        ValueError: it is folded already.
-    """
-    folded = nnx.eval_shape(lambda: type(network)(*network.config, norm=False, rngs=nnx.Rngs(0)))
-    target: dict[tuple, Any] = dict(nnx.iter_graph(folded))
-    for path, module in nnx.iter_graph(network):
-        if isinstance(module, nnx.BatchNorm):
-            state: Any = module  # its arrays are optional in the types only
-            gain = state.scale[...] / jnp.sqrt(state.var[...] + state.epsilon)
-            target[path].scale.set_value(gain)
-            target[path].bias.set_value(state.bias[...] - state.mean[...] * gain)
-        elif isinstance(module, Conv | Up):
-            nnx.update(target[path], nnx.state(module))
-        elif isinstance(module, Affine):
-            raise ValueError("fold needs a network with norm=True")
-    return folded

@@ -9,8 +9,7 @@ from flax import nnx
 
 from benchmarks.fido_cost import warm_start
 from benchmarks.fido_cost.warm_start_report import needed, tables
-from fidojax.networks import weight_files
-from fidojax.networks.varsal import VarSalNetwork
+from fidojax.networks import VarSalNetwork, weight_files
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

@@ -34,10 +34,7 @@ from fidojax.data.boxes import boxes_of
 from fidojax.engine import programs
 from fidojax.engine.devices import Spread
 from fidojax.methods.table import LOOPS, METHOD_ROWS, METHODS
-from fidojax.networks import weight_files
-from fidojax.networks.explainers import load_encoder
-from fidojax.networks.shipped import Pretrained
-from fidojax.networks.varsal import VarSalNetwork
+from fidojax.networks import Pretrained, VarSalNetwork, load_encoder, weight_files
 from fidojax.runs import resume
 from fidojax.runs.ledger import DONE, Ledger, find_ledger
 from fidojax.runs.maps import read_maps, unpack
@@ -790,7 +787,7 @@ def test_digits_are_filled_in_black_and_seen_sharp(colours):
 
 def test_list_shows_every_name(capsys):
     from fidojax.methods.table import METHODS
-    from fidojax.networks.shipped import SHIPPED
+    from fidojax.networks import SHIPPED
     from fidojax.presets import PRESETS
     from infillers import INFILLERS
 
@@ -803,7 +800,7 @@ def test_list_shows_every_name(capsys):
 
 def test_everything_listed_can_be_cited():
     from fidojax.methods.table import METHODS
-    from fidojax.networks.shipped import SHIPPED
+    from fidojax.networks import SHIPPED
     from infillers import INFILLERS
 
     for name in (*METHODS, *INFILLERS, *SHIPPED):

@@ -8,6 +8,7 @@ import pytest
 from conftest import in_a_process
 
 import fidojax
+from fidojax.core import HasFeatures, Split, Transformed
 from fidojax.engine.devices import Divided, Spread, divided, placements
 from infillers import mean, random
 
@@ -17,10 +18,8 @@ def on_four_devices(program):
     start = """
         import jax, numpy as np, jax.numpy as jnp
         import fidojax
-        from fidojax import lanes
-        from fidojax.networks import ResNet
-        from fidojax.spread import Spread, divided
-        from fidojax.adapters import from_nnx
+        from fidojax.engine import Spread, concurrent_calls, divided
+        from fidojax.networks import ResNet, from_nnx
         from flax import nnx
         from infillers import random
         assert jax.local_device_count() == 4
@@ -78,11 +77,9 @@ def test_maps_of_the_engine_stay_up_to_rounding_and_nothing_is_compiled_twice():
 
 
 def test_features_can_still_be_tapped(planted):
-    from fidojax.core.features import Split
-
     split = Split(lambda images: images * 2, planted)
     whole = divided(split, Spread(jax.devices()[:1]))
-    assert isinstance(whole, Divided)
+    assert isinstance(whole, HasFeatures)
     features, rest = whole.tap(np.ones((1, 12, 12, 3), np.float32))
     np.testing.assert_array_equal(rest(features), split(np.ones((1, 12, 12, 3), np.float32)))
 
@@ -90,7 +87,9 @@ def test_features_can_still_be_tapped(planted):
 def test_devices_that_are_dealt_pictures_leave_the_classifier_alone(planted):
     assert divided(planted, jax.devices()) is planted
     assert placements(jax.devices()) == list(jax.devices())
-    assert isinstance(divided(planted, Spread(jax.devices())), Divided)
+    whole = divided(planted, Spread(jax.devices()))
+    assert isinstance(whole, Transformed)
+    assert isinstance(whole.transform, Divided)
 
 
 @pytest.mark.parametrize("method", ["bbmp", "extremal_perturbation"])
@@ -113,7 +112,7 @@ def test_an_empty_spread_is_no_spread(planted):
 def test_the_cpu_is_split_once_unless_somebody_has(flags, count):
     program = """
         import jax
-        from fidojax.spread import split_cpu
+        from fidojax.engine import split_cpu
         split_cpu(3)
         print(jax.local_device_count())
         split_cpu(4)

@@ -12,6 +12,7 @@ from jax.tree_util import Partial
 
 import fidojax
 from fidojax import Stop, networks
+from fidojax.core import untransformed
 from fidojax.engine import early_stopping, programs, slots
 from fidojax.engine.explain import Sample, explain_stream
 from fidojax.transforms import cpu
@@ -232,9 +233,9 @@ def test_precision_changes_what_the_products_are_computed_in():
     error = float(jnp.abs(rounded(x) / exact - 1).max())
     assert 0 < error < 1e-2
     np.testing.assert_array_equal(in_precision(classifier, "float32")(x), exact)
-    stock: Any = cpu.stock(cpu.fast(rounded))
-    assert stock.func is network
-    assert stock.args[0] is weights
+    plain: Any = untransformed(cpu.fast(rounded))
+    assert plain.func is network
+    assert plain.args[0] is weights
     with pytest.raises(ValueError, match="precision: there is no 'bf16'"):
         in_precision(classifier, "bf16")
 

@@ -14,8 +14,7 @@ from eval.report import Box, markdown_table
 from eval.run import main
 from eval.store import Store
 from fidojax import networks
-from fidojax.networks import weight_files
-from fidojax.networks.classifiers import MnistAllConv
+from fidojax.networks import MnistAllConv, weight_files
 from fidojax.runs.provenance import digest
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

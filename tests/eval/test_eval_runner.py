@@ -13,7 +13,7 @@ import eval.subject
 from benchmarks.kills import compare
 from eval.run import main
 from eval.subject import Drawn
-from fidojax.networks.shipped import Pretrained
+from fidojax.networks import Pretrained
 from fidojax.runs import resume
 from fidojax.runs.ledger import DONE, Ledger, find_ledger
 from fidojax.runs.maps import read_maps

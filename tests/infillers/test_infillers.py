@@ -7,7 +7,7 @@ import pytest
 from skimage.filters import gaussian
 
 import infillers
-from infillers.mean import IMAGENET_MEAN
+from fidojax.networks import IMAGENET_MEAN
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

@@ -9,7 +9,7 @@ import scipy.sparse.linalg
 from jax.tree_util import Partial
 
 from fidojax.metrics import deletion
-from infillers.mean import IMAGENET_MEAN
+from fidojax.networks import IMAGENET_MEAN
 from infillers.road import road
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

@@ -10,14 +10,14 @@ import pytest
 from flax import nnx
 
 from fidojax import data
-from fidojax.networks import weight_files
+from fidojax.networks import fold, weight_files
 from infillers import holes
 from infillers.local import local
 from infillers.resized import resized
 from infillers.vae import authors, mnist, natural
 from infillers.vae.mnist import MnistVAE
 from infillers.vae.natural import NaturalVAE
-from infillers.vae.parts import Latent, Up, fold
+from infillers.vae.parts import Latent, Up
 from infillers.vae.vae import WEIGHTS, vae
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

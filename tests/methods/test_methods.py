@@ -11,7 +11,7 @@ from jax.tree_util import Partial
 
 import fidojax
 from fidojax import presets
-from fidojax.core.features import Split
+from fidojax.core import Split
 from fidojax.core.scores import log_odds
 from fidojax.methods.fido import sampled_objective
 from fidojax.methods.table import LOOPS, METHOD_ROWS, METHODS

@@ -21,11 +21,8 @@ from fidojax.methods.realtime.objective import (
     realtime_paper_objective,
 )
 from fidojax.methods.realtime.realtime import realtime
-from fidojax.networks import weight_files
-from fidojax.networks.adapters import from_equinox
-from fidojax.networks.classifiers import fold
-from fidojax.networks.explainers import load_masker
-from fidojax.networks.realtime import WIDTHS, RealtimeNetwork, shuffled
+from fidojax.networks import fold, from_equinox, load_masker, weight_files
+from fidojax.networks.realtime import REALTIME_WIDTHS, RealtimeNetwork, shuffled
 from fidojax.transforms import cpu, feature_pyramid
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -165,7 +162,7 @@ def test_authors_network():
     """Channels of ResNet-50 and, by SPEC, of the decoder's three stages."""
     channels = (2048, 1024, 512, 256)
     network = nnx.eval_shape(
-        lambda: RealtimeNetwork(1000, channels, WIDTHS, norm=False, rngs=nnx.Rngs(0))
+        lambda: RealtimeNetwork(1000, channels, REALTIME_WIDTHS, norm=False, rngs=nnx.Rngs(0))
     )
     stages: Any = network.stages
     ups = [stage.up.conv.kernel.shape for stage in stages]

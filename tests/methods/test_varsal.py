@@ -16,10 +16,7 @@ from fidojax.core.scores import class_divergence
 from fidojax.methods.varsal.objective import baseline_picture, varsal_objective
 from fidojax.methods.varsal.soft_tv import soft_tv_kl, standard_normal_kl
 from fidojax.methods.varsal.varsal import varsal
-from fidojax.networks import weight_files
-from fidojax.networks.classifiers import fold
-from fidojax.networks.explainers import load_encoder
-from fidojax.networks.varsal import VarSalNetwork
+from fidojax.networks import VarSalNetwork, fold, load_encoder, weight_files
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

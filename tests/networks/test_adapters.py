@@ -12,7 +12,7 @@ from flax import linen, nnx
 from jax.tree_util import Partial
 
 from fidojax import networks
-from fidojax.networks import keras as keras_weights
+from fidojax.networks import keras as keras_networks
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -215,7 +215,7 @@ def test_keras_on_another_backend_is_refused(monkeypatch):
 def test_load_keras_names_the_networks_and_the_missing_file(tmp_path):
     pytest.importorskip("keras", reason="needs the extra [keras]")
     with pytest.raises(ValueError, match=r"no network 'MobileNetV9'.*MobileNetV2"):
-        networks.load_keras("MobileNetV9", "random")
+        keras_networks.load_keras("MobileNetV9", "random")
 
 
 def test_weights_files_are_checked_against_the_network(tmp_path):
@@ -235,7 +235,7 @@ def test_weights_files_are_checked_against_the_network(tmp_path):
     arrays = {name: draw.random(shape, np.float32) for name, shape in shapes.items()}
     file = tmp_path / "weights.npz"
     np.savez(file, **arrays)
-    keras_weights.read(model, file)
+    keras_networks.read_weights(model, file)
     kernel = arrays["a/kernel"].transpose(3, 2, 0, 1)
     pooled = jax.lax.conv(jnp.moveaxis(IMAGES, 3, 1), kernel, (1, 1), "VALID").mean((2, 3))
     logits = (pooled + arrays["a/bias"]) @ arrays["b/kernel"] + arrays["b/bias"]
@@ -246,21 +246,21 @@ def test_weights_files_are_checked_against_the_network(tmp_path):
     ):
         np.savez(file, **{**arrays, **change})
         with pytest.raises(ValueError, match=complaint):
-            keras_weights.read(model, file)
+            keras_networks.read_weights(model, file)
     np.savez(file, **{"a/kernel": arrays["a/kernel"]})
     with pytest.raises(ValueError, match="it has no a/bias"):
-        keras_weights.read(model, file)
+        keras_networks.read_weights(model, file)
     file.write_bytes(b"PK\x03\x04 cut short")
     with pytest.raises(ValueError, match=r"expected an \.npz"):
-        keras_weights.read(model, file)
+        keras_networks.read_weights(model, file)
     with pytest.raises(FileNotFoundError, match="absent"):
-        keras_weights.read(model, tmp_path / "absent.npz")
+        keras_networks.read_weights(model, tmp_path / "absent.npz")
     with pytest.raises(ValueError, match=r"expected a file \.h5"):
-        keras_weights.read(model, Path(__file__))
+        keras_networks.read_weights(model, Path(__file__))
 
 
 def test_imagenet_labels_match_the_sample_photos(shared):
-    names = networks.imagenet_labels()
+    names = keras_networks.imagenet_labels()
     assert len(set(names)) == len(names) == 1000
     photos = sorted(shared.glob("data/imagenet_samples/*.jpg"))
     assert len(photos) == 200
@@ -273,7 +273,7 @@ def test_mobilenet_recognises_photos(shared):
     pytest.importorskip("keras", reason="needs the extra [keras]")
     from fidojax.data import IMAGENET_CROP, Picture, pictures
 
-    loaded = networks.load_keras("MobileNetV2", shared / "models/mobilenetv2_imagenet.npz")
+    loaded = keras_networks.load_keras("MobileNetV2", shared / "models/mobilenetv2_imagenet.npz")
     assert loaded.size == (224, 224, 3)
     photos = sorted(shared.glob("data/imagenet_samples/*.jpg"))[::20]
     found = pictures(photos, loaded.size, crop=IMAGENET_CROP)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from fidojax.networks.classifiers import IMAGENET_MEAN, MnistAllConv, ResNet, fold
+from fidojax.networks import IMAGENET_MEAN, MnistAllConv, ResNet, fold
 
 
 def count(network: nnx.Module) -> int:

@@ -12,8 +12,7 @@ from PIL import Image
 from test_networks import filled
 
 from fidojax import networks
-from fidojax.networks import weight_files
-from fidojax.networks.classifiers import MnistAllConv, ResNet
+from fidojax.networks import MnistAllConv, ResNet, weight_files
 from fidojax.transforms import cpu
 
 SPEC_LOG_ODDS = "19.1 19.2 25.1 27.1 25.9 20.5 14.6 22.4 23.2 9.0 19.8 11.3 14.5 18.7 11.1"

@@ -21,8 +21,7 @@ from conftest import arrays, rows
 from jax.tree_util import Partial
 
 from fidojax import networks
-from fidojax.networks.explainers import load_masker
-from fidojax.networks.realtime import RealtimeNetwork
+from fidojax.networks import RealtimeNetwork, load_masker
 from fidojax.transforms import feature_pyramid
 from train import pictures
 from train.realtime import __main__, report

@@ -20,8 +20,7 @@ from conftest import PLANTED, arrays, rows
 from jax.tree_util import Partial
 
 from fidojax import networks
-from fidojax.networks.explainers import load_encoder
-from fidojax.networks.varsal import VarSalNetwork
+from fidojax.networks import VarSalNetwork, load_encoder
 from train import pictures
 from train.varsal import __main__, report
 from train.varsal.step import keep_best, kept, one_draw, optimiser, start

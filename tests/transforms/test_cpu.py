@@ -12,8 +12,7 @@ from flax import nnx
 from jax import lax
 from jax.tree_util import Partial
 
-from fidojax.networks.adapters import from_nnx
-from fidojax.networks.classifiers import MnistAllConv, ResNet
+from fidojax.networks import MnistAllConv, ResNet, from_nnx
 from fidojax.transforms import cpu
 from fidojax.transforms.cpu import convolution, taps, winograd
 
@@ -203,7 +202,7 @@ def test_networks_keep_their_logits_and_gradients(float64, which):
         classifier, shape = Partial(mobile, weights_of_mobile()), (16, 16, 3)
     elif which == "keras":
         keras = pytest.importorskip("keras", reason="needs the extra [keras]")
-        from fidojax.networks.keras import from_keras
+        from fidojax.networks import from_keras
 
         layers = keras.layers
         model = keras.Sequential(

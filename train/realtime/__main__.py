@@ -29,7 +29,7 @@ from flax import nnx
 from jax.tree_util import Partial
 
 from fidojax import networks
-from fidojax.networks import WIDTHS, RealtimeNetwork, fold, load_masker, weight_files
+from fidojax.networks import REALTIME_WIDTHS, RealtimeNetwork, fold, load_masker, weight_files
 from fidojax.transforms import feature_pyramid
 from fidojax.types import Classifier, Masker
 from train import pictures, program
@@ -59,7 +59,7 @@ class Config(program.Settings):
     save_every: int = 500
     """Steps between checkpoints."""
 
-    widths: tuple[int, ...] = WIDTHS
+    widths: tuple[int, ...] = REALTIME_WIDTHS
     """Channels of the decoder's stages, each of which doubles the resolution."""
     ratio: int = 4
     """Factor by which the residual block of a stage has fewer channels."""

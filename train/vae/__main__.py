@@ -20,9 +20,8 @@ import jax.numpy as jnp
 import tyro
 from flax import nnx
 
-from fidojax.networks import weight_files
+from fidojax.networks import fold, weight_files
 from fidojax.types import Infiller
-from infillers.vae.parts import fold
 from infillers.vae.vae import vae
 from train import pictures, program, recovery
 from train.vae import report

@@ -26,7 +26,7 @@ from jax.tree_util import Partial
 
 from fidojax import networks
 from fidojax.methods import BASELINES
-from fidojax.networks import WIDTHS, VarSalNetwork, fold, load_encoder, weight_files
+from fidojax.networks import VARSAL_WIDTHS, VarSalNetwork, fold, load_encoder, weight_files
 from fidojax.types import Classifier, Encoder
 from train import pictures, program
 from train.varsal import report
@@ -46,7 +46,7 @@ class Config(program.Settings):
     validate: int = 256
     """Number of the split's pictures measured after each epoch; at the end all are."""
 
-    widths: tuple[int, ...] = WIDTHS
+    widths: tuple[int, ...] = VARSAL_WIDTHS
     """Channels of every layer except the last."""
     epochs: int = 10
     batch: int = 128

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, check_name
+from fidojax.core import SCORES, check_name, untransformed
 from fidojax.methods.deeplift.propagation import RULES, contributions
-from fidojax.transforms import cpu, interpreter
+from fidojax.transforms import interpreter
 from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Scalar, Target
 
 
@@ -81,8 +81,8 @@ def deeplift(
         reference = jnp.zeros_like(image)
     else:
         reference = infill(key, image, jnp.zeros(image.shape[:2], image.dtype))
-    stock = interpreter.as_argument(cpu.stock(classifier))
-    info = _explain(stock, image, target, reference, rule, score)
+    plain = interpreter.as_argument(untransformed(classifier))
+    info = _explain(plain, image, target, reference, rule, score)
     return Explanation(jnp.sum(info.attribution, axis=-1), info)
 
 

@@ -8,16 +8,16 @@ classifier and replaces just those operations by their equivalents of `fidojax.t
 benchmarks/RESULTS.md has the figures.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.extend import core
-from jax.tree_util import Partial
 
-from fidojax.core import Split, Tapped
-from fidojax.transforms import interpreter, precision
+from fidojax.core import Transformed
+from fidojax.transforms import interpreter
 from fidojax.transforms.cpu import convolution
 from fidojax.types import Classifier
 
@@ -33,43 +33,18 @@ def fast(classifier: Classifier) -> Classifier:
     Convolutions over two axes are rewritten wherever they are in the classifier but inside of its
     own loops and branches and inside functions with custom derivatives.
     """
-    if isinstance(classifier, Partial) and classifier.func is _fast:
+    if isinstance(classifier, Transformed) and classifier.transform is rewritten:
         return classifier
-    if isinstance(classifier, Split):
-        return Split(fast(classifier.features), fast(classifier.head))
-    if isinstance(classifier, Tapped):
-        return classifier if classifier.ends_with(fast) else classifier.wrapped(Partial(fast))
-    return Partial(_fast, classifier)
+    return Transformed(classifier, rewritten)
 
 
-def stock(classifier: Classifier) -> Classifier:
-    """The classifier as it was before `fast` and `fidojax.transforms.precision.in_precision`, or its parts.
-
-    For those who read programs.
-    """
-    prepared = {fast, *precision.LOWER.values()}
-
-    def undo(node):
-        if isinstance(node, precision.InPrecision):
-            return stock(node.classifier)
-        if not isinstance(node, Partial):
-            return node
-        if node.func in prepared:
-            return Partial(_same)
-        return stock(node.args[0]) if node.func is _fast else node
-
-    def is_rewritten(node):
-        return undo(node) is not node
-
-    return jax.tree.map(undo, classifier, is_leaf=is_rewritten)
+def rewritten(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the same function by operations that are fast on the CPU: the transform of `fast`."""
+    return functools.partial(_call, function)
 
 
-def _same(classifier: Classifier) -> Classifier:
-    return classifier
-
-
-def _fast(classifier, images):
-    return _evaluate(classifier, images) if _on_cpu() else classifier(images)
+def _call(function, inputs):
+    return _evaluate(function, inputs) if _on_cpu() else function(inputs)
 
 
 def _on_cpu() -> bool:
@@ -79,8 +54,8 @@ def _on_cpu() -> bool:
 
 
 @jax.jit
-def _evaluate(classifier, images):
-    return interpreter.evaluate(_rule, classifier, images)
+def _evaluate(function, inputs):
+    return interpreter.evaluate(_rule, function, inputs)
 
 
 def bind(eqn: core.JaxprEqn, *operands: Any) -> list:
