@@ -1,4 +1,4 @@
-"""The blurred picture itself: FIDO's "Blur"."""
+"""Infill with the blurred picture: FIDO's "Blur"."""
 
 import jax
 
@@ -7,10 +7,10 @@ from fidojax.types import Image, Infiller, Mask, PRNGKey
 
 
 def blur(sigma: float = 10.0) -> Infiller:
-    """Infill with the image blurred by a Gaussian; by definition it leaks what was dropped.
+    """Return an infiller with the image blurred by a Gaussian, which leaks the dropped pixels.
 
-    The kernel reaches four sigma, has unit sum, and the border is mirrored without repeating the
-    edge pixel (OpenCV's default, as the authors ran it: 81 taps at sigma 10).
+    The kernel reaches four sigma and has unit sum. The border is mirrored without repeating the
+    edge pixel, OpenCV's default, which the authors used (81 taps at sigma 10).
 
     Args:
         sigma: standard deviation in pixels, positive.
@@ -19,6 +19,14 @@ def blur(sigma: float = 10.0) -> Infiller:
         ValueError: sigma is not positive.
 
     Reference: FIDO section 4.1, "Blur".
+
+    Example:
+        >>> import jax, infillers
+        >>> image = jax.random.uniform(jax.random.key(0), (32, 32, 3))
+        >>> mask = jax.random.bernoulli(jax.random.key(1), 0.5, (32, 32)).astype(float)
+        >>> infill = infillers.blur(sigma=5.0)
+        >>> infill(jax.random.key(2), image, mask).shape
+        (32, 32, 3)
     """
     if sigma <= 0:
         raise ValueError(f"sigma is {sigma}, expected a positive number of pixels")
@@ -27,7 +35,7 @@ def blur(sigma: float = 10.0) -> Infiller:
 
 @jax.tree_util.register_static
 class _Blur:
-    """Static: the kernel's size is part of the program."""
+    """A static pytree, since the size of the kernel is part of the program."""
 
     def __init__(self, sigma: float) -> None:
         self.sigma = sigma

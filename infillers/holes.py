@@ -1,4 +1,4 @@
-"""Masks with holes, 1 = keep and 0 = drop: what infillers are trained and measured on."""
+"""Masks with holes, 1 = keep and 0 = drop, for the training and the evaluation of infillers."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from fidojax.types import Mask, PRNGKey, Scalar
 
 
 def random_pixels(key: PRNGKey, shape: tuple[int, int], keep: float | Scalar = 0.5) -> Mask:
-    """Each pixel is kept with probability `keep`, independently.
+    """Keep each pixel independently, with probability `keep`.
 
     Reference: VDSM section 4.3; FIDO appendix A.6.
     """
@@ -19,16 +19,17 @@ def random_pixels(key: PRNGKey, shape: tuple[int, int], keep: float | Scalar = 0
 def rectangle(
     key: PRNGKey, shape: tuple[int, int], sides: tuple[int, int] | Int[Array, "2"]
 ) -> Mask:
-    """One hole of `sides` (height, width) at a uniform place fully inside.
+    """Drop one rectangle at a uniformly random place inside the picture.
 
-    The sides are at least 1 and at most the picture's; they may be traced.
+    Args:
+        sides: height and width, at least 1 and at most the picture's; may be traced.
     """
     top, left = jax.random.randint(key, (2,), 0, jnp.asarray(shape) - jnp.asarray(sides) + 1)
     return box(shape, top, left, sides)
 
 
 def centred(shape: tuple[int, int], part: float = 0.25) -> Mask:
-    """One centred hole of the picture's own proportions that takes `part` of its area.
+    """Drop a centred rectangle of the picture's proportions and `part` of its area.
 
     Raises:
         ValueError: part is not in (0, 1].
@@ -47,24 +48,24 @@ def free_form(
     width: tuple[float, float] = (0.06, 0.14),
     length: tuple[float, float] = (0.05, 0.25),
 ) -> Mask:
-    """Brush strokes: bent lines with round ends, each from a random place in a random direction.
+    """Drop brush strokes: bent lines with round ends, from random places in random directions.
 
     Args:
-        strokes: how many lines.
-        bends: straight parts of each line.
-        width: range of a line's width, as a share of the shorter side.
-        length: range of a straight part's length, as a share of the shorter side.
+        strokes: the number of lines.
+        bends: the number of straight parts of each line.
+        width: the range of a line's width, as a share of the shorter side.
+        length: the range of a straight part's length, as a share of the shorter side.
 
     Raises:
         ValueError: strokes or bends is below 1.
     """
     check_count(strokes=strokes, bends=bends)
-    # One draw for all, since each costs most of a second to compile on the CPU.
+    # One draw for all, since each takes most of a second to compile on the CPU.
     draws = jax.random.uniform(key, (strokes, 3 + 2 * bends))
     place, thick, turns, reach = jnp.split(draws, (2, 3, 3 + bends), axis=1)
     side = min(shape)
     start = place[:, None] * jnp.asarray(shape)
-    # A line wanders: each part turns by up to 72 degrees from the one before.
+    # Each part turns by up to 72 degrees from the one before.
     turns = (2 * turns - 1) * jnp.where(jnp.arange(bends) == 0, jnp.pi, 0.4 * jnp.pi)
     angle = jnp.cumsum(turns, axis=1)
     reach = side * (length[0] + (length[1] - length[0]) * reach[..., None])
@@ -82,7 +83,7 @@ def box(
     left: int | Int[Array, ""],
     sides: tuple[int, int] | Int[Array, "2"],
 ) -> Mask:
-    """The hole [top, top + height) x [left, left + width)."""
+    """Drop the rectangle [top, top + height) x [left, left + width)."""
     row, column = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])[None, :]
     height, width = sides
     inside = (row >= top) & (row < top + height) & (column >= left) & (column < left + width)
@@ -92,7 +93,7 @@ def box(
 def _distance(
     shape: tuple[int, int], start: Float[Array, "n 2"], part: Float[Array, "n 2"]
 ) -> Float[Array, "n h w"]:
-    """Of each pixel from each straight part, in pixels."""
+    """Return the distance of each pixel from each straight part, in pixels."""
     row, column = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])[None, :]
     y, x = row - start[:, 0, None, None], column - start[:, 1, None, None]
     dy, dx = part[:, 0, None, None], part[:, 1, None, None]

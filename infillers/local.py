@@ -1,4 +1,4 @@
-"""The mean of the kept neighbours: FIDO's "Local"."""
+"""Infill with the mean of the kept neighbours: FIDO's "Local"."""
 
 import functools
 
@@ -13,18 +13,27 @@ from infillers.mean import in_channels
 
 
 def local(window: int = 15, color: float | tuple[float, ...] | None = None) -> Infiller:
-    """Infill each pixel with the mean of the kept pixels in a square window around it.
+    """Return an infiller with the mean of the kept pixels in a square window around each pixel.
 
-    Looks at kept pixels only. Where none is kept in the window, `color` stands.
+    It reads kept pixels only. Where the window has no kept pixel, the infill is `color`.
 
     Args:
         window: side of the window in pixels, odd.
-        color: in [0, 1]; ImageNet's mean when None, which is the authors' 0 after normalisation.
+        color: in [0, 1], one number or one per channel; ImageNet's mean when None, which is the
+            authors' 0 after normalisation.
 
     Raises:
         ValueError: the window is not an odd positive number.
 
     Reference: FIDO section 4.1, "Local".
+
+    Example:
+        >>> import jax, infillers
+        >>> image = jax.random.uniform(jax.random.key(0), (32, 32, 3))
+        >>> mask = jax.random.bernoulli(jax.random.key(1), 0.5, (32, 32)).astype(float)
+        >>> infill = infillers.local(window=9)
+        >>> infill(jax.random.key(2), image, mask).shape
+        (32, 32, 3)
     """
     if window < 1 or window % 2 == 0:
         raise ValueError(f"window is {window}, expected an odd positive number of pixels")

@@ -1,4 +1,4 @@
-"""One colour everywhere: FIDO's "Mean"; black background is its MNIST case."""
+"""Infill with one colour: FIDO's "Mean", and the black background of MNIST."""
 
 import jax.numpy as jnp
 from jax.tree_util import Partial
@@ -9,13 +9,21 @@ from fidojax.types import Image, Infiller, Mask, PRNGKey
 
 
 def mean(color: float | tuple[float, ...] | None = None) -> Infiller:
-    """Infill with one colour, whatever the image or the mask.
+    """Return an infiller with one colour, which depends on neither image nor mask.
 
     Args:
-        color: in [0, 1], one number or one per channel; when None, ImageNet's mean, for a grey
-            picture its mean over channels. `mean(0.0)` is MNIST's background.
+        color: in [0, 1], one number or one per channel; when None, ImageNet's mean, averaged over
+            the channels for a grey picture. `mean(0.0)` is MNIST's background.
 
     Reference: FIDO section 4.1, "Mean"; VDSM section 4.2.
+
+    Example:
+        >>> import jax, infillers
+        >>> image = jax.random.uniform(jax.random.key(0), (32, 32, 3))
+        >>> mask = jax.random.bernoulli(jax.random.key(1), 0.5, (32, 32)).astype(float)
+        >>> infill = infillers.mean(0.0)
+        >>> infill(jax.random.key(2), image, mask).shape
+        (32, 32, 3)
     """
     return Partial(_mean, jnp.asarray(IMAGENET_MEAN if color is None else color, jnp.float32))
 
@@ -26,7 +34,7 @@ def _mean(color: Float[Array, "..."], key: PRNGKey, image: Image, mask: Mask) ->
 
 
 def in_channels(color: Float[Array, "..."], image: Image) -> Float[Array, "..."]:
-    """The colour in the image's number type and channels: averaged for a grey image."""
+    """Return the colour in the image's number type and channels, averaged for a grey image."""
     if color.ndim and image.shape[-1] == 1:
         color = color.mean(keepdims=True)
     return color.astype(image.dtype)

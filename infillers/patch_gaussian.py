@@ -1,7 +1,7 @@
-"""A Gaussian over small patches of pictures, and windows drawn from it given their surroundings.
+"""A Gaussian over small patches of pictures, to draw windows from given their surroundings.
 
 The conditional sampler of prediction difference analysis (Zintgraf et al. 2017, section 3.1). It is
-fitted once to patches of the data and is then the infiller of square windows:
+fitted once to patches of the data and then infills square windows:
 
     patches = sample_patches(key, images, side=14, count=20_000)
     infill = fit_patch_gaussian(patches, window=10)
@@ -19,14 +19,14 @@ from fidojax.types import Image, Images, Mask, PRNGKey
 
 
 class PatchGaussian(NamedTuple):
-    """The infiller of one square window: a draw from the Gaussian given the ring around it.
+    """An infiller of one square window by a draw from the Gaussian given the ring around it.
 
-    The mask drops one window of the fitted side and nothing else; of the image only kept pixels
-    are looked at. A window near the border lies off the centre of its patch, which is moved into
-    the picture. Channels are independent and draws are clipped to [0, 1].
+    The mask drops one window of the fitted side and nothing else. The infiller reads kept pixels
+    only. Near the border the patch is moved into the picture, so that the window lies off its
+    centre. Channels are independent and draws are clipped to [0, 1].
 
     Attributes:
-        mean: "c l l", of the patches.
+        mean: "c l l", the mean of the patches.
         gain: "places places c k*k l*l", regression of the window on the patch, for each place of
             the window in the patch; 0 at the window's own pixels.
         factor: "places places c k*k k*k", Cholesky factor of the window's conditional covariance.
@@ -38,11 +38,11 @@ class PatchGaussian(NamedTuple):
 
     @property
     def fitted_window(self) -> int:
-        """Side of the window, k."""
+        """The side of the fitted window in pixels, k."""
         return self.mean.shape[1] - self.gain.shape[0] + 1
 
     def __call__(self, key: PRNGKey, image: Image, mask: Mask) -> Image:
-        """The image with its dropped window drawn anew."""
+        """Return the image with its dropped window drawn anew."""
         channels, side, _ = self.mean.shape
         window = self.fitted_window
         if min(image.shape[:2]) < side or image.shape[2] != channels:
@@ -53,7 +53,7 @@ class PatchGaussian(NamedTuple):
         hole = jnp.stack([jnp.argmax(jnp.any(mask == 0, axis=axis)) for axis in (1, 0)])
         room = jnp.asarray(image.shape[:2]) - side
         corner = jnp.clip(hole - (side - window) // 2, 0, room)
-        # Kept within bounds also where the mask drops nothing or reaches over the border.
+        # Clipped, in case the mask drops nothing or the window reaches over the border.
         row, column = jnp.clip(hole - corner, 0, side - window)
         patch = jax.lax.dynamic_slice(image, (*corner, 0), (side, side, channels))
         ring = patch.transpose(2, 0, 1) - self.mean
@@ -73,11 +73,11 @@ def _apply(matrices: Float[Array, "c a b"], vectors: Float[Array, "c b"]) -> Flo
 def fit_patch_gaussian(
     patches: Float[Array, "n l l c"], *, window: int = 10, ridge: float = 1e-4
 ) -> PatchGaussian:
-    """Mean and covariance of the patches of each channel, conditioned on all but one window.
+    """Fit a Gaussian to the patches of each channel and condition it on all but one window.
 
     Args:
-        patches: values in [0, 1]; the authors fit 20 000.
-        window: side of the window, smaller than the patch by twice the width of the ring.
+        patches: values in [0, 1]; the authors use 20 000.
+        window: side of the window, which is the side of the patch less twice the ring's width.
         ridge: added to every pixel's variance, so that constant pixels can be conditioned on.
 
     Raises:
@@ -120,7 +120,7 @@ def fit_patch_gaussian(
 
 
 def _places(side: int, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """Flat indices of the pixels in and around the window, at each of its places in the patch."""
+    """Return the flat indices of the pixels in and around the window, for each of its places."""
     index = np.arange(side**2).reshape(side, side)
     starts = range(side - window + 1)
     inner = [index[y : y + window, x : x + window].ravel() for y in starts for x in starts]
@@ -130,10 +130,10 @@ def _places(side: int, window: int) -> tuple[np.ndarray, np.ndarray]:
 def sample_patches(
     key: PRNGKey, images: Images, *, side: int = 14, count: int = 20_000
 ) -> Float[Array, "count side side c"]:
-    """Square patches from uniformly random places of uniformly random images.
+    """Cut square patches at uniformly random places of uniformly random images.
 
     Raises:
-        ValueError: a count below 1, or the images are smaller than a patch.
+        ValueError: `side` or `count` is below 1, or the images are smaller than a patch.
     """
     check_count(side=side, count=count)
     n, height, width, channels = images.shape

@@ -1,4 +1,4 @@
-"""A random colour with pixel noise: FIDO's "Random"."""
+"""Infill with a random colour and noise: FIDO's "Random"."""
 
 import jax
 import jax.numpy as jnp
@@ -9,15 +9,23 @@ from fidojax.types import Image, Infiller, Mask, PRNGKey
 
 
 def random(sigma: float = 0.2) -> Infiller:
-    """Infill with one uniform colour plus Gaussian noise per pixel and channel, clipped to [0, 1].
+    """Return an infiller with a uniform random colour plus Gaussian noise, clipped to [0, 1].
 
-    Redrawn at every call. The paper's words ("independent per-pixel") differ; this is the authors'
-    code.
+    The colour is drawn anew at every call, the noise for each pixel and channel. This follows the
+    authors' code; the paper says "independent per-pixel".
 
     Args:
         sigma: standard deviation of the noise, in units of the pixel range [0, 1].
 
     Reference: FIDO section 4.1, "Random".
+
+    Example:
+        >>> import jax, infillers
+        >>> image = jax.random.uniform(jax.random.key(0), (32, 32, 3))
+        >>> mask = jax.random.bernoulli(jax.random.key(1), 0.5, (32, 32)).astype(float)
+        >>> infill = infillers.random(sigma=0.1)
+        >>> infill(jax.random.key(2), image, mask).shape
+        (32, 32, 3)
     """
     return Partial(_random, jnp.asarray(sigma, jnp.float32))
 

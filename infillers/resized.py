@@ -1,4 +1,4 @@
-"""An infiller at another size than the picture's."""
+"""Run an infiller at another size than the picture's."""
 
 import functools
 from dataclasses import dataclass
@@ -8,29 +8,52 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fidojax.core import check_count, separable
+from fidojax.core import check_count, check_name, separable
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 
 
 def resized(infill: Infiller, size: int) -> Infiller:
-    """The same infiller, working on pictures of `size` x `size` whatever the picture's size.
+    """Return the infiller at `size` x `size` for pictures of any size.
 
-    Picture and mask go to that size and the infill comes back, bilinear with corners on corners;
-    where the picture shrinks, the triangles widen, so that every pixel counts. The mask is
-    rounded. A pixel of the resized picture is the weighted mean of the kept pixels only: nothing of
-    a dropped one gets in. A picture of that size already passes untouched.
+    Picture and mask are resized to that size and the infill is resized back, bilinear with aligned
+    corners, and antialiased where the picture shrinks. The mask is rounded. A pixel of the resized
+    picture is the weighted mean of kept pixels only. A picture of that size is not resized.
 
     Args:
-        infill: the infiller to wrap, whose leaves become the wrapper's.
+        infill: the infiller to wrap; its leaves are the leaves of the result.
         size: side in pixels.
 
     Raises:
         ValueError: the size is not positive.
 
     Reference: FIDO's authors run CA-GAN at 256 on pictures of 224 in this way.
+
+    Example:
+        >>> import jax, infillers
+        >>> image = jax.random.uniform(jax.random.key(0), (32, 32, 3))
+        >>> mask = jax.random.bernoulli(jax.random.key(1), 0.5, (32, 32)).astype(float)
+        >>> infill = infillers.resized(infillers.blur(), 16)
+        >>> infill(jax.random.key(2), image, mask).shape
+        (32, 32, 3)
     """
     check_count(size=size)
     return _Resized(infill, size)
+
+
+def at_size(infill: Infiller, size: int | str | None, trained: int | None) -> Infiller:
+    """Return a network's infiller at the size that its factory was asked for.
+
+    Args:
+        size: a side in pixels; "trained" for the side `trained`; None for the picture's own.
+        trained: the side that the network was trained at; None if it takes any.
+
+    Raises:
+        ValueError: the size is not positive, or another word.
+    """
+    if isinstance(size, str):
+        check_name("size", size, ("trained",))
+        size = trained
+    return infill if size is None else resized(infill, size)
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["infill"], meta_fields=["size"])
@@ -62,7 +85,7 @@ def _resize(image: Image, shape: tuple[int, ...]) -> Float[Array, "rows columns 
 
 @functools.lru_cache
 def _triangles(old: int, new: int) -> np.ndarray:
-    """Weights "new old" of linear interpolation, wider where it shrinks; rows sum to 1."""
+    """Return the matrix "new old" of linear interpolation, antialiased; its rows sum to 1."""
     at = np.linspace(0.0, old - 1, new)[:, None]
     reach = max(1.0, (old - 1) / max(new - 1, 1))
     weights = np.maximum(0.0, 1.0 - np.abs(at - np.arange(old)) / reach)

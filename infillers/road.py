@@ -1,4 +1,4 @@
-"""Noisy linear imputation: each dropped pixel is the weighted mean of its eight neighbours.
+"""Infill by noisy linear imputation: a dropped pixel is a weighted mean of its eight neighbours.
 
 Rong, Leemann, Borisov, Kasneci, Kasneci, "A Consistent and Efficient Evaluation Strategy for
 Attribution Methods", ICML 2022 (arXiv 2202.00449), section 5: with it `fidojax.metrics.deletion` is
@@ -21,22 +21,31 @@ from infillers.mean import in_channels
 def road(
     noise: float = 0.01, color: float | tuple[float, ...] | None = None, iterations: int = 1000
 ) -> Infiller:
-    """Infill with the linear interpolation of what is kept, so that masks hardly show.
+    """Return an infiller by linear interpolation of the kept pixels, which hides the mask.
 
-    Neighbours by an edge weigh 1/6, by a corner 1/12, and at the border of the picture what is left
-    of them is brought to sum 1. These equations of all dropped pixels are one sparse linear system,
-    solved by conjugate gradients to the precision of float32. Looks at kept pixels only.
+    Neighbours across an edge have weight 1/6, across a corner 1/12; at the border of the picture
+    the weights of the remaining neighbours are scaled to sum 1. The equations of all dropped pixels
+    form one sparse linear system, solved by conjugate gradients to the precision of float32. The
+    infiller reads kept pixels only.
 
     Args:
-        noise: standard deviation of the Gaussian noise on what was filled in, in brightness; the
-            sum is clipped to [0, 1]. 0 has none.
-        color: in [0, 1], where no pixel is kept; ImageNet's mean when None.
-        iterations: at most so many; the more pixels in a row are dropped, the more are needed.
+        noise: standard deviation of the Gaussian noise added to the dropped pixels, in units of the
+            pixel range; the sum is clipped to [0, 1].
+        color: in [0, 1], the infill if no pixel is kept; ImageNet's mean when None.
+        iterations: the largest number of iterations; larger holes need more.
 
     Raises:
-        ValueError: noise below 0, or iterations below 1.
+        ValueError: noise is below 0, or iterations below 1.
 
     Reference: Rong et al. 2022, section 5 (noisy linear imputation); the weights are their code's.
+
+    Example:
+        >>> import jax, infillers
+        >>> image = jax.random.uniform(jax.random.key(0), (32, 32, 3))
+        >>> mask = jax.random.bernoulli(jax.random.key(1), 0.5, (32, 32)).astype(float)
+        >>> infill = infillers.road(noise=0.0)
+        >>> infill(jax.random.key(2), image, mask).shape
+        (32, 32, 3)
     """
     check_count(iterations=iterations)
     if noise < 0:
@@ -55,7 +64,7 @@ class _Road:
     def __call__(self, key: PRNGKey, image: Image, mask: Mask) -> Image:
         keep = mask[..., None]
         kept = keep.sum()
-        # What is solved for is the difference to the mean, of which float32 has more digits.
+        # The unknowns are differences from the mean, which float32 resolves better.
         middle = jnp.where(
             kept > 0,
             (image * keep).sum((0, 1)) / jnp.maximum(kept, 1),
@@ -67,21 +76,24 @@ class _Road:
         def equations(unknown: Image) -> Image:
             return (1 - keep) * (weight * unknown - _around(unknown))
 
-        # Each row times its weight: the system is symmetric, as conjugate gradients need it.
+        # Each row is multiplied by its weight: conjugate gradients need a symmetric system.
         unknown, _ = cg(
-            equations, (1 - keep) * _around(known), tol=TOLERANCE, maxiter=self.iterations,
+            equations,
+            (1 - keep) * _around(known),
+            tol=TOLERANCE,
+            maxiter=self.iterations,
             M=lambda residual: residual / weight,
-        )  # fmt: skip
+        )
         drawn = self.noise.astype(image.dtype) * jax.random.normal(key, image.shape, image.dtype)
         return jnp.clip(middle + known + unknown + (1 - keep) * drawn, 0, 1)
 
 
 TOLERANCE = 1e-7
-"""Of the residual, relative to the right-hand side."""
+"""The tolerance of the residual, relative to the right-hand side."""
 
 
 def _around(values: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
-    """The weighted sum of the eight neighbours; beyond the border there is nothing."""
+    """Return the weighted sum of the eight neighbours, 0 beyond the border."""
     total = values
     for axis in (0, 1):
         total = 2 * total + _shifted(total, axis, 1) + _shifted(total, axis, -1)

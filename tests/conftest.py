@@ -18,8 +18,8 @@ from jax.tree_util import Partial
 import infillers
 from fidojax.engine import devices
 from fidojax.networks import weight_files
-from infillers.ca.generator import Generator
-from infillers.vae.natural import NaturalVAE
+from infillers.ca import Generator
+from infillers.vae import NaturalVAE
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -6,15 +6,10 @@ for item in pictures(["photos/", "cat.jpg", "tfds:mnist/test[:100]"], size=(224,
         case BadPicture(): ...
 """
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-
 from fidojax.data.boxes import boxes_of, padded
-from fidojax.data.decode import UnreadableError
-from fidojax.data.files import Files, Sample
 from fidojax.data.fit import IMAGENET_CROP
 from fidojax.data.picture import BadPicture, Picture
-from fidojax.data.tfds import TfdsSet
+from fidojax.data.sources import Pictures, pictures
 
 __all__ = [
     "IMAGENET_CROP",
@@ -25,77 +20,3 @@ __all__ = [
     "padded",
     "pictures",
 ]
-
-
-class Pictures:
-    """The pictures of several sources, decoded one by one as they are iterated over.
-
-    `len` counts what will be yielded, pictures and bad pictures alike, without decoding any.
-    """
-
-    def __init__(
-        self,
-        sources: Sequence[Files | Sample | TfdsSet | BadPicture],
-        size: tuple[int, int, int],
-        crop: float,
-    ) -> None:
-        self._sources, self._size, self._crop = sources, size, crop
-
-    @property
-    def missing(self) -> list[BadPicture]:
-        """The sources that could not be opened at all."""
-        return [source for source in self._sources if isinstance(source, BadPicture)]
-
-    def __len__(self) -> int:
-        return sum(1 if isinstance(s, BadPicture) else len(s) for s in self._sources)
-
-    def __iter__(self) -> Iterator[Picture | BadPicture]:
-        for source in self._sources:
-            if isinstance(source, BadPicture):
-                yield source
-            else:
-                yield from source.read(self._size, self._crop)
-
-
-def pictures(
-    sources: Sequence[str | Path],
-    size: tuple[int, int, int],
-    data_dir: str | Path | None = None,
-    *,
-    crop: float = 1.0,
-) -> Pictures:
-    """Find pictures and make them ready for a classifier.
-
-    Args:
-        sources: picture files, folders (with their subfolders, in alphabetical order),
-            `tfds:NAME[/CONFIG][:VERSION][/SPLIT][[START:STOP]]` or `skimage:NAME`.
-        size: height, width and channels (1 or 3) that the classifier takes.
-        data_dir: where TFDS sets lie prepared; TFDS's own default when None.
-        crop: share of the shorter side that the centre crop keeps, in (0, 1]. ImageNet classifiers
-            are evaluated with `IMAGENET_CROP` (256 to 224).
-
-    Returns:
-        Something to iterate over, each item a `Picture`, or a `BadPicture` with the reason for a
-        source or a file that cannot be used; one bad file stops nothing.
-
-    Raises:
-        ValueError: crop or size is out of range.
-    """
-    if not 0 < crop <= 1:
-        raise ValueError(f"crop is {crop}, expected a share in (0, 1]")
-    if size[2] not in (1, 3):
-        raise ValueError(f"size has {size[2]} channels, expected 1 or 3")
-    return Pictures([_open(source, data_dir) for source in sources], size, crop)
-
-
-def _open(source: str | Path, data_dir: str | Path | None) -> Files | Sample | TfdsSet | BadPicture:
-    try:
-        match str(source).partition(":"):
-            case ("tfds", _, address):
-                return TfdsSet.find(address, data_dir)
-            case ("skimage", _, name):
-                return Sample.find(name)
-            case _:
-                return Files.find(source)
-    except UnreadableError as error:
-        return BadPicture(str(source), str(error))

@@ -1,4 +1,4 @@
-"""Object boxes of several pictures as arrays of one shape."""
+"""Object boxes of several pictures in one array."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from fidojax.data.picture import Picture
 
 
 def padded(boxes: Sequence[np.ndarray | None]) -> Int[np.ndarray, "n b 4"]:
-    """Of every picture as many as of the one with the most, filled up with boxes of no area."""
+    """Pad the boxes of every picture to the largest number of boxes, with boxes of no area."""
     most = max([1, *(len(own) for own in boxes if own is not None)])
     filled = np.zeros((len(boxes), most, 4), np.int32)
     for row, own in zip(filled, boxes, strict=True):
@@ -19,7 +19,10 @@ def padded(boxes: Sequence[np.ndarray | None]) -> Int[np.ndarray, "n b 4"]:
 
 
 def boxes_of(pictures: Sequence[Picture]) -> dict[str, Float[np.ndarray, "n b 4"]]:
-    """Option `boxes` of the method `box`, for pictures of one size: as shares of the sides."""
+    """Return the option `boxes` of the method `object_box`, for pictures of one size.
+
+    Boxes are (top, left, bottom, right) in shares of the sides.
+    """
     sides = np.array(pictures[0].image.shape[:2] * 2, np.float32)
     boxes = padded([picture.boxes for picture in pictures]) / sides
     return {"boxes": boxes.astype(np.float32)}

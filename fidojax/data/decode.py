@@ -1,8 +1,8 @@
-"""From a picture file of any kind to plain grey or colour values, with Pillow.
+"""Decode picture files of any kind to grey or colour values, with Pillow.
 
-Transparent pixels are laid over white, as picture viewers show them. Of an animation or a document
-of several pages the first is taken. Embedded colour profiles are ignored, as the data pipelines
-that classifiers are trained with do.
+Transparent pixels are drawn on white, as picture viewers show them. The first frame of an animation
+and the first page of a document are taken. Embedded colour profiles are ignored, as in the data
+pipelines that train classifiers.
 """
 
 import io
@@ -14,31 +14,31 @@ import PIL.Image
 import PIL.ImageOps
 
 SMALLEST = 8
-"""A picture with a side shorter than this, in pixels, is refused: there is nothing to explain."""
+"""The shortest side, in pixels, of a picture that is accepted."""
 
-# Formats that Pillow reads by itself. Left out: those that start another program (EPS, WMF) and
-# those recognised by so little that any file may pass for one (TGA, PCX, XVThumb, ...).
+# The formats that Pillow reads by itself, without those that start another program (EPS, WMF) and
+# those whose signature is so short that any file may have it (TGA, PCX, XVThumb, ...).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000", "ICO", "DIB")
 
 
 class UnreadableError(ValueError):
-    """Not a picture, or not a data set, that can be explained: one clause that says why."""
+    """A picture or a data set that cannot be read; the message is one clause with the reason."""
 
 
 def decode(file: Path | io.BytesIO, *, upright: bool = True) -> PIL.Image.Image:
     """Read a picture as mode "RGB" or "L" (8 bits), or "F" (16-bit grey, values in [0, 1]).
 
     Args:
-        upright: turn the picture as its EXIF orientation says.
+        upright: whether to rotate the picture by its EXIF orientation.
 
     Raises:
-        UnreadableError: the file is empty, broken, too small or no picture.
+        UnreadableError: the file is empty, damaged, no picture, or too small a picture.
     """
     if isinstance(file, Path) and file.stat().st_size == 0:
         raise UnreadableError("the file is empty")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd metadata is not the user's problem here
+            warnings.simplefilter("ignore")  # warnings on odd metadata
             with PIL.Image.open(file, formats=_formats()) as picture:
                 picture.load()
                 if upright:
@@ -59,10 +59,11 @@ def decode(file: Path | io.BytesIO, *, upright: bool = True) -> PIL.Image.Image:
 
 
 def plain(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """Reduce Pillow's many modes to "RGB", "L" or "F".
+    """Convert a picture of any mode of Pillow to "RGB", "L" or "F".
 
     Raises:
-        UnreadableError: values have no known range (floats outside [0, 1], integers above 16 bits).
+        UnreadableError: the range of its values is unknown (floats outside [0, 1], integers of
+            more than 16 bits).
     """
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         return _deep(picture)
@@ -77,7 +78,7 @@ def plain(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def _deep(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """Grey of more than 8 bits to floats in [0, 1]."""
+    """Convert grey values of more than 8 bits to floats in [0, 1]."""
     values = np.asarray(picture).astype(np.float32)
     if picture.mode != "F":
         values /= 65535
@@ -95,6 +96,6 @@ def _large_enough(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def _formats() -> list[str]:
-    """Those of FORMATS that this build of Pillow has."""
+    """Return the names in FORMATS that this build of Pillow has."""
     PIL.Image.init()
     return [name for name in FORMATS if name in PIL.Image.OPEN]

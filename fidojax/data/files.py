@@ -12,9 +12,9 @@ from fidojax.data.fit import fit
 from fidojax.data.picture import BadPicture, Picture
 
 SAMPLES = ("astronaut", "camera", "chelsea", "coffee", "rocket")
-"""Photos inside scikit-image's wheel, read without a network."""
+"""The photos that scikit-image's wheel contains, which need no download."""
 
-# What operating systems leave in folders of pictures.
+# Files that operating systems leave in folders of pictures.
 _LITTER = {"thumbs.db", "desktop.ini"}
 
 
@@ -22,9 +22,9 @@ _LITTER = {"thumbs.db", "desktop.ini"}
 class Files:
     """A picture file, or all files of a folder and its subfolders in alphabetical order.
 
-    Every file is tried, whatever its name ends with, except hidden ones. A folder of results that
-    `fidojax explain` wrote is passed over. The id of a picture is its path relative to the folder,
-    with forward slashes; of a single file, its name.
+    Hidden files are skipped, all others are read whatever their suffix. Folders of results of
+    `fidojax explain` are skipped. The id of a picture is its path relative to the folder, with
+    forward slashes; the id of a single file is its name.
 
     Attributes:
         paths: the files.
@@ -36,7 +36,7 @@ class Files:
 
     @classmethod
     def find(cls, source: str | Path) -> "Files":
-        """Look the file or the folder up.
+        """Find the file, or the files of the folder.
 
         Raises:
             UnreadableError: there is no such file or folder, or the folder has no files.
@@ -67,7 +67,7 @@ class Files:
 
 @dataclass(frozen=True)
 class Sample:
-    """A photo that scikit-image carries, `skimage:NAME`; its id is the name."""
+    """A sample photo of scikit-image, `skimage:NAME`; its id is the name."""
 
     name: str
 
@@ -86,7 +86,7 @@ class Sample:
         return 1
 
     def read(self, size: tuple[int, int, int], crop: float) -> Iterator[Picture | BadPicture]:
-        """The one photo."""
+        """Yield the photo."""
         import skimage.data
 
         photo = PIL.Image.fromarray(getattr(skimage.data, self.name)())

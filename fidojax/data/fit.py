@@ -1,4 +1,4 @@
-"""Preprocessing: resize and centre crop to the classifier's size, boxes along with the picture."""
+"""Resize and crop pictures, and their object boxes, to the classifier's size."""
 
 from typing import NamedTuple
 
@@ -7,11 +7,11 @@ import PIL.Image
 from jaxtyping import Float, Int, Real
 
 IMAGENET_CROP = 224 / 256
-"""Shorter side to 256, middle 224: how ImageNet classifiers are evaluated (FIDO does the same)."""
+"""The centre crop of ImageNet classifiers: shorter side to 256, then 224 (also in FIDO)."""
 
 
 class Placement(NamedTuple):
-    """Where the pixels of a picture went.
+    """The position of a picture's pixels in the fitted image.
 
     Attributes:
         scale: rows and columns of the resized picture per row and column of the original.
@@ -38,7 +38,7 @@ def fit(
         crop: share of the shorter side that is kept, in (0, 1]; see `IMAGENET_CROP`.
 
     Returns:
-        The image, "h w c" float32 in [0, 1], and where the pixels went.
+        The image, "h w c" float32 in [0, 1], and the placement of its pixels.
     """
     height, width, channels = size
     if channels == 1 and picture.mode == "RGB":
@@ -61,10 +61,10 @@ def fit(
 
 
 def place_boxes(boxes: Real[np.ndarray, "b 4"], placement: Placement) -> Int[np.ndarray, "k 4"]:
-    """Carry boxes (top, left, bottom, right) in pixels of the original over to the fitted image.
+    """Map boxes (top, left, bottom, right) from pixels of the original to the fitted image.
 
-    Corners are rounded and clipped to the image, and boxes that have nothing left in it are
-    dropped; the result is half-open, so `image[top:bottom, left:right]` is the object.
+    Corners are rounded and clipped to the image; boxes without a pixel in it are dropped. Boxes are
+    half-open: `image[top:bottom, left:right]` is the object.
     """
     corners = np.round(boxes * np.tile(placement.scale, 2) - np.tile(placement.offset, 2))
     corners = np.clip(corners, 0, np.tile(placement.size, 2)).astype(np.int32)

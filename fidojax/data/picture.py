@@ -1,4 +1,4 @@
-"""What a source of pictures yields: a picture ready for the classifier, or the reason why not."""
+"""The items of a source of pictures: pictures at the classifier's size, and bad pictures."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ class Picture:
     """One picture at the classifier's size.
 
     Attributes:
-        id: stable name; the same picture of the same source has the same id in every run.
+        id: name that is the same in every run for the same picture of the same source.
         image: "h w c" float32 in [0, 1].
         label: index of the true class in the data set that the picture comes from, if known.
         boxes: "b 4" object boxes in pixels of `image`, half-open (top, left, bottom, right);
             None where the source has none.
-        source: where it comes from, for people: a path or `tfds:NAME/SPLIT example ROW`.
+        source: readable origin: a path or `tfds:NAME/SPLIT example ROW`.
         label_name: the data set's name of `label`.
     """
 
@@ -30,11 +30,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class BadPicture:
-    """Something that was given as a picture and is none.
+    """A source, file or example that cannot be read as a picture.
 
     Attributes:
-        source: the file or the data set's entry.
-        reason: what is wrong, one clause without the source's name and without a full stop.
+        source: the file or the example of the data set.
+        reason: one clause, without the source's name and without a full stop.
     """
 
     source: str

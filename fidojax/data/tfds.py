@@ -1,9 +1,9 @@
-"""TFDS sets that lie prepared on disk as array_record; TensorFlow is not needed.
+"""Read prepared TFDS sets (array_record) without TensorFlow.
 
     tfds:NAME[/CONFIG][:VERSION][/SPLIT][[START:STOP]]
 
-For example `tfds:mnist`, `tfds:mnist/train[:100]`, `tfds:voc/2007:4.0.0/test`. Without a split it
-is `test`, else `validation`, else the first one. Nothing is ever downloaded.
+For example `tfds:mnist`, `tfds:mnist/train[:100]`, `tfds:voc/2007:4.0.0/test`. The default
+split is `test`, else `validation`, else the first one. Nothing is downloaded.
 """
 
 import io
@@ -24,7 +24,7 @@ from fidojax.data.picture import BadPicture, Picture
 
 _ADDRESS = re.compile(r"(?P<path>[\w./:+-]+?)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
-# Features that name an example, in the order of preference.
+# The features that name an example, in order of preference.
 _NAMES = ("file_name", "filename", "image/filename", "image_id", "image/id", "id")
 
 
@@ -32,14 +32,14 @@ _NAMES = ("file_name", "filename", "image/filename", "image_id", "image/id", "id
 class TfdsSet:
     """One split of a prepared TFDS set, or a part of it.
 
-    The id of a picture is `NAME/SPLIT/` and its file name in the set, or its index in the split
-    where the set has no file names.
+    The id of a picture is `NAME/SPLIT/` followed by its file name in the set, or by its index in
+    the split if the set has no file names.
 
     Attributes:
         name: the set's name.
         split: the split's name.
-        rows: which examples of the split.
-        examples: the TFDS data source, random access, pictures still encoded.
+        rows: the indices of the examples in the split.
+        examples: the TFDS data source with random access and encoded pictures.
         features: the set's features.
     """
 
@@ -51,14 +51,14 @@ class TfdsSet:
 
     @classmethod
     def find(cls, address: str, data_dir: str | Path | None = None) -> "TfdsSet":
-        """Open the set of an address, given without its `tfds:`.
+        """Open the set at an address (without `tfds:`).
 
         Args:
             data_dir: the folder that holds the set's folder; TFDS's own default when None, which
                 is $TFDS_DATA_DIR, else ~/tensorflow_datasets.
 
         Raises:
-            UnreadableError: the set is not there, or not in a form that is read here.
+            UnreadableError: the set is missing, or in another format than array_record.
         """
         match = _ADDRESS.fullmatch(address)
         if not match:
@@ -93,14 +93,14 @@ class TfdsSet:
                 yield BadPicture(place, reason)
                 continue
             try:
-                # Not turned by EXIF: boxes and training pipelines are in the stored orientation.
+                # No EXIF rotation: boxes and training pipelines use the stored orientation.
                 picture = decode(io.BytesIO(example["image"]), upright=False)
             except UnreadableError as error:
                 yield BadPicture(place, str(error))
                 continue
             image, placement = fit(picture, size, crop)
             label = None if names is None else int(example["label"])
-            label = None if label == -1 else label  # how TFDS marks a missing label
+            label = None if label == -1 else label  # TFDS's value of a missing label
             yield Picture(
                 id=f"{self.name}/{self.split}/{_example_name(example, row)}",
                 image=image,
@@ -118,7 +118,7 @@ class TfdsSet:
 
 
 def _locate(root: Path, path: str) -> tuple[Path, str | None]:
-    """The prepared folder (the highest version) and the split, if the path names one."""
+    """Return the prepared folder (the highest version), and the split if the path names one."""
     steps = re.split(r"[/:]", path)
     if (root / "dataset_info.json").exists() and steps[0] in (root.name, root.parent.name):
         folder, rest = root, steps[1:]  # data_dir is the prepared folder itself
@@ -146,7 +146,7 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _builder(folder: Path) -> tuple[Any, Callable[[str], Any]]:
-    """The set's info, and how to open one of its splits."""
+    """Return the set's info, and a function that opens one of its splits."""
     import tensorflow_datasets as tfds
 
     try:
@@ -187,7 +187,7 @@ def _boxes(
     picture: PIL.Image.Image,
     placement: Placement,
 ) -> Int[np.ndarray, "b 4"] | None:
-    """Boxes of the feature `bbox`, or of `bbox` in a sequence `objects`, carried over."""
+    """Return the boxes of `bbox`, or of `bbox` in a sequence `objects`, in the fitted image."""
     feature, shares = features.get("bbox"), example.get("bbox")
     if feature is None and "objects" in features:
         objects = dict(features["objects"].feature.items())

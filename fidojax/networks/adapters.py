@@ -177,7 +177,7 @@ def from_equinox(
         module: an `equinox.Module`, called on one image, channels first by default.
         state: the `equinox.nn.State` of a module with batch norm; the module is then called as
             `module(image, state)` and returns `(logits, state)`.
-        preprocess: from images "n h w c" in [0, 1] to what the module expects, before any transpose.
+        preprocess: from images "n h w c" in [0, 1] to what the module expects, before transposing.
         channels_first: whether the module takes "c h w" or "h w c".
         batched: whether the module takes a whole batch.
 

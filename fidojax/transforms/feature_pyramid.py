@@ -1,9 +1,9 @@
-"""The features that any classifier computes on its way to the logits, one array per resolution.
+"""The features that a classifier of any framework computes, one array for each resolution.
 
-    coarsest, *finer = pyramid.features(classifier, images)
+    coarsest, *finer = feature_pyramid.features(classifier, images)
 
-The classifier's program is traced and evaluated operation by operation, so a network needs no layer
-names, whatever framework it is written in.
+The classifier's program is traced and evaluated operation by operation, so that a network needs no
+layer names.
 """
 
 from collections.abc import Callable
@@ -17,23 +17,23 @@ from fidojax.transforms import cpu, interpreter
 from fidojax.types import Classifier, Images
 
 Features = tuple[Float[Array, "n _ _ _"], ...]
-"""Each "n rows columns channels", the coarsest first, each finer with at least twice the places."""
+"""Arrays "n rows columns channels", the coarsest first; each has at least twice the places."""
 
 
 def features(classifier: Classifier, images: Images) -> Features:
-    """The last activations at each resolution below the images' own, without gradients.
+    """Return the last activations at each resolution below the images' own, without gradients.
 
-    Activations are what convolutions, pooling, and operations element by element compute from the
-    first convolution on; the layout of the last convolution tells rows from channels. Padded
-    arrays, single values per channel, and what is computed inside of loops do not count. Of
-    resolutions that are nearly the same the coarser one is taken.
+    Activations are the results of convolutions, pooling and elementwise operations from the first
+    convolution on; the layout of the last convolution tells rows from channels. Padded arrays,
+    single values per channel and results inside loops are ignored. Of two nearly equal resolutions
+    the coarser one is taken.
 
     Args:
-        classifier: one with convolutions over two axes; channels may come first inside.
+        classifier: has convolutions over two axes; channels may come first inside.
         images: "n h w c".
 
     Raises:
-        ValueError: it has no such activations.
+        ValueError: the classifier has no such activations.
     """
     found = _features(interpreter.as_argument(untransformed(classifier)), images)
     if not found:
@@ -90,4 +90,4 @@ def _ladder(found: dict[tuple[int, int], Any]) -> Features:
 
 
 Source = Callable[[Images], Features]
-"""What may stand for `features` of a classifier: a callable pytree, images -> the same."""
+"""A replacement for `features` of a classifier: a callable pytree, images -> features."""

@@ -1,10 +1,10 @@
-"""Traced programs (jaxprs), evaluated one operation at a time by other rules than JAX's own.
+"""Evaluate traced programs (jaxprs) one operation at a time, by other rules than JAX's own.
 
-    logits = program.evaluate(rule, classifier, images)
+    logits = interpreter.evaluate(rule, classifier, images)
 
 calls `rule(equation, *operands)` for each operation that the result needs, in order. The values
-that a rule gets and returns may be anything, so long as the rules agree. The rules of
-`fidojax.transforms.cpu`, `fidojax.transforms.relu` and `fidojax.methods.deeplift.deeplift` are three ways to read a program.
+that a rule takes and returns may be of any type that the rules agree on. `transforms.cpu`,
+`transforms.relu`, `transforms.precision` and DeepLIFT each bring rules of their own.
 """
 
 from collections.abc import Callable
@@ -16,25 +16,29 @@ from jax.extend import core
 from jax.tree_util import Partial
 
 Rule = Callable[..., list]
-"""`rule(equation, *operands) -> results`, of which there are as many as the equation has."""
+"""`rule(equation, *operands) -> results`, one result for each output of the equation."""
 Evaluate = Callable[[core.ClosedJaxpr, list], list]
-"""`evaluate(closed, operands) -> results`, as `run` with a rule is."""
+"""`evaluate(closed, operands) -> results`: `run` with a rule bound to it."""
 
 
 def evaluate(rule: Rule, function: Callable, *arguments: Any) -> Any:
-    """`function(*arguments)` by a rule whose results are arrays; the arguments are pytrees."""
+    """Evaluate `function(*arguments)` by a rule whose results are arrays.
+
+    Args:
+        arguments: pytrees of arrays.
+    """
     traced, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
     results = run(rule, traced, jax.tree.leaves(arguments))
     return jax.tree.unflatten(jax.tree.structure(shape), results)
 
 
 def as_argument(function: Callable) -> Callable:
-    """The function as an argument of a compiled one: one that is no pytree is a static part."""
+    """Return the function as a pytree, to pass it to a compiled function as an argument."""
     return Partial(function) if jax.tree_util.all_leaves([function]) else function
 
 
 def run(rule: Rule, closed: core.ClosedJaxpr, operands: list) -> list:
-    """The results of a traced function, each operation that they need by the rule."""
+    """Return the results of a traced function, evaluating the operations they need by the rule."""
     jaxpr = closed.jaxpr
     values = dict(zip(jaxpr.constvars, closed.consts, strict=True))
     values.update(zip(jaxpr.invars, operands, strict=True))
@@ -49,7 +53,7 @@ def run(rule: Rule, closed: core.ClosedJaxpr, operands: list) -> list:
 
 
 def _needed(jaxpr) -> list:
-    """The equations that the results depend on, and those with effects."""
+    """Return the equations that the results depend on, and those with effects."""
     needed, equations = set(_variables(jaxpr.outvars)), []
     for eqn in reversed(jaxpr.eqns):
         if eqn.effects or not needed.isdisjoint(eqn.outvars):
@@ -63,7 +67,7 @@ def _variables(atoms) -> list:
 
 
 def bind(eqn: core.JaxprEqn, *operands: Any) -> list:
-    """The operation as it is, but a number of the program's text stays one when it is copied."""
+    """Evaluate the operation unchanged; a literal that is only copied stays a NumPy value."""
     fold = _FOLDED.get(eqn.primitive.name)
     if fold is not None and np.ndim(operands[0]) == 0 and not isinstance(operands[0], jax.Array):
         return [fold(eqn.params, operands[0])]
@@ -78,12 +82,12 @@ _FOLDED: dict[str, Callable] = {
 
 
 def is_zero(value: Any) -> bool:
-    """Whether the program says that this is 0; no array that is computed counts."""
+    """Whether the value is a literal 0 of the program, not a computed array."""
     return not isinstance(value, jax.Array) and not np.any(value)
 
 
 def body(eqn: core.JaxprEqn) -> core.ClosedJaxpr | None:
-    """What an operation calls, if it does nothing but call it: jit, remat, custom derivatives."""
+    """Return the program that an operation calls (jit, remat, custom derivatives), or None."""
     name = CALLS.get(eqn.primitive.name)
     if name is None:
         return None
@@ -103,11 +107,11 @@ CALLS = {
     "custom_vjp_call": "call_jaxpr",
     "custom_vjp_call_jaxpr": "fun_jaxpr",
 }
-"""Operation -> the parameter that holds the program it calls."""
+"""The name of an operation -> the parameter that holds the program it calls."""
 
 
 def scan_counts(eqn: core.JaxprEqn) -> tuple[int, int]:
-    """How many operands of a scan are constants of its body, and how many are carried."""
+    """Return the numbers of a scan's operands that are constants of its body, and carried."""
     if "num_consts" in eqn.params:  # JAX 0.10
         return eqn.params["num_consts"], eqn.params["num_carry"]
     constants, carried, _ = eqn.params["ft_in"].unpack()
@@ -115,7 +119,7 @@ def scan_counts(eqn: core.JaxprEqn) -> tuple[int, int]:
 
 
 def scan(evaluate: Evaluate, eqn: core.JaxprEqn, operands: list) -> list:
-    """A `jax.lax.scan` with its body evaluated otherwise; operands and results are pytrees."""
+    """Evaluate a `jax.lax.scan` with its body by `evaluate`; operands and results are pytrees."""
     constants, carried = scan_counts(eqn)
     consts, carry = operands[:constants], operands[constants : constants + carried]
 
@@ -129,14 +133,14 @@ def scan(evaluate: Evaluate, eqn: core.JaxprEqn, operands: list) -> list:
 
 
 def cond(evaluate: Evaluate, eqn: core.JaxprEqn, operands: list) -> list:
-    """A `jax.lax.cond` or `switch` with its branches evaluated otherwise."""
+    """Evaluate a `jax.lax.cond` or `switch` with its branches by `evaluate`."""
     index, *operands = operands
     branches = [lambda *xs, b=branch: evaluate(b, list(xs)) for branch in eqn.params["branches"]]
     return jax.lax.switch(index, branches, *operands)
 
 
 def primitives(closed: core.ClosedJaxpr) -> set[str]:
-    """Names of the operations of a program and of what it calls, the calls left out."""
+    """Return the names of a program's operations and of those it calls, without the calls."""
     names = set()
     for eqn in closed.jaxpr.eqns:
         inner = body(eqn)

@@ -1,9 +1,9 @@
-"""A classifier evaluated in less precision than float32, where the hardware is faster at it.
+"""Evaluate a classifier in less precision than float32, where the hardware is faster at it.
 
     explanation = fido(key, in_precision(classifier, "bfloat16"), image, target, infill=infill)
 
-Only convolutions and matrix products are computed in it, and their gradients; what is between them,
-masks, infills, scores and the optimiser stay in float32, and so do the weights that are stored.
+Only convolutions, matrix products and their gradients are computed in that precision. The other
+operations, masks, infills, scores, the optimiser and the stored weights stay in float32.
 """
 
 import dataclasses
@@ -24,16 +24,16 @@ _PRODUCTS = ("conv_general_dilated", "dot_general")
 
 
 def in_precision(classifier: Classifier, precision: str) -> Classifier:
-    """The same classifier with its convolutions and matrix products in a named precision.
+    """Return the classifier with its convolutions and matrix products in a named precision.
 
-    The result is again a callable pytree with the classifier's weights as its leaves, in float32.
-    Products inside the classifier's own loops and custom derivatives stay as they are.
+    The result is a callable pytree with the classifier's weights as its leaves, in float32.
+    Products inside the classifier's own loops and custom derivatives are not changed.
 
     Args:
         precision: "float32" keeps all 24 bits of the factors, also where JAX by itself would take
             the faster TF32 (on NVIDIA GPUs); "tf32" rounds factors to 11 bits and sums in float32,
-            on devices that have it (CPUs keep float32); "bfloat16" rounds factors and results to 8
-            bits.
+            on devices that support it (CPUs keep float32); "bfloat16" rounds factors and results to
+            8 bits.
 
     Raises:
         ValueError: there is no such precision.

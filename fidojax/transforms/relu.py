@@ -1,12 +1,12 @@
-"""A function with another backward rule for its ReLUs, wherever in its program they are.
+"""Replace the backward pass of a function's ReLUs, wherever they are in its program.
 
-    gradient = rectifier.gradient(rectifier.guided, function, image)
+    gradient = jax.grad(relu.with_relu(relu.guided, function))(image)
 
-The program is traced and its ReLUs are found by what they compute, so a network needs no layer
-names: max(x, 0), `jax.nn.relu`, `jnp.where(x > 0, x, 0)`, a product with (x > 0), and the lower
-bound of `jax.nn.relu6` and of `jnp.clip(x, 0, ...)`, also in jit, scan, cond, remat and in
-functions with derivatives of their own. Everything else, as relu6's upper bound, leaky and smooth
-activations and pooling, keeps its gradient.
+The program is traced and its ReLUs are recognised by what they compute, so that a network needs
+no layer names: max(x, 0), `jax.nn.relu`, `jnp.where(x > 0, x, 0)`, a product with (x > 0), and the
+lower bound of `jax.nn.relu6` and of `jnp.clip(x, 0, ...)`, also in jit, scan, cond, remat and in
+functions with custom derivatives. Everything else keeps its gradient: the upper bound of relu6,
+leaky and smooth activations, pooling.
 """
 
 from collections.abc import Callable
@@ -23,11 +23,11 @@ from fidojax.types import Classifier, Image, Scalar, Target
 
 
 class RectifierInfo(NamedTuple):
-    """What deconvnet and guided backprop leave besides the map.
+    """The info of deconvnet and guided backprop.
 
     Attributes:
         gradient: "h w c", signed, before the maximum over channels.
-        score: of the target on the image.
+        score: the score of the target on the image.
     """
 
     gradient: Float[Array, "h w c"]
@@ -36,13 +36,13 @@ class RectifierInfo(NamedTuple):
 
 @jax.custom_vjp
 def deconvnet(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """ReLU whose backward pass rectifies the gradient, whatever the input was."""
+    """ReLU whose backward pass rectifies the gradient and ignores the sign of the input."""
     return jnp.maximum(x, 0)
 
 
 @jax.custom_vjp
 def guided(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """ReLU whose backward pass lets a positive gradient pass where the input was positive, too."""
+    """ReLU whose backward pass passes positive gradients where the input was positive."""
     return jnp.maximum(x, 0)
 
 
@@ -56,7 +56,7 @@ guided.defvjp(
 def score_gradient(
     relu: Callable, classifier: Classifier, image: Image, target: Target, score: str
 ) -> RectifierInfo:
-    """Gradient of a class's score on the image, with `relu` for every ReLU of the classifier."""
+    """Return the gradient of a class's score on the image, each ReLU replaced by `relu`."""
     return _score_gradient(relu, interpreter.as_argument(classifier), image, target, score)
 
 
@@ -70,7 +70,7 @@ def _score_gradient(relu, classifier, image, target, score):
 
 
 def with_relu(relu: Callable, function: Callable) -> Callable:
-    """The same function, with `relu` for each ReLU of its program; it may have any derivative."""
+    """Return the same function with each ReLU of its program replaced by `relu`."""
     return partial(_evaluate, relu, function)
 
 
@@ -111,7 +111,7 @@ def _evaluate(relu, function, *arguments):
 
 
 class _Sign(NamedTuple):
-    """Where `of` is positive (or, `positive` being false, negative): a truth value or 0 and 1."""
+    """The mask of where `of` is positive (negative if not `positive`), as booleans or 0 and 1."""
 
     value: Any
     of: Any
@@ -136,7 +136,7 @@ def _plain(value):
 
 
 def _rectified(name, operands):
-    """The input of the ReLU that an operation is, or None."""
+    """Return the input of the ReLU that an operation computes, or None."""
     if name == "max":
         for x, bound in (operands, operands[::-1]):
             if interpreter.is_zero(bound) and not interpreter.is_zero(x):
@@ -158,6 +158,6 @@ def _custom(name: str) -> bool:
 
 
 def _is_smooth_activation(closed) -> bool:
-    """Whether a maximum in it is a means to compute something smooth, as that of softplus is."""
+    """Whether a maximum in the program is part of a smooth function, such as softplus."""
     names = interpreter.primitives(closed) - {"broadcast_in_dim"}
     return names <= interpreter.ELEMENTWISE and not names <= interpreter.PIECEWISE_LINEAR

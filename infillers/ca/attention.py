@@ -1,9 +1,9 @@
-"""Contextual attention: what is missing is pasted from patches of what is known.
+"""Contextual attention: missing features are rebuilt from patches of the known ones.
 
 Yu, Lin, Yang, Shen, Lu, Huang, "Generative Image Inpainting with Contextual Attention", CVPR 2018
-(arXiv 1801.07892), section 4.1, as its authors' code computes it. All of it is slices and two
-matrix products over patches, for one picture; `jax.vmap` batches them, where convolutions with the
-picture's own patches as kernels would become grouped ones.
+(arXiv 1801.07892), section 4.1, as in its authors' code. It is computed by slices and two
+matrix products over patches, for one picture; `jax.vmap` batches these, while convolutions with the
+picture's own patches as kernels would become grouped convolutions.
 """
 
 import itertools
@@ -27,19 +27,19 @@ def contextual_attention(
     scale: float = 10.0,
     fuse: bool = True,
 ) -> Float[Array, "h w c"]:
-    """Features rebuilt from 4 x 4 patches of the background, each by how well it fits there.
+    """Rebuild features from 4 x 4 patches of the background, weighted by their similarity.
 
-    Queries and keys are the 3 x 3 patches of both maps at half size (nearest pixels); a key's norm
-    is divided out, a query's is not. The softmax runs over the scores times `keys`, and its result
-    is multiplied by `keys` again, so that a key with 0 still takes its share of the sum: the
-    authors' way. Four patches overlap at each place and are averaged.
+    Queries and keys are the 3 x 3 patches of both maps at half size (nearest pixels). Keys are
+    divided by their norms, queries are not. The softmax runs over the scores times `keys`, and its
+    result is multiplied by `keys` again, so that a key of 0 still takes its share of the sum, as in
+    the authors' code. Four patches overlap at each place and are averaged.
 
     Args:
-        features: to be rebuilt, h and w even.
-        background: what the patches are taken from.
-        keys: how far each place at half size may be copied from, 0 or 1 (`known_keys`).
-        scale: of the scores in the softmax.
-        fuse: whether neighbours that fit at the same offset support each other.
+        features: the features to rebuild, h and w even.
+        background: the features that the patches are cut from.
+        keys: the validity of each place at half size as a source, in [0, 1] (`known_keys`).
+        scale: factor of the scores in the softmax.
+        fuse: whether neighbours that match at the same offset support each other.
 
     Raises:
         ValueError: h or w is odd, or `keys` is not half as large.
@@ -65,16 +65,16 @@ def contextual_attention(
 def known_keys(
     mask: Mask, shape: tuple[int, int], rule: str = "known"
 ) -> Float[Array, "rows columns"]:
-    """Which places of a map at half of `shape` contextual attention may copy from.
+    """Return the places of a map at half of `shape` that contextual attention may copy from.
 
-    By the rule "known", the authors', a place is valid where its 3 x 3 window in the mask, brought
-    there by nearest pixels, is wholly kept. Where no place of the picture is, as under random
-    pixels, and always by the rule "share", it counts by the kept share of all pixels that its
+    By the authors' rule, "known", a place is valid if its 3 x 3 window in the mask, resized by
+    nearest pixels, is wholly kept. If the picture has no such place, as under random pixels, and
+    always by the rule "share", the validity of a place is the kept share of the pixels that its
     window covers, relative to the best place.
 
     Args:
-        mask: of the picture, 1 = keep; its sides are multiples of half of `shape`.
-        shape: of the features.
+        mask: the mask of the picture, 1 = keep; its sides are multiples of half of `shape`.
+        shape: the sides of the features.
         rule: "known" or "share".
 
     Raises:
@@ -97,7 +97,7 @@ def known_keys(
 
 
 def nearest(x: Float[Array, "h w ..."], shape: tuple[int, int]) -> Float[Array, "h2 w2 ..."]:
-    """Resized by nearest pixels with corners on corners, as TensorFlow 1's `align_corners`."""
+    """Resize by nearest pixels with aligned corners, as TensorFlow 1's `align_corners`."""
     rows, columns = (_places(n, m) for n, m in zip(x.shape, shape, strict=False))
     return x[rows][:, columns]
 
@@ -108,7 +108,7 @@ def _places(size: int, new: int) -> np.ndarray:
 
 
 def _windows(x: Float[Array, "h w c"]) -> Float[Array, "h w 9*c"]:
-    """The 3 x 3 window around each place, 0 outside."""
+    """Return the 3 x 3 window around each place, with zeros outside."""
     h, w, _ = x.shape
     padded = jnp.pad(x, ((1, 1), (1, 1), (0, 0)))
     parts = [padded[i : i + h, j : j + w] for i, j in itertools.product(range(3), range(3))]
@@ -116,7 +116,7 @@ def _windows(x: Float[Array, "h w c"]) -> Float[Array, "h w 9*c"]:
 
 
 def _fused(scores: Float[Array, "q k"], shape: tuple[int, int]) -> Float[Array, "q k"]:
-    """Each score plus those of the next and the previous query at the next and previous key.
+    """Add to each score those of the next and the previous query at the next and previous key.
 
     First in row-major order of both, then in column-major order; the last place of a row is
     followed by the first of the next.
@@ -132,7 +132,7 @@ def _diagonal(x: Float[Array, "q k"]) -> Float[Array, "q k"]:
 
 
 def _patches(x: Float[Array, "h w c"]) -> Float[Array, "h2 w2 4 4 c"]:
-    """The 4 x 4 patches two pixels apart, from one pixel outside on."""
+    """Return the 4 x 4 patches two pixels apart, the first of them one pixel outside."""
     h, w, c = x.shape
     padded = jnp.pad(x, ((1, 1), (1, 1), (0, 0)))
     blocks = padded.reshape(h // 2 + 1, 2, w // 2 + 1, 2, c).transpose(0, 2, 1, 3, 4)
@@ -141,7 +141,7 @@ def _patches(x: Float[Array, "h w c"]) -> Float[Array, "h2 w2 4 4 c"]:
 
 
 def _paste(patches: Float[Array, "h2 w2 4 4 c"]) -> Float[Array, "h w c"]:
-    """Their sum where they came from: the transpose of `_patches`."""
+    """Add the patches up at their places: the transpose of `_patches`."""
     h, w, _, _, c = patches.shape
     same, before, after = (0, 0), (1, 0), (0, 1)
     rest = (same,) * 3

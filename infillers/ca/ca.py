@@ -1,4 +1,4 @@
-"""The contextual attention GAN: FIDO's "CA", the infill of its main results."""
+"""Infill by the contextual attention GAN: FIDO's "CA", the infill of its main results."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -10,17 +10,15 @@ import numpy as np
 from flax import nnx
 from jax.tree_util import Partial
 
-from fidojax.core import check_name
 from fidojax.networks import weight_files
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 from infillers.ca.generator import DECODER, Generator, encoder
-from infillers.resized import resized
+from infillers.resized import at_size
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
-
 SHIPPED = {"tiny_imagenet40": 64}
-"""The side in pixels of the pictures that each was trained on."""
+"""The side in pixels of the pictures that each shipped network was trained on."""
 
 
 def ca(
@@ -30,40 +28,45 @@ def ca(
     size: int | str | None = "trained",
     network: Callable[[], nnx.Module] | None = None,
 ) -> Infiller:
-    """Infill with what the contextual attention GAN draws from the kept pixels alone.
+    """Return an infiller that draws pictures with the contextual attention GAN from kept pixels.
 
-    A grey picture is repeated to three channels and the infill averaged back. The weights that
-    Yu et al. published read and draw BGR; those that `train.ca_gan` makes are RGB. Unlike FIDO's
+    The network sees a grey picture as three equal channels, and its infill is averaged. The weights
+    that Yu et al. published expect and draw BGR; those of `train.ca_gan` are RGB. Unlike FIDO's
     wrapper it does not round colours to 8 bits.
 
     Args:
         weights: "tiny_imagenet40" (64 x 64), or an .npz file written by `train.ca_gan`.
-        composite: whether kept pixels are those of the picture, as FIDO's authors have it, or what
-            the network draws there.
-        size: the side at which the network runs, to and from which pictures of other sizes are
-            brought by `resized`; "trained" is the shipped network's own, and the picture's own
-            with a file. None: always the picture's own, whose sides must be multiples of 8.
-        network: builds the network that a file is for; what its arrays show when None, which
-            assumes dilations of 2, 4, 8, ... and the authors' attention.
+        composite: whether the infill has the picture's kept pixels, as in the code of FIDO's
+            authors, or what the network draws there.
+        size: the side at which the network runs; `resized` handles pictures of other sizes.
+            "trained" for the side of the training pictures (the picture's own size for a file),
+            None for the picture's own size, a multiple of 8.
+        network: builds the network of a file; when None it is inferred from the shapes of the
+            arrays, with dilations of 2, 4, 8, ... and the authors' attention.
 
     Raises:
-        ValueError: an option is unknown, or the file's arrays do not fit; at the call: a side that
-            is no multiple of 8.
+        ValueError: an option is unknown, or the file's arrays do not fit; at the call: a side
+            that is no multiple of 8.
         FileNotFoundError: there is no such file.
 
     Reference: FIDO section 4.1, "CA"; Yu et al. 2018 (arXiv 1801.07892).
+
+    Example:
+        >>> import jax, infillers
+        >>> image = jax.random.uniform(jax.random.key(0), (64, 64, 3))
+        >>> mask = jax.random.bernoulli(jax.random.key(1), 0.5, (64, 64)).astype(float)
+        >>> infill = infillers.ca(composite=False)
+        >>> infill(jax.random.key(2), image, mask).shape
+        (64, 64, 3)
     """
-    if isinstance(size, str):
-        check_name("size", size, ("trained",))
-        size = SHIPPED.get(str(weights))
     path = WEIGHTS / f"ca_{weights}.npz" if weights in SHIPPED else Path(weights)
     arrays = weight_files.read(path)
-    infill = _Drawn(weight_files.assemble(network or _shown(path, arrays), arrays, path), composite)
-    return infill if size is None else resized(infill, int(size))
+    generator = weight_files.assemble(network or _inferred(path, arrays), arrays, path)
+    return at_size(_Drawn(generator, composite), size, SHIPPED.get(str(weights)))
 
 
-def _shown(path: Path, arrays: Mapping[str, np.ndarray]) -> Callable[[], nnx.Module]:
-    """The network with as many channels and layers as the file has arrays for."""
+def _inferred(path: Path, arrays: Mapping[str, np.ndarray]) -> Callable[[], nnx.Module]:
+    """Infer the network from the number and the shapes of its arrays."""
     first = arrays.get("coarse/stack/convs/0/kernel")
     if first is None:
         raise ValueError(f"weights {path}: expected those of a contextual attention generator")
@@ -73,7 +76,7 @@ def _shown(path: Path, arrays: Mapping[str, np.ndarray]) -> Callable[[], nnx.Mod
 
 @functools.cache
 def _network(width: int, dilated: int) -> Callable[[], nnx.Module]:
-    """The same function each time, so that new weights do not retrace."""
+    """Return the same function for the same sizes, so that new weights do not retrace."""
     dilations = tuple(2 ** (i + 1) for i in range(dilated))
     return lambda: Generator(width, dilations, rngs=nnx.Rngs(0))
 

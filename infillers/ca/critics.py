@@ -18,15 +18,16 @@ from fidojax.types import Mask, Scalar
 from infillers import holes
 
 GAMMA = 0.9
+"""The discount of the reconstruction error per step from the hole's edge."""
 
 
 class Hole(NamedTuple):
-    """What the losses must know of the hole of one picture, or, with a first axis, of each.
+    """The hole of one picture, or with a first axis of each, as the losses need it.
 
     Attributes:
         mask: "h w", 1 = keep.
-        corner: first row and column of the local critic's patch.
-        weights: "h w", those of the reconstruction error; they sum to at most 1.
+        corner: the first row and column of the local critic's patch.
+        weights: "h w", the weights of the reconstruction error; they sum to at most 1.
     """
 
     mask: Float[Array, "*n h w"]
@@ -35,7 +36,7 @@ class Hole(NamedTuple):
 
 
 class Critic(nnx.Module):
-    """5 x 5 convolutions of stride 2 with leaky ReLU, then one number per picture."""
+    """5 x 5 convolutions of stride 2 with leaky ReLU, then one number for each picture."""
 
     def __init__(self, side: int, widths: tuple[int, ...], *, rngs: nnx.Rngs):
         glorot = nnx.initializers.glorot_uniform()
@@ -54,7 +55,7 @@ class Critic(nnx.Module):
 
 
 def _padded(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
-    """By hand, as "SAME" pads: XLA:CPU is slow where a kernel is larger than its input."""
+    """Pad as "SAME" does; XLA:CPU is slow for kernels larger than the unpadded input."""
     pads = [(n - 1) // 2 * 2 + 5 - n for n in x.shape[1:3]]
     x = jnp.pad(x, ((0, 0), *((pad // 2, pad - pad // 2) for pad in pads), (0, 0)))
     return lax.optimization_barrier(x)
@@ -64,8 +65,8 @@ class Critics(nnx.Module):
     """A critic of whole pictures and one of patches with half their side.
 
     Args:
-        side: of the pictures, even.
-        width: channels of the first layers; the paper's 64 doubles to 256 and 512.
+        side: side of the pictures in pixels, even.
+        width: channels of the first layers, 64 in the paper; later layers double them.
     """
 
     def __init__(self, side: int = 256, width: int = 64, *, rngs: nnx.Rngs):
@@ -77,7 +78,7 @@ class Critics(nnx.Module):
 def local_patch(
     x: Float[Array, "n h w *c"], corners: Int[Array, "n 2"]
 ) -> Float[Array, "n h2 w2 *c"]:
-    """The patch of half the sides at each picture's corner."""
+    """Return the patch of half the sides at each picture's corner."""
     sizes = (x.shape[1] // 2, x.shape[2] // 2, *x.shape[3:])
 
     def cut(picture, corner):
@@ -90,7 +91,7 @@ def local_patch(
 def completed(
     images: Float[Array, "n h w 3"], drawn: Float[Array, "n h w 3"], masks: Float[Array, "n h w"]
 ) -> Float[Array, "n h w 3"]:
-    """The known pixels of the images, the hole from what was drawn."""
+    """Return the images with their holes filled from the drawn pictures."""
     kept = masks[..., None]
     return images * kept + drawn * (1.0 - kept)
 
@@ -103,12 +104,14 @@ def critic_loss(
     between: Float[Array, " n"],
     penalty: float = 10.0,
 ) -> tuple[Scalar, Scalar]:
-    """What the critics minimise, and the Wasserstein distance that they see.
+    """Return the loss of the critics, and the Wasserstein distance that they measure.
 
     Args:
-        real: pictures; fake: the same with the hole filled in.
-        between: in [0, 1], where on the way from real to fake the gradient is penalised.
-        penalty: its weight.
+        real: pictures in [-1, 1].
+        fake: the same pictures with their holes filled.
+        hole: the hole of each picture.
+        between: in [0, 1], the point between real and fake at which the gradient is penalised.
+        penalty: the weight of the gradient penalty.
     """
     holes_ = 1.0 - hole.mask
     pairs = (
@@ -126,10 +129,10 @@ def critic_loss(
 def gradient_penalty(
     critic: Callable, x: Float[Array, "n h w 3"], dropped: Float[Array, "n h w"]
 ) -> Scalar:
-    """Mean squared difference from 1 of the gradient's norm, of the hole's pixels only."""
+    """Return the mean squared difference from 1 of the gradient's norm over the hole's pixels."""
     slope = jax.grad(lambda x: jnp.sum(critic(x)))(x)
     square = jnp.sum(dropped[..., None] * slope**2, axis=(1, 2, 3))
-    # A patch without a hole has norm 0, where the root has no gradient.
+    # A patch without a hole has norm 0, where the square root has no gradient.
     norm = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)
     return jnp.mean((norm - 1.0) ** 2)
 
@@ -137,7 +140,7 @@ def gradient_penalty(
 def adversarial_loss(
     critics: Critics, fake: Float[Array, "n h w 3"], corners: Int[Array, "n 2"]
 ) -> Scalar:
-    """What the generator minimises so that the critics take its pictures for real ones."""
+    """Return the adversarial part of the generator's loss."""
     return -jnp.mean(critics.whole(fake)) - jnp.mean(critics.local(local_patch(fake, corners)))
 
 
@@ -148,10 +151,12 @@ def reconstruction_loss(
     hole: Hole,
     first: float = 1.2,
 ) -> tuple[Scalar, Scalar]:
-    """The discounted L1 error in the hole and the L1 error of what is known, of both stages.
+    """Return the discounted L1 error in the hole and the L1 error of the known pixels.
 
     Args:
-        first: weight of the coarse stage's error.
+        coarse: pictures of the first stage.
+        fine: pictures of the second stage.
+        first: weight of the first stage's error.
     """
     error = first * jnp.abs(images - coarse) + jnp.abs(images - fine)
     error = jnp.mean(error, axis=-1)
@@ -162,7 +167,9 @@ def reconstruction_loss(
 def box_weights(
     shape: tuple[int, int], corner: Int[Array, "2"], gamma: float = GAMMA
 ) -> Float[Array, "h w"]:
-    """Of a box of half the sides at `corner`: gamma to the steps from its edge, over its area.
+    """Return gamma to the steps from the edge of the box at `corner`, over the box's area.
+
+    The box has half the sides of the picture.
 
     Reference: the authors' `spatial_discounting_mask`.
     """
@@ -174,9 +181,9 @@ def box_weights(
 
 
 def hole_weights(mask: Mask, gamma: float = GAMMA) -> Float[Array, "h w"]:
-    """Of a hole of any form: gamma to the steps from the nearest known pixel, over its area.
+    """Return gamma to the steps from the nearest known pixel, over the area of the hole.
 
-    Neighbours across corners are one step apart; a pixel beside a known one counts as the edge, 0.
+    Neighbours across corners are one step apart; a pixel beside a known one is 0 steps away.
     """
     dropped = 1.0 - mask
 

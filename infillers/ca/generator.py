@@ -1,4 +1,4 @@
-"""The generator of DeepFill v1: a coarse network, then one that looks up what is known.
+"""The generator of DeepFill v1: a coarse network, then one with contextual attention.
 
 Yu et al., "Generative Image Inpainting with Contextual Attention", CVPR 2018 (arXiv 1801.07892),
 section 4, with the layers of its authors' code (v1.0.0).
@@ -16,20 +16,20 @@ from infillers.ca.attention import KEYS, contextual_attention, known_keys
 
 
 class Layer(NamedTuple):
-    """One convolution; `channels` in units of the network's width."""
+    """The options of one convolution; `channels` are in units of the network's width."""
 
     channels: float
     kernel: int = 3
     stride: int = 1
     dilation: int = 1
     up: bool = False
-    """Whether it works on the map enlarged twice by nearest pixels."""
+    """Whether its input is enlarged twice, by nearest pixels."""
     relu: bool = False
-    """Whether ReLU follows it, not ELU."""
+    """Whether ReLU follows instead of ELU."""
 
 
 def encoder(second: float, third: float) -> tuple[Layer, ...]:
-    """The first six layers; the branches differ in how soon their channels grow."""
+    """Return the first six layers; the branches differ in the second and the fourth."""
     return (
         Layer(1, kernel=5),
         Layer(second, stride=2),
@@ -41,11 +41,11 @@ def encoder(second: float, third: float) -> tuple[Layer, ...]:
 
 
 DECODER = (Layer(4), Layer(4), Layer(2, up=True), Layer(2), Layer(1, up=True), Layer(0.5))
-"""The last layers but the one that draws the picture."""
+"""The last layers except the one that draws the picture."""
 
 
 class Stack(nnx.Module):
-    """Convolutions in a row, "n h w c" -> "n h2 w2 c2"."""
+    """A sequence of convolutions, "n h w c" -> "n h2 w2 c2"."""
 
     def __init__(self, c_in: int, layers: tuple[Layer, ...], width: int, *, rngs: nnx.Rngs):
         self.layers = layers
@@ -58,7 +58,7 @@ class Stack(nnx.Module):
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c2"]:
         for layer, conv in zip(self.layers, self.convs, strict=True):
-            # Enlarging by two with corners on corners doubles each pixel, too.
+            # Enlarging twice with aligned corners repeats each pixel, too.
             x = x.repeat(2, axis=1).repeat(2, axis=2) if layer.up else x
             x = nnx.relu(conv(x)) if layer.relu else nnx.elu(conv(x))
         return x
@@ -82,13 +82,13 @@ class Generator(nnx.Module):
     weights.
 
     Args:
-        width: channels of the first layer, even; those of all others are multiples.
-        dilations: of the dilated layers of both stages.
-        rule: which places the attention may copy from, see `known_keys`.
+        width: channels of the first layer, even; the other layers have multiples of it.
+        dilations: dilations of the dilated layers of both stages.
+        rule: the places that the attention may copy from, see `known_keys`.
         fuse: whether the attention's scores are fused.
 
     Raises:
-        ValueError: the rule is unknown, the width odd or below 2.
+        ValueError: the rule is unknown, or the width is odd or below 2.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Generator(nnx.Module):
     def __call__(
         self, images: Float[Array, "n h w 3"], masks: Float[Array, "n h w"]
     ) -> tuple[Float[Array, "n h w 3"], Float[Array, "n h w 3"]]:
-        """The pictures drawn by the coarse and by the second stage; dropped pixels are not seen."""
+        """Return the pictures of the coarse and the second stage, which see kept pixels only."""
         _, h, w, _ = images.shape
         if h % 8 or w % 8:
             raise ValueError(f"images are {h} x {w}, expected multiples of 8")

@@ -16,17 +16,17 @@ LAYERS = {
     "decode.5": "up/1/norm",
     "decode.6": "pixels",
 }
-"""PyTorch's name of a layer -> ours."""
+"""The name of a layer in PyTorch -> its name in `MnistVAE`."""
 TRANSPOSED = ("decode.3", "decode.6")
 
 
 def is_authors(arrays: Mapping[str, np.ndarray]) -> bool:
-    """Whether these arrays have the names that PyTorch gave them."""
+    """Whether the arrays have the names of the authors' PyTorch network."""
     return "encode.0.weight" in arrays
 
 
 def convert(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays of the authors' state dict by our names, in our layout, batch norm folded.
+    """Return the arrays of the authors' state dict as `MnistVAE` has them, batch norm folded.
 
     Raises:
         ValueError: an array is missing.

@@ -14,15 +14,15 @@ LOSSES = ("authors", "paper")
 
 
 class MnistVAE(Autoencoder):
-    """Sees the kept pixels and the mask, and answers with the whole picture as logits of ink.
+    """An autoencoder that sees the kept pixels and the mask and returns logits of ink.
 
-    Three convolutions down to a quarter of each side, three up, batch norm after the relu. The
-    defaults are the authors': 3,713 parameters.
+    Three convolutions down to a quarter of each side, then three up, with batch norm after the
+    ReLU. The defaults are the authors': 3,713 parameters.
 
     Args:
         width: channels of the hidden layers.
         latent: channels of the latent.
-        norm: with batch norm, to train; without, the network that `fold` makes of it.
+        norm: True for training, with batch norm; False for the network that `fold` returns.
 
     Reference: VDSM section 4.3; sizes as in the authors' code.
     """
@@ -33,20 +33,24 @@ class MnistVAE(Autoencoder):
         self, width: int = 8, latent: int = 8, *, norm: bool = True, rngs: nnx.Rngs
     ) -> None:
         self.config = (width, latent)
-        self.down = nnx.List([
-            Layer(Conv(2, width, stride=2, rngs=rngs), norm=norm, rngs=rngs),
-            Layer(Conv(width, width, stride=2, rngs=rngs), norm=norm, rngs=rngs),
-        ])  # fmt: skip
+        self.down = nnx.List(
+            [
+                Layer(Conv(2, width, stride=2, rngs=rngs), norm=norm, rngs=rngs),
+                Layer(Conv(width, width, stride=2, rngs=rngs), norm=norm, rngs=rngs),
+            ]
+        )
         self.latent = Conv(width, 2 * latent, dilation=2, rngs=rngs)
-        self.up = nnx.List([
-            Layer(Conv(latent, width, rngs=rngs), norm=norm, rngs=rngs),
-            Layer(Up(width, width, rngs=rngs), norm=norm, rngs=rngs),
-        ])  # fmt: skip
+        self.up = nnx.List(
+            [
+                Layer(Conv(latent, width, rngs=rngs), norm=norm, rngs=rngs),
+                Layer(Up(width, width, rngs=rngs), norm=norm, rngs=rngs),
+            ]
+        )
         self.pixels = Up(width, 1, rngs=rngs)
 
     @staticmethod
     def picture(logits: Float[Array, "n h w 1"], key: PRNGKey | None = None) -> Images:
-        """The decoder's mean, in [0, 1]; with a key a sample, black and white."""
+        """Return the decoder's mean, in [0, 1], or with a key a sample in black and white."""
         ink = nnx.sigmoid(logits)
         return ink if key is None else jax.random.bernoulli(key, ink).astype(ink.dtype)
 
@@ -57,10 +61,10 @@ def loss(
     masks: Float[Array, "n h w"],
     which: str = "authors",
 ) -> Float[Array, " n"]:
-    """The binary cross-entropy of each picture in nats, summed over pixels.
+    """Return the binary cross-entropy of each picture, in nats, summed over pixels.
 
     Args:
-        which: "authors", over all pixels as in their code, or "paper", over the dropped ones.
+        which: "authors" for all pixels, as in the authors' code, or "paper" for the dropped ones.
 
     Raises:
         ValueError: `which` is neither.

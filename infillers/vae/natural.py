@@ -13,23 +13,24 @@ from fidojax.types import Images, PRNGKey
 from infillers.vae.parts import Autoencoder, Conv, Latent, Layer, Up
 
 CLOSEST = 6.0
-"""Beyond this a log-variance counts no more: exp(-3) of the pixels' spread is three grey levels.
-Else the few pixels that are all but certain, as in black borders, would decide the gradient."""
+"""The bound of a log-variance, at which the standard deviation, exp(-3), is three grey levels.
+Without it the few pixels that are almost certain, as in black borders, dominate the gradient."""
 
 
 class NaturalVAE(Autoencoder):
-    """Sees the kept pixels and the mask, and answers with a Gaussian for each pixel.
+    """An autoencoder that sees the kept pixels and the mask and returns a Gaussian for each pixel.
 
-    Eleven convolutions down to a quarter of each side, the dilated ones to see far, seven up; batch
-    norm after the relu. The pictures are normalised inside. The defaults are the authors', for any
-    size, theirs 224: the latent is "56 56 256".
+    Eleven convolutions down to a quarter of each side, some of them dilated, then seven up, with
+    batch norm after the ReLU. Pictures of any size are normalised inside. The defaults are the
+    authors', who use 224 pixels: the latent is "56 56 256".
 
     Args:
-        widths: channels at the full side, at a half and at a quarter of it.
+        widths: channels at the full side, at half and at a quarter of it.
         latent: channels of the latent.
-        dilations: of the convolutions at a quarter of the side.
-        variance: with a variance for each pixel and colour; without, the mean only, by a sigmoid.
-        norm: with batch norm, to train; without, the network that `fold` makes of it.
+        dilations: dilations of the convolutions at a quarter of the side.
+        variance: True for a mean and a variance for each pixel and colour; False for a mean only,
+            by a sigmoid.
+        norm: True for training, with batch norm; False for the network that `fold` returns.
 
     Reference: FIDO section 4.1, "VAE"; sizes as in the authors' code (`VAEWithVarImpantModelMean`,
     and without variance `VAEImpantModel`).
@@ -55,38 +56,42 @@ class NaturalVAE(Autoencoder):
 
         self.config = (widths, latent, tuple(dilations), variance)
         full, half, quarter = widths
-        self.down = nnx.List([
-            layer(4, full, 5),
-            layer(full, half, stride=2),
-            layer(half, half),
-            layer(half, quarter, stride=2),
-            layer(quarter, quarter),
-            layer(quarter, quarter),
-            *(layer(quarter, quarter, dilation=d) for d in dilations),
-        ])  # fmt: skip
+        self.down = nnx.List(
+            [
+                layer(4, full, 5),
+                layer(full, half, stride=2),
+                layer(half, half),
+                layer(half, quarter, stride=2),
+                layer(quarter, quarter),
+                layer(quarter, quarter),
+                *(layer(quarter, quarter, dilation=d) for d in dilations),
+            ]
+        )
         self.latent = Conv(quarter, 2 * latent, rngs=rngs)
-        self.up = nnx.List([
-            layer(latent, quarter),
-            layer(quarter, quarter),
-            up(quarter, half),
-            layer(half, half),
-            up(half, full),
-            layer(full, full // 2),
-        ])  # fmt: skip
+        self.up = nnx.List(
+            [
+                layer(latent, quarter),
+                layer(quarter, quarter),
+                up(quarter, half),
+                layer(half, half),
+                up(half, full),
+                layer(full, full // 2),
+            ]
+        )
         self.pixels = Conv(full // 2, 6 if variance else 3, rngs=rngs)
 
     def encode(
         self, images: Float[Array, "n h w 3"], masks: Float[Array, "n h w"], *, train: bool = False
     ) -> Latent:
-        """Pictures in [0, 1] and masks -> the latent's distribution, "n h/4 w/4 latent"."""
+        """Return the distribution of the latent, "n h/4 w/4 latent", for pictures in [0, 1]."""
         return super().encode(normalised(images), masks, train=train)
 
     @staticmethod
     def picture(decoded: Float[Array, "n h w p"], key: PRNGKey | None = None) -> Images:
-        """The decoder's mean, in [0, 1]; with a key a sample of the pixels' Gaussians.
+        """Return the decoder's mean, in [0, 1], or with a key a sample of the pixels' Gaussians.
 
         Raises:
-            ValueError: a sample is asked of a decoder without variance.
+            ValueError: a key is given to a decoder without variance.
         """
         if decoded.shape[-1] == 3:
             if key is not None:
@@ -102,10 +107,10 @@ class NaturalVAE(Autoencoder):
 def loss(
     decoded: Float[Array, "n h w p"], images: Float[Array, "n h w 3"], masks: Float[Array, "n h w"]
 ) -> Float[Array, " n"]:
-    """What the decoder's Gaussians lose on the dropped pixels of each picture, summed, in nats.
+    """Return the negative log-likelihood of each picture's dropped pixels, in nats, summed.
 
     1/2 (log variance + (x - mean)^2 / variance) of the normalised pixels, without the constant;
-    for a decoder without variance (x - mean)^2.
+    (x - mean)^2 for a decoder without variance.
     """
     holes, x = 1.0 - masks[..., None], normalised(images)
     if decoded.shape[-1] == 3:

@@ -1,4 +1,4 @@
-"""What both variational autoencoders are made of: layers, the latent, what is fed in."""
+"""The parts of both variational autoencoders: layers, the latent, the encoder's input."""
 
 from typing import Any, NamedTuple
 
@@ -17,25 +17,25 @@ class Latent(NamedTuple):
     log_variance: Float[Array, "n h w k"]
 
     def sample(self, key: PRNGKey) -> Float[Array, "n h w k"]:
-        """mean + sigma * noise, differentiable in both."""
+        """Return a sample, differentiable in the mean and the log-variance."""
         noise = jax.random.normal(key, self.mean.shape, self.mean.dtype)
         return self.mean + jnp.exp(0.5 * self.log_variance) * noise
 
     def divergence(self) -> Float[Array, " n"]:
-        """KL(this || N(0, I)) in nats, summed over the components of each picture."""
+        """Return KL(this || N(0, I)) of each picture in nats, summed over the components."""
         mean, log_variance = self
         each = 0.5 * (mean**2 + jnp.exp(log_variance) - 1.0 - log_variance)
         return each.sum((1, 2, 3))
 
 
 def seen(images: Float[Array, "n h w c"], masks: Float[Array, "n h w"]) -> Any:
-    """The input of an encoder: the kept pixels, and a channel that is 1 where one is dropped."""
+    """Return the input of an encoder: the kept pixels, and a channel that is 1 where dropped."""
     masks = masks[..., None].astype(images.dtype)
     return jnp.concatenate([images * masks, 1.0 - masks], axis=-1)
 
 
 class Conv(nnx.Conv):
-    """A convolution that pads by zeros on both sides alike, as PyTorch does at any stride."""
+    """A convolution with equal zero padding on both sides at any stride, as in PyTorch."""
 
     def __init__(
         self, c_in: int, c_out: int, side: int = 3, stride: int = 1, dilation: int = 1, *, rngs: Any
@@ -55,10 +55,9 @@ class Conv(nnx.Conv):
 class Up(nnx.Module):
     """The transposed convolution of side 4 and stride 2 that doubles the height and width.
 
-    In `lax.conv_transpose`'s layout: the kernel is (4, 4, in, out), and PyTorch's, mirrored.
-
-    Written as a product of matrices, since XLA:CPU has no good path for the gradients of a
-    transposed convolution: on one core they take ten times as long.
+    The kernel is (4, 4, in, out) in `lax.conv_transpose`'s layout, PyTorch's mirrored. The layer is
+    computed as a matrix product, since the gradients of a transposed convolution take ten times as
+    long on a core of the CPU.
     """
 
     def __init__(self, c_in: int, c_out: int, *, rngs: nnx.Rngs):
@@ -84,9 +83,9 @@ class Up(nnx.Module):
 
 
 class Affine(nnx.Module):
-    """What batch norm is once it is trained: a scale and a shift per channel.
+    """A scale and a shift per channel: trained batch norm.
 
-    It follows the relu, and what comes next pads by zeros, so it fits into neither.
+    It follows the ReLU and precedes zero padding, so that it folds into neither convolution.
     """
 
     def __init__(self, channels: int):
@@ -98,7 +97,7 @@ class Affine(nnx.Module):
 
 
 class Layer(nnx.Module):
-    """Convolution, then relu, then batch norm (`norm=True`) or its `Affine`."""
+    """A convolution, then ReLU, then batch norm (`norm=True`) or its `Affine` (`norm=False`)."""
 
     def __init__(self, conv: Conv | Up, *, norm: bool, rngs: nnx.Rngs):
         bias: Any = conv.bias  # optional in the types only
@@ -121,7 +120,7 @@ class Layer(nnx.Module):
 
 
 class Autoencoder(nnx.Module):
-    """Layers down to a latent, and up again to what the decoder says of each pixel."""
+    """Layers down to a latent, and up to the decoder's output for each pixel."""
 
     down: nnx.List
     latent: Conv
@@ -131,7 +130,7 @@ class Autoencoder(nnx.Module):
     def encode(
         self, images: Float[Array, "n h w c"], masks: Float[Array, "n h w"], *, train: bool = False
     ) -> Latent:
-        """Pictures in [0, 1] and masks -> the latent's distribution, "n h/4 w/4 latent"."""
+        """Return the distribution of the latent, "n h/4 w/4 latent", for pictures in [0, 1]."""
         x = seen(images, masks)
         for layer in self.down:
             x = layer(x, train)
@@ -140,12 +139,12 @@ class Autoencoder(nnx.Module):
     def decode(
         self, latent: Float[Array, "n a b k"], *, train: bool = False
     ) -> Float[Array, "n h w p"]:
-        """A sample of the latent -> what the class says of each pixel."""
+        """Return the decoder's output for each pixel, given a sample of the latent."""
         for layer in self.up:
             latent = layer(latent, train)
         return self.pixels(latent)
 
     def __call__(self, images: Images, masks: Any, key: PRNGKey | None = None) -> Any:
-        """The decoder's output for one sample of the latent, or for its mean without a key."""
+        """Return the decoder's output for a sample of the latent, or for its mean without a key."""
         latent = self.encode(images, masks)
         return self.decode(latent.mean if key is None else latent.sample(key))

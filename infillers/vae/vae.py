@@ -1,4 +1,4 @@
-"""A variational autoencoder's picture of what was dropped: FIDO's and VDSM's "VAE"."""
+"""Infill by a variational autoencoder: FIDO's and VDSM's "VAE"."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -14,14 +14,14 @@ from flax import nnx
 from fidojax.core import check_name
 from fidojax.networks import weight_files
 from fidojax.types import Image, Infiller, Mask, PRNGKey
-from infillers.resized import resized
+from infillers.resized import at_size
 from infillers.vae import authors
 from infillers.vae.mnist import MnistVAE
 from infillers.vae.natural import NaturalVAE
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 SHIPPED = {"tiny_imagenet40": 64, "mnist": 28}
-"""The side in pixels of the pictures that each was trained on."""
+"""The side in pixels of the pictures that each shipped network was trained on."""
 
 
 def vae(
@@ -32,46 +32,48 @@ def vae(
     size: int | str | None = "trained",
     network: Callable[[], nnx.Module] | None = None,
 ) -> Infiller:
-    """Infill with what a variational autoencoder makes of the kept pixels.
+    """Return an infiller that draws pictures with a variational autoencoder from the kept pixels.
 
-    The network sees the kept pixels and the mask. The infill is its decoder's mean, in [0, 1], for
-    one sample of the latent, as the authors do it: another key gives another infill.
+    The network sees the kept pixels and the mask. The infill is the decoder's mean, in [0, 1], for
+    one sample of the latent, as in the authors' code, so that it depends on the key. A network for
+    colours sees a grey picture as three equal channels, and its infill is averaged.
 
     Args:
         weights: "tiny_imagenet40" (colour, 64 x 64) or "mnist" (grey, 28 x 28), or an .npz file
-            written by `train.vae`. A file with the arrays of the state dict of VDSM's authors, by
-            their names in PyTorch ("encode.0.weight", ...), is read too: it is their MNIST network.
+            written by `train.vae`, or one with the arrays of the PyTorch state dict of VDSM's
+            MNIST network ("encode.0.weight", ...).
         latent: "sample", or "mean" for an infill that does not depend on the key.
-        sample: draw the pixels from the decoder's distribution, rather than take its mean.
-        size: the side at which the network runs, to and from which pictures of other sizes are
-            brought by `resized`; "trained" is the shipped network's own, or for a file 28 if it
-            is of the MNIST network and the picture's own if not. None: always the picture's own,
-            whose sides must be multiples of 4.
-        network: builds the network, without batch norm, that a file is for; what its arrays show
-            when None, which assumes dilations of 2, 4, 8, ...
-
-    Grey pictures go through a network for colours as three equal colours, and come back averaged.
+        sample: whether to draw the pixels from the decoder's distribution instead of its mean.
+        size: the side at which the network runs; `resized` handles pictures of other sizes.
+            "trained" for the side of the training pictures (28 for a file of the MNIST network, the
+            picture's own size for other files), None for the picture's own size, a multiple of 4.
+        network: builds the network of a file, without batch norm; when None it is inferred from
+            the shapes of the arrays, with dilations of 2, 4, 8, ...
 
     Raises:
         ValueError: an option is unknown, or the file's arrays do not fit; at the call: a colour
-            picture for a grey network, a side that is no multiple of 4.
+            picture for a grey network, or a side that is no multiple of 4.
         FileNotFoundError: there is no such file.
 
     Reference: FIDO section 4.1, "VAE"; VDSM section 4.3.
+
+    Example:
+        >>> import jax, infillers
+        >>> image = jax.random.uniform(jax.random.key(0), (28, 28, 1))
+        >>> mask = jax.random.bernoulli(jax.random.key(1), 0.5, (28, 28)).astype(float)
+        >>> infill = infillers.vae("mnist", latent="mean")
+        >>> infill(jax.random.key(2), image, mask).shape
+        (28, 28, 1)
     """
     check_name("latent", latent, ("sample", "mean"))
-    if isinstance(size, str):
-        check_name("size", size, ("trained",))
     path = WEIGHTS / f"vae_{weights}.npz" if weights in SHIPPED else Path(weights)
     arrays = weight_files.read(path)
     if authors.is_authors(arrays):
         arrays = authors.convert(arrays)
-    function = weight_files.assemble(network or _shown(path, arrays), arrays, path)
+    function = weight_files.assemble(network or _inferred(path, arrays), arrays, path)
     kind = type(nnx.merge(*function.args))
     infill = _VAE(function, kind, latent == "sample", sample)
-    if size == "trained":
-        size = SHIPPED.get(str(weights), 28 if kind is MnistVAE else None)
-    return infill if size is None else resized(infill, int(size))
+    return at_size(infill, size, SHIPPED.get(str(weights), 28 if kind is MnistVAE else None))
 
 
 @functools.partial(
@@ -81,7 +83,7 @@ def vae(
 )
 @dataclass(frozen=True)
 class _VAE:
-    """The weights are leaves; what the decoder's output means belongs to the network's class."""
+    """The infiller; `kind`, the network's class, says how a decoder's output becomes a picture."""
 
     network: Callable[..., Any]
     kind: Any
@@ -108,8 +110,8 @@ class _VAE:
         return picture.astype(image.dtype)
 
 
-def _shown(path: Path, arrays: Mapping[str, np.ndarray]) -> Callable[[], nnx.Module]:
-    """The network whose arrays these seem to be; `stored.assemble` then looks at each of them."""
+def _inferred(path: Path, arrays: Mapping[str, np.ndarray]) -> Callable[[], nnx.Module]:
+    """Infer the network from the shapes of its arrays; `assemble` then checks each array."""
     try:
         hidden = [
             arrays[f"down/{i}/conv/kernel"].shape[3]
@@ -128,7 +130,7 @@ def _shown(path: Path, arrays: Mapping[str, np.ndarray]) -> Callable[[], nnx.Mod
     raise ValueError(f"weights {path}: expected the arrays of a MnistVAE or a NaturalVAE")
 
 
-# Cached: `stored.assemble` does not build twice what the same function builds.
+# Cached, since `weight_files.assemble` knows a network by the function that builds it.
 @functools.cache
 def _mnist(width: int, latent: int) -> Callable[[], nnx.Module]:
     return lambda: MnistVAE(width, latent, norm=False, rngs=nnx.Rngs(0))

@@ -20,7 +20,7 @@ pytest.importorskip("orbax.checkpoint")
 from conftest import arrays, rows
 
 import infillers
-from infillers.vae.vae import vae
+from infillers.vae import vae
 from train import card, grid, recovery
 from train.vae import __main__ as program
 from train.vae.step import drawn_holes, optimiser

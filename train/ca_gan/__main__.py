@@ -20,8 +20,7 @@ from flax import nnx
 from fidojax import networks
 from fidojax.networks import weight_files
 from fidojax.types import Infiller
-from infillers.ca.ca import ca
-from infillers.ca.generator import Generator
+from infillers.ca import Generator, ca
 from train import pictures, program, recovery
 from train.ca_gan import report
 from train.ca_gan.step import Run, build, make_steps

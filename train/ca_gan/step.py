@@ -11,8 +11,9 @@ import optax
 from flax import nnx
 
 from infillers import holes
-from infillers.ca.critics import (
+from infillers.ca import (
     Critics,
+    Generator,
     Hole,
     adversarial_loss,
     box_weights,
@@ -21,7 +22,6 @@ from infillers.ca.critics import (
     hole_weights,
     reconstruction_loss,
 )
-from infillers.ca.generator import Generator
 from train import augment
 from train.data_parallel import Placement
 

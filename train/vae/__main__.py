@@ -22,7 +22,7 @@ from flax import nnx
 
 from fidojax.networks import fold, weight_files
 from fidojax.types import Infiller
-from infillers.vae.vae import vae
+from infillers.vae import vae
 from train import pictures, program, recovery
 from train.vae import report
 from train.vae.step import Run, make_step, network, optimiser

@@ -11,9 +11,7 @@ from flax import nnx
 from jax.sharding import NamedSharding
 
 from infillers import holes
-from infillers.vae import mnist, natural
-from infillers.vae.mnist import MnistVAE
-from infillers.vae.natural import NaturalVAE
+from infillers.vae import MnistVAE, NaturalVAE, mnist, natural
 from train import augment
 
 KINDS = ("rectangle", "pixels", "free_form")

@@ -1,4 +1,4 @@
-"""Rewrites a classifier into operations that are fast on XLA's CPU backend."""
+"""Rewrite a classifier into operations that are fast on XLA's CPU backend."""
 
 from fidojax.transforms.cpu.rewrite import bind, fast
 

@@ -1,8 +1,8 @@
 """Convolutions and pooling that XLA compiles well for the CPU.
 
-Each function equals its counterpart in `jax.lax` up to rounding, in values and in gradients, and
-differs in the operations that it is made of. Images are "n h w c", kernels "kh kw i o".
-`fidojax.transforms.cpu.fast` puts them into a classifier.
+Each function equals its counterpart in `jax.lax` up to rounding, in values and in gradients, but
+consists of other operations. Images are "n h w c", kernels "kh kw i o". `cpu.fast` puts these
+functions into a classifier.
 """
 
 import functools
@@ -48,10 +48,10 @@ def _plain_conv(x: Array, kernel: Array, strides: Strides, pads: Pads, dilation:
 def conv(
     x: Float[Array, "n h w i"], kernel: Float[Array, "kh kw i o"], strides: Strides, pads: Pads
 ) -> Float[Array, "n h2 w2 o"]:
-    """A convolution that stays fast inside loops, where XLA takes JAX's gradient of it apart badly.
+    """Convolve so that gradients inside loops are fast, where XLA compiles JAX's own badly.
 
-    Kernels of one pixel become matrix products, as do pictures of a few pixels (`cpu_taps`) and
-    3 x 3 kernels of many channels (`cpu_winograd`).
+    Kernels of one pixel become matrix products, as do pictures of a few pixels (`taps`) and 3 x 3
+    kernels of many channels (`winograd`).
     """
     window, (sh, sw) = kernel.shape[:2], strides
     if window == (1, 1) and pads == ((0, 0), (0, 0)):
@@ -71,7 +71,7 @@ def conv(
 
 
 def _conv_of_blocks(x, kernel, strides, pads, size):
-    """Few channels and a stride that divides the kernel: each block of pixels becomes one pixel."""
+    """Convolve blocks of pixels, for few channels and a stride that divides the kernel."""
     (kh, kw, c_in, c_out), (sh, sw) = kernel.shape, strides
     mh, mw = kh // sh, kw // sw
     rows, columns = size[0] + mh - 1, size[1] + mw - 1  # in blocks
@@ -88,7 +88,7 @@ def _conv_of_blocks(x, kernel, strides, pads, size):
 
 
 def _over(left: int, right: int):
-    """Dimension numbers of a matrix product over these axes."""
+    """Return the dimension numbers of a matrix product over these axes."""
     return ((left,), (right,)), ((), ())
 
 
@@ -114,7 +114,7 @@ def conv_input_gradient(
     strides: Strides,
     pads: Pads,
 ) -> Float[Array, "n h w i"]:
-    """The gradient of `conv` to its input of that shape, from the gradient to its output."""
+    """Return the gradient with respect to the input of `conv`, given that of its output."""
     (kh, kw), (sh, sw) = kernel.shape[:2], strides
     if (kh, kw) == (1, 1) and pads == ((0, 0), (0, 0)):
         return _fit(lax.dot_general(g, kernel[0, 0], _over(3, 1)), shape, strides, (0, 0))
@@ -137,9 +137,9 @@ def conv_input_gradient(
 
 
 def _gradient_by_blocks(g, kernel, shape, strides, pads):
-    """Where the stride divides the kernel: each output's whole patch by one matrix product.
+    """Compute the patch of each output by one matrix product, if the stride divides the kernel.
 
-    The patches, cut into blocks of the stride, then add up. No product is with a zero.
+    The patches, cut into blocks of the stride, then add up, without products with zeros.
     """
     (kh, kw, c_in, c_out), (sh, sw) = kernel.shape, strides
     mh, mw = kh // sh, kw // sw
@@ -164,11 +164,11 @@ def _unblock(x: Array, block: Strides) -> Array:
     return x.reshape(n, h * block[0], w * block[1], -1)
 
 
-def _fit(x: Array, shape: tuple[int, ...], spread: Strides, start: tuple[int, int]) -> Array:
-    """Rows and columns from `start` on, `spread` apart, cropped or zero-padded to a shape."""
+def _fit(x: Array, shape: tuple[int, ...], gaps: Strides, start: tuple[int, int]) -> Array:
+    """Place rows and columns from `start` on, `gaps` apart, and crop or zero-pad to a shape."""
     edges = [
         (-low, size + low - ((n - 1) * gap + 1), gap - 1)
-        for low, size, n, gap in zip(start, shape[1:3], x.shape[1:3], spread, strict=True)
+        for low, size, n, gap in zip(start, shape[1:3], x.shape[1:3], gaps, strict=True)
     ]
     return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
 
@@ -177,9 +177,9 @@ def _fit(x: Array, shape: tuple[int, ...], spread: Strides, start: tuple[int, in
 def depthwise(
     x: Float[Array, "n h w c"], kernel: Float[Array, "kh kw c"], strides: Strides, pads: Pads
 ) -> Float[Array, "n h2 w2 c"]:
-    """A convolution of each channel by itself, as a sum of shifted products.
+    """Convolve each channel by itself, as a sum of shifted products.
 
-    XLA fuses them into one pass over memory, and its own grouped convolution takes 30 times longer.
+    XLA fuses these into one pass over memory; its own grouped convolution takes 30 times as long.
     """
     return _shifted_products(x, kernel, strides, pads)
 
@@ -224,7 +224,7 @@ def _grouped_conv(x, kernel, strides, pads):
 
 
 def _depthwise_input_gradient(g, kernel, shape, strides, pads):
-    """Shifted products for each remainder of the pixel modulo the stride.
+    """Sum shifted products for each remainder of the pixel modulo the stride.
 
     Along one axis y[o] = sum_k kernel[k] x[o s + k - p], so with pixel t + p = a s + r, 0 <= r < s,
     dx[t] = sum_m kernel[r + m s] g[a - m].
@@ -261,7 +261,7 @@ def _depthwise_input_gradient(g, kernel, shape, strides, pads):
 
 
 class _Remainders(NamedTuple):
-    """One axis: padding of g, the largest shift, values per remainder, where pixel 0 is."""
+    """One axis: the padding of g, the largest shift, values per remainder, the place of pixel 0."""
 
     pad: tuple[int, int]
     last: int
@@ -278,7 +278,7 @@ def _remainders(size: int, k: int, stride: int, pad: tuple[int, int], out: int) 
 def max_pool(
     x: Float[Array, "n h w c"], window: tuple[int, int], strides: Strides, pads: Pads
 ) -> Float[Array, "n h2 w2 c"]:
-    """The largest value of each window, as a chain of comparisons.
+    """Return the largest value of each window, by a chain of comparisons.
 
     The gradient goes to the first of equal values, as `jax.lax.reduce_window`'s does.
     """

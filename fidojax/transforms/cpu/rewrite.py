@@ -1,10 +1,10 @@
-"""A classifier rewritten for XLA's CPU backend, several times faster there to explain.
+"""Rewrite a classifier for XLA's CPU backend, where it is then several times faster to explain.
 
     explanation = fido(key, cpu.fast(classifier), image, target, infill=infill)
 
 XLA:CPU has no good path for depthwise convolutions, for gradients of maximum pooling, for kernels
 larger than their input, and for gradients of convolutions inside loops. `fast` traces the
-classifier and replaces just those operations by their equivalents of `fidojax.transforms.cpu.convolution`;
+classifier and replaces these operations by their equivalents in `transforms.cpu.convolution`;
 benchmarks/RESULTS.md has the figures.
 """
 
@@ -23,15 +23,15 @@ from fidojax.types import Classifier
 
 
 def fast(classifier: Classifier) -> Classifier:
-    """The same classifier, faster on the CPU and untouched elsewhere.
+    """Return the classifier rewritten for the CPU; on other devices it is evaluated unchanged.
 
-    The result is again a callable pytree with the classifier's weights as its leaves: new weights
-    do not retrace, and jit, vmap, grad and scan go through; forward-mode derivatives do not.
-    Logits and gradients agree with the classifier's up to rounding; where a unit of the network is
-    within rounding of a kink, its side, and so its gradient, may differ as between two compilers.
+    The result is a callable pytree with the classifier's weights as its leaves: new weights do not
+    retrace, and it supports jit, vmap, grad and scan, but no forward-mode derivatives. Logits and
+    gradients agree with the classifier's up to rounding; a unit within rounding of a kink may fall
+    on the other side, as between two compilers.
 
-    Convolutions over two axes are rewritten wherever they are in the classifier but inside of its
-    own loops and branches and inside functions with custom derivatives.
+    Convolutions over two axes are rewritten everywhere except inside the classifier's own loops and
+    branches and inside functions with custom derivatives. A rewritten classifier is returned as is.
     """
     if isinstance(classifier, Transformed) and classifier.transform is rewritten:
         return classifier
@@ -59,13 +59,13 @@ def _evaluate(function, inputs):
 
 
 def bind(eqn: core.JaxprEqn, *operands: Any) -> list:
-    """One operation of a traced program, rewritten where `fast` would; no forward derivatives."""
+    """Evaluate one operation of a traced program, rewritten if `fast` would rewrite it."""
     return _rule(eqn, *operands) if _on_cpu() else interpreter.bind(eqn, *operands)
 
 
 def _rule(eqn: core.JaxprEqn, *operands: Any) -> list:
-    """Each operation by its rewriting in `RULES` where there is one that applies."""
-    rewrite = RULES.get(eqn.primitive.name)
+    """Evaluate an operation by its rewriting in `REWRITINGS`, if one applies."""
+    rewrite = REWRITINGS.get(eqn.primitive.name)
     results = rewrite(eqn.params, *operands) if rewrite else None
     return interpreter.bind(eqn, *operands) if results is None else results
 
@@ -141,11 +141,11 @@ def _ones(*dilations) -> bool:
     return all(d == 1 for dilation in dilations for d in dilation)
 
 
-RULES: dict[str, Callable] = {
+REWRITINGS: dict[str, Callable] = {
     "conv_general_dilated": _conv,
     "reduce_window_max": _max_pool,
     "jit": _inner,
     "pjit": _inner,
     "closed_call": lambda params, *operands: _inner({"jaxpr": params["call_jaxpr"]}, *operands),
 }
-"""primitive name -> rule(params, *operands) -> list of results, or None to leave it as it is."""
+"""The name of an operation -> rewriting(params, *operands): a list of results, or None."""

@@ -1,7 +1,7 @@
-"""Convolutions of pictures of a few pixels: a matrix product for each tap of the kernel.
+"""Convolutions of pictures of a few pixels, by a matrix product for each tap of the kernel.
 
 A 3 x 3 kernel on a 2 x 2 picture meets padding in 20 of its 36 products. Here each tap multiplies
-only the pixels that it meets, and the kernel is used where it lies.
+only the pixels that it meets, and the kernel is not copied.
 """
 
 import itertools
@@ -13,16 +13,16 @@ from jax import Array, lax
 from jaxtyping import Float
 
 PIXELS = 4
-"""Rows and columns of the largest output for which it pays."""
+"""The largest number of rows and columns of an output for which this is faster."""
 
 
 def pays(shape: tuple[int, ...], kernel: tuple[int, ...]) -> bool:
-    """Whether it is faster than a direct convolution, by the output's and the kernel's shape."""
+    """Whether this is faster than a direct convolution, given the output's and kernel's shapes."""
     return max(shape[1:3]) <= PIXELS and 1 < max(kernel[:2]) <= 3 and min(kernel[2:]) >= 64
 
 
-class _Run(NamedTuple):
-    """Along one axis: the tap, its first and last output, the pixel that the first one meets."""
+class _Reach(NamedTuple):
+    """Along one axis: a tap, its first and last output, and the pixel that the first one meets."""
 
     tap: int
     first: int
@@ -30,17 +30,18 @@ class _Run(NamedTuple):
     pixel: int
 
 
-def _runs(size: int, taps: int, stride: int, pad: tuple[int, int], out: int) -> Iterator[_Run]:
+def _reaches(size: int, taps: int, stride: int, pad: tuple[int, int], out: int) -> Iterator[_Reach]:
     for tap in range(taps):
         first = max(0, -((tap - pad[0]) // stride))
         last = min(out - 1, (size - 1 + pad[0] - tap) // stride)
         if first <= last:
-            yield _Run(tap, first, last, first * stride + tap - pad[0])
+            yield _Reach(tap, first, last, first * stride + tap - pad[0])
 
 
-def _meetings(shape, kernel, strides, pads, out) -> Iterator[tuple[_Run, _Run]]:
+def _meetings(shape, kernel, strides, pads, out) -> Iterator[tuple[_Reach, _Reach]]:
     rows, columns = (
-        _runs(*axis) for axis in zip(shape[1:3], kernel[:2], strides, pads, out[1:3], strict=True)
+        _reaches(*axis)
+        for axis in zip(shape[1:3], kernel[:2], strides, pads, out[1:3], strict=True)
     )
     return itertools.product(rows, columns)
 
@@ -52,7 +53,7 @@ def conv(
     pads: tuple[tuple[int, int], tuple[int, int]],
     out: tuple[int, ...],
 ) -> Float[Array, "n h2 w2 o"]:
-    """The convolution, whose result has the shape `out`."""
+    """Return the convolution, of shape `out`."""
     (sh, sw), total = strides, jnp.zeros(out, x.dtype)
     for row, column in _meetings(x.shape, kernel.shape, strides, pads, out):
         pixels = lax.slice(
@@ -79,7 +80,7 @@ def conv_input_gradient(
     strides: tuple[int, int],
     pads: tuple[tuple[int, int], tuple[int, int]],
 ) -> Float[Array, "n h w i"]:
-    """The gradient of `conv` to its input of that shape."""
+    """Return the gradient with respect to the input of `conv`, of this shape."""
     total = jnp.zeros(shape, g.dtype)
     for row, column in _meetings(shape, kernel.shape, strides, pads, g.shape):
         outputs = g[:, row.first : row.last + 1, column.first : column.last + 1]
@@ -91,7 +92,7 @@ def conv_input_gradient(
 def _placed(
     x: Array, shape: tuple[int, ...], start: tuple[int, int], gaps: tuple[int, int]
 ) -> Array:
-    """The rows and columns from `start` on, `gaps` apart, of zeros of that shape."""
+    """Place x in zeros of this shape, from `start` on, its rows and columns `gaps` apart."""
     edges = [
         (first, size - first - (n - 1) * gap - 1, gap - 1)
         for first, size, n, gap in zip(start, shape[1:3], x.shape[1:3], gaps, strict=True)

@@ -20,15 +20,15 @@ _KERNEL = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 _OUTPUT = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
 
 CHANNELS = 64
-"""With fewer at either end the sums around the products cost more than the products saved."""
+"""The least number of channels in and out; below it the sums cost more than is saved."""
 TILES = 64
-"""With fewer in a batch the transformed kernel, 16 matrices, costs more than is saved."""
+"""The least number of tiles in a batch; below it transforming the kernel costs more."""
 
 
 def pays(shape: tuple[int, ...], kernel: tuple[int, ...], dtype: jnp.dtype) -> bool:
-    """Whether it is faster than a direct convolution, by the output's and the kernel's shape.
+    """Whether this is faster than a direct convolution, given the output's and kernel's shapes.
 
-    Never where JAX is told to compile quickly, since it is many small operations.
+    It is not used if JAX is set to compile quickly, since it consists of many small operations.
     """
     n, height, width, _ = shape
     return (
@@ -43,7 +43,7 @@ def pays(shape: tuple[int, ...], kernel: tuple[int, ...], dtype: jnp.dtype) -> b
 def conv(
     x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"]
 ) -> Float[Array, "n h-2 w-2 o"]:
-    """The convolution with stride 1 of an image that is padded already."""
+    """Return the convolution of stride 1 of a padded image."""
     _, height, width, _ = x.shape
     rows, columns = height // 2 - 1 + height % 2, width // 2 - 1 + width % 2
     x = lax.pad(
@@ -51,7 +51,7 @@ def conv(
         jnp.zeros((), x.dtype),
         ((0, 0, 0), (0, height % 2, 0), (0, width % 2, 0), (0, 0, 0)),
     )
-    # Each barrier keeps what is before it from being computed anew in every sum after it.
+    # Without the barriers XLA recomputes what precedes them in every sum that follows.
     x = lax.optimization_barrier(x)
     tiles = [
         [x[:, i : i + 2 * rows - 1 : 2, j : j + 2 * columns - 1 : 2] for j in range(4)]
@@ -68,7 +68,7 @@ def conv(
 
 
 def _transformed(grid: list[list[Array]], matrix: np.ndarray) -> list[list[Array]]:
-    """matrix grid matrix^T, all of whose elements are 0, 1 or -1."""
+    """Return matrix grid matrix^T for a matrix of 0, 1 and -1."""
     rows = [[_signed_sum(signs, row) for signs in matrix] for row in grid]
     return [[_signed_sum(signs, column) for column in zip(*rows, strict=True)] for signs in matrix]
 
