@@ -1,10 +1,9 @@
 """Classifiers with weights, adapters for other frameworks, networks of the amortised methods.
 
-Importing this package imports Flax, but neither Keras nor Equinox. `weight_files` is taken as a
-module: `weight_files.read(path)`.
+Importing this package imports Flax, but neither Keras nor Equinox. The module `weight_files` reads
+and writes weights.
 """
 
-from fidojax.networks import weight_files
 from fidojax.networks.adapters import from_equinox, from_linen, from_nnx
 from fidojax.networks.classifiers import MnistAllConv, ResNet
 from fidojax.networks.explainers import load_encoder, load_masker
@@ -38,5 +37,4 @@ __all__ = [
     "load_encoder",
     "load_masker",
     "normalised",
-    "weight_files",
 ]

@@ -1,11 +1,10 @@
-"""Infill by a variational autoencoder: the infiller, its two networks and their losses.
+"""Infill by a variational autoencoder: the infiller and its two networks.
 
-`mnist.loss` and `natural.loss` are taken from their modules.
+The modules `mnist` and `natural` have their losses.
 """
 
-from infillers.vae import mnist, natural
 from infillers.vae.mnist import MnistVAE
 from infillers.vae.natural import NaturalVAE
 from infillers.vae.vae import vae
 
-__all__ = ["MnistVAE", "NaturalVAE", "mnist", "natural", "vae"]
+__all__ = ["MnistVAE", "NaturalVAE", "vae"]
