@@ -55,7 +55,7 @@ def test_maps_of_the_engine_stay_up_to_rounding_and_nothing_is_compiled_twice():
     on_four_devices("""
         options = {"infill": random(), "steps": 30, "samples": 6, "learning_rate": 0.01}
         more = {"options": options, "batch_size": 2}
-        assert lanes.calls_of(spread) == 1
+        assert concurrent_calls(spread) == 1
         alone = fidojax.explain_batch("fido", network, images, [0] * 9, **more,
                                       devices=jax.devices()[:1])
         compiled = []
