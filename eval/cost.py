@@ -1,4 +1,4 @@
-"""What a study's missing maps cost: passes of the classifier, and time."""
+"""Forecast what a study's missing maps cost: passes of the classifier, and time."""
 
 import time
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ from fidojax.types import Classifier, Images
 
 
 class Cost(NamedTuple):
-    """Of one row.
+    """What one row costs.
 
     Attributes:
-        missing: maps to be explained.
-        passes: of the classifier per map; None for a method that is none of the library's.
-        seconds: of all missing maps: by the finished ones' median, where there are any, else by
-            the passes alone, and then learned infillers come on top.
-        measured: whether there were finished ones.
+        missing: the number of maps to explain.
+        passes: of the classifier per map; None for a method outside the library.
+        seconds: for all missing maps: from the median of the finished ones where there are any,
+            else from the classifier's passes alone, without the time of learned infillers.
+        measured: whether there were finished maps.
     """
 
     missing: int
@@ -33,7 +33,7 @@ class Cost(NamedTuple):
     measured: bool
 
     def line(self, name: str) -> dict[str, str]:
-        """Of a table."""
+        """A line of a table, as text."""
         forward, backward = self.passes or ("", "")
         how = "measured" if self.measured else "classifier's passes alone"
         return {
@@ -49,10 +49,10 @@ class Cost(NamedTuple):
 def costs(
     rows: Mapping[str, StudyRow], ledgers: Mapping[str, Ledger | None], of: Subject, batch: int
 ) -> dict[str, Cost]:
-    """Of every row; the classifier's two passes are timed once, if they are needed.
+    """Return the cost of every row; the classifier's two passes are timed once, if needed.
 
     Args:
-        ledgers: by row, None where there is none yet.
+        ledgers: by row; None where there is none yet.
         batch: pictures per compiled call.
     """
     found = {}
@@ -77,14 +77,14 @@ def costs(
 
 
 def passes_of(row: StudyRow, size: tuple[int, int, int], classes: int) -> Passes | None:
-    """Per map; None for a method that is none of the library's."""
+    """The classifier's passes per map; None for a method outside the library."""
     if row.name not in METHODS:
         return None
     return passes_per_map(row.name, row.options, size, classes)
 
 
 def _time(classifier: Classifier, size: tuple[int, int, int], batch: int) -> tuple[float, float]:
-    """Seconds of a picture's forward pass, and of what a gradient takes on top."""
+    """Seconds of a picture's forward pass, and the further seconds of a gradient."""
     images = jnp.full((batch, *size), 0.5)
     one = _best(forward, classifier, images) / batch
     return one, max(_best(_gradient, classifier, images) / batch - one, 0.0)

@@ -29,13 +29,13 @@ class Interval(NamedTuple):
 
 
 def interval(values: np.ndarray, statistic: str = "mean") -> Interval:
-    """Of the mean or the median of one number per picture."""
+    """The interval of the mean or the median of one number per picture."""
     of = _STATISTICS[statistic]
     return _interval((values,), lambda values, axis: of(values, axis=axis))
 
 
 def difference(ours: np.ndarray, theirs: np.ndarray, statistic: str = "mean") -> Interval:
-    """Of ours minus theirs, each the statistic of one number per picture.
+    """The interval of ours minus theirs, each the statistic of one number per picture.
 
     Paired: a resample takes the same pictures from both.
     """
@@ -48,10 +48,10 @@ def difference(ours: np.ndarray, theirs: np.ndarray, statistic: str = "mean") ->
 
 
 def means(columns: np.ndarray) -> list[Interval]:
-    """Of the mean of each of many numbers per picture, without pictures that have no finite value.
+    """The intervals of the means of many numbers per picture, over pictures with finite values.
 
-    What `interval` says of each, as one program for all that have as many pictures. The paired
-    difference of two numbers is that of the column ours - theirs.
+    Each is what `interval` returns; numbers with equally many pictures share their resamples. The
+    paired difference of two numbers is the interval of the column ours - theirs.
 
     Args:
         columns: "pictures numbers".
@@ -74,7 +74,7 @@ def means(columns: np.ndarray) -> list[Interval]:
 
 
 def _resamples(count: int) -> Iterator[np.ndarray]:
-    """In batches, how often a resample takes each picture; scipy's draws of the given seed."""
+    """How often each resample takes each picture, in batches; the draws are those of scipy."""
     rng = np.random.default_rng(0)
     rows = count * np.arange(_BATCH)[:, None]
     for _ in range(RESAMPLES // _BATCH):
@@ -86,10 +86,14 @@ def _resamples(count: int) -> Iterator[np.ndarray]:
 def correlation(
     ours: np.ndarray, theirs: np.ndarray, *given: np.ndarray, ranks: bool = True
 ) -> Interval:
-    """Spearman's correlation over pictures of two numbers per picture; without `ranks` Pearson's.
+    """The interval of the correlation of two numbers over pictures.
 
-    Partial where further numbers are `given`. A resample takes the same pictures from all, and is
-    ranked anew; of pictures so few that one may be constant the bounds are NaN.
+    A resample takes the same pictures from all samples and is ranked anew. The bounds are NaN where
+    a resample of few pictures may be constant.
+
+    Args:
+        given: further numbers; with them the correlation is partial.
+        ranks: Spearman's correlation; else Pearson's.
     """
 
     def compute(*samples, axis):
@@ -101,7 +105,7 @@ def correlation(
 
 
 def _interval(samples: tuple[np.ndarray, ...], compute: Callable[..., np.ndarray]) -> Interval:
-    """Of `compute(*samples, axis)`; several samples are paired."""
+    """The interval of `compute(*samples, axis)`; several samples are paired."""
     samples = tuple(np.asarray(sample, np.float64) for sample in samples)
     value = float(compute(*samples, axis=-1))
     if len(samples[0]) < 2:

@@ -1,4 +1,4 @@
-"""Maps of labelled pictures with boxes, judged by where they lie and by what their box shows."""
+"""Judge maps of labelled pictures by where they lie and by what their box shows."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -17,18 +17,18 @@ from fidojax.metrics import out_of_box
 from fidojax.types import Classifier
 
 BATCH = 64
-"""Pictures that are judged at once."""
+"""Pictures per compiled call."""
 
 
 class Judged(NamedTuple):
-    """What there is for the maps of one method.
+    """The numbers of the maps of one method.
 
     Attributes:
-        boxes: "n 4", found ones, half-open in pixels.
+        boxes: "n 4", the boxes found in the maps, half-open in pixels.
         numbers: one per picture by name, NaN where there is none: WSL `error`, saliency `metric`,
             share `outside` the box, `pointing` game, share of the `mass`, `rank` accuracy, `area`
             of the found box, its `iou`, and whether the map chooses no pixel, `empty`.
-        alphas: for the pictures in even and in odd places, if they were sought.
+        alphas: for the pictures in even and in odd places; empty for the rule "absolute".
     """
 
     boxes: np.ndarray
@@ -47,7 +47,7 @@ def judge(
     interpolation: str = "linear",
     tolerance: float = 0.0,
 ) -> Judged:
-    """All numbers of the maps.
+    """Compute all numbers of the maps.
 
     Args:
         drawn: the pictures of the maps.

@@ -9,8 +9,9 @@
     DIR/results.zarr/scores/SET/ROW      numbers of those maps
 
 Every folder under results.zarr is a `fidojax.runs.Ledger`. A run that was killed goes on where it
-was and ends with the same bits. Processes may share a run, each with its `--shard`; the numbers
-that need all maps are computed by the process that finds them all there.
+was and ends with the same bits; a larger limit adds pictures to it. Processes may share a run, each
+with its `--shard`; the numbers that need all maps are computed by the process that finds them all
+there.
 """
 
 import dataclasses
@@ -80,7 +81,7 @@ class _Conductor:
             "classifier": f"{run.classifier} {digest(subject.model.classifier)}",
             "batch_size": run.batch_size,
             "seed": run.seed,
-            "pictures": digest(subject.drawn.images),
+            "pictures": digest(subject.drawn.images[: self._began_with()]),
         }
 
     def go(self) -> None:
@@ -111,6 +112,18 @@ class _Conductor:
         if missing <= 0:
             self._store_extras()
         self._conclude(failures, missing)
+
+    def _began_with(self) -> int:
+        """The number of pictures that the run had at first; a larger limit adds pictures to it."""
+        count = len(self._subject.drawn.ids)
+        stored = find_ledger(self._pictures_path)
+        if stored is None or len(stored) > count:
+            return count
+        return stored.provenance.get("began_with", len(stored))
+
+    @property
+    def _pictures_path(self) -> Path:
+        return self._run.out / "results.zarr" / "pictures"
 
     def _path(self, name: str) -> Path:
         return self._run.out / "results.zarr" / "rows" / name
@@ -189,9 +202,11 @@ class _Conductor:
 
     def _store_pictures(self) -> None:
         drawn = self._subject.drawn
-        provenance = environment() | {"label_names": list(self._subject.model.labels)}
-        path = self._run.out / "results.zarr" / "pictures"
-        ledger = Ledger(path, len(drawn.ids), self._common, provenance=provenance)
+        provenance = environment() | {
+            "label_names": list(self._subject.model.labels),
+            "began_with": self._began_with(),
+        }
+        ledger = Ledger(self._pictures_path, len(drawn.ids), self._common, provenance=provenance)
         if len(ledger.missing()):
             columns = {
                 "images": np.round(drawn.images * 255).astype(np.uint8),

@@ -9,8 +9,10 @@ import numpy as np
 
 from eval.judging import judge
 from eval.subject import Drawn
+from fidojax import metrics
 from fidojax.engine import measure_batch
 from fidojax.metrics import LEVELS, SHARES, agreement
+from fidojax.runs import digest
 from fidojax.types import Classifier, Infiller
 
 if TYPE_CHECKING:
@@ -299,6 +301,50 @@ def mixture(*, controls: bool = False, keep_image: bool = False) -> ScoreSet:
         return columns | ({"seen": seen} if keep_image else {})
 
     return ScoreSet({"controls": controls, "keep_image": keep_image}, numbers, compute)
+
+
+def sufficiency(infill: Infiller | None = None, *, controls: bool = False) -> ScoreSet:
+    """The smallest share of the pixels, in the map's order, that gives the class p / 2.
+
+    Args:
+        infill: stands for the other pixels; the row's own when None.
+        controls: also the share that random pixels, random blobs and a centred box need.
+    """
+    numbers = {"needs": Number("smallest area for p/2", "low", 3, "needs")}
+    if controls:
+        numbers |= {
+            "needs, random": Number("that of random pixels", "none", 3, "needs_random"),
+            "needs, blobs": Number("that of random blobs", "none", 3, "needs_coarse"),
+            "needs, centre": Number("that of centred boxes", "none", 3, "needs_center"),
+        }
+
+    def compute(given: Maps) -> dict[str, np.ndarray]:
+        options = given.row.options
+        found = measured(
+            _needed,
+            given,
+            infill=options["infill"] if infill is None else infill,
+            objective=options.get("objective", "ssr"),
+            controls=controls,
+        )
+        return {column: np.asarray(values) for column, values in found.items()}
+
+    settings = {"controls": controls} | ({} if infill is None else {"infill": digest(infill)})
+    return ScoreSet(settings, numbers, compute)
+
+
+def _needed(key, classifier, image, target, saliency, *, infill, objective, controls):
+    orders = {"needs": saliency if objective == "ssr" else 1 - saliency}
+    if controls:
+        names = ("needs_random", "needs_coarse", "needs_center")
+        first, second = jax.random.split(key)
+        orders |= zip(names, metrics.controls((first, second), image.shape[:2]), strict=True)
+    return {
+        name: metrics.sufficiency(
+            key, classifier, image, target, order, infill=infill, points=50, chunk=17
+        ).share
+        for name, order in orders.items()
+    }
 
 
 def measured(metric: Any, given: Maps, *, seed: int | None = None, **options: Any) -> Any:

@@ -133,7 +133,7 @@ def load_subject(run: StudyRun, *, boxes: bool = False, right: bool = False, **c
 
 
 def make_subject(model: Pretrained, found: Sequence[Picture]) -> Subject:
-    """The subject of pictures that the protocol chose itself; all have labels."""
+    """The subject of pictures that the protocol chose itself."""
     model = model._replace(classifier=fast(model.classifier))
     return Subject(model, _seen(model, found))
 
@@ -150,6 +150,7 @@ def draw(
     shuffled: bool = True,
     crop: float = 1.0,
     label: Callable[[Picture], int | None] | None = None,
+    labelled: bool = True,
 ) -> Drawn:
     """Draw `limit` pictures of a set at random, or all of them in random order.
 
@@ -162,6 +163,7 @@ def draw(
         shuffled: in random order; else the first pictures in the order of the set.
         label: the true class of a picture, for sets without labels; pictures for which it returns
             None are left out.
+        labelled: every picture must have a label; else the prediction stands for one that lacks it.
 
     Raises:
         ValueError: there is no picture, or one has no label or one that the classifier has not.
@@ -174,7 +176,7 @@ def draw(
             console.print(f"left out {picture}", markup=False, soft_wrap=True)
             continue
         own = picture.label if label is None else label(picture)
-        if own is not None:
+        if own is not None or (label is None and not labelled):
             found.append(Picture(picture.id, picture.image, own, picture.boxes, picture.source))
         elif label is None:
             raise ValueError(f"{picture.source} has no label")
@@ -197,8 +199,11 @@ def draw(
 def _seen(model: Pretrained, found: Sequence[Picture]) -> Drawn:
     """The pictures with what the classifier predicts."""
     images = np.stack([picture.image for picture in found])
-    labels = np.array([picture.label for picture in found])
     seen = logits(model.classifier, images)
+    labels = np.array([
+        guess if picture.label is None else picture.label
+        for picture, guess in zip(found, seen.argmax(1).tolist(), strict=True)
+    ])  # fmt: skip
     if labels.max() >= seen.shape[1]:
         raise ValueError(
             f"{found[int(labels.argmax())].id} is of class {labels.max()}, "

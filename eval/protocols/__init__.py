@@ -1,19 +1,21 @@
-"""The protocols by name: one file, one published experiment, one function."""
+"""The protocols by name: one function for each published experiment."""
 
 from collections.abc import Callable
 
 from eval.protocols.all_methods import all_methods
-from eval.protocols.fido_batch import fido_batch
+from eval.protocols.fido_ablations import (
+    fido_batch,
+    fido_lambda,
+    fido_networks,
+    fido_objectives,
+    fido_seeds,
+    fido_table2,
+    fido_tv,
+    fido_upsampling,
+)
 from eval.protocols.fido_infills import fido_infills
-from eval.protocols.fido_lambda import fido_lambda
-from eval.protocols.fido_networks import fido_networks
-from eval.protocols.fido_objectives import fido_objectives
 from eval.protocols.fido_photos import fido_photos
-from eval.protocols.fido_seeds import fido_seeds
 from eval.protocols.fido_table1 import fido_table1
-from eval.protocols.fido_table2 import fido_table2
-from eval.protocols.fido_tv import fido_tv
-from eval.protocols.fido_upsampling import fido_upsampling
 from eval.protocols.infill_recovery.protocol import infill_recovery
 from eval.protocols.nonlinear_figures import nonlinear_figures
 from eval.protocols.own_maps import own_maps

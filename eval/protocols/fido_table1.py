@@ -19,7 +19,7 @@ from eval.subject import StudyRun, load_subject
 from fidojax.core import COMPONENTS, EMPTY, check_name
 from fidojax.metrics import KERNELS
 from fidojax.runs import digest
-from infillers import INFILLERS
+from infillers import make_infill
 
 METHODS = (
     "random", "max_box", "center_box", "object_box",
@@ -73,15 +73,14 @@ def fido_table1(
         encoder: of VarSal, as `fidojax.networks.load_encoder` takes it; the classifier's when None.
         masker: of Realtime, as `load_masker` takes it; the classifier's when None.
         deletion: infiller of the deletion curves.
-        insertion: measure insertion curves, too.
-        ca_limit: so many pictures have deletion curves with the paper's CA infill, too; 0 for none.
+        insertion: also measure insertion curves.
+        ca_limit: the first pictures also have deletion curves with the paper's CA infill; 0: none.
         first: ROW=N, a row that explains the first N pictures only.
         empty: box of a map that chooses no pixel: image or none.
         component: pixels that the box holds: all, or the largest connected component.
         interpolation: of the saliency metric's crops: linear or cubic.
         tolerance: of the pointing game, in pixels.
     """
-    check_name("deletion", deletion, INFILLERS)
     check_name("empty", empty, EMPTY)
     check_name("component", component, COMPONENTS)
     check_name("interpolation", interpolation, KERNELS)
@@ -91,7 +90,7 @@ def fido_table1(
     )  # fmt: skip
     for row, count in _limits(first, rows).items():
         rows[row] = rows[row]._replace(limit=count, why=f"{rows[row].why}, first {count} pictures")
-    fill = INFILLERS[deletion]()
+    fill = make_infill(deletion)
     kinds = {
         "place": scores.place(
             empty=empty, component=component, interpolation=interpolation, tolerance=tolerance
@@ -101,7 +100,7 @@ def fido_table1(
         "shape": scores.shape(),
     }
     if ca_limit:
-        ca = INFILLERS["ca"]()
+        ca = make_infill("ca")
         kinds["order-ca"] = scores.order(ca, f"ca {digest(ca)}", limit=ca_limit, prefix="ca ")
     known = {key for kind in kinds.values() for key in kind.numbers}
     study = Study(

@@ -1,4 +1,4 @@
-"""Maps from anywhere, scored as the tables score ours.
+"""Score maps from any library as the tables score ours.
 
     python -m eval.run own-maps --maps captum=captum.npy rise=rise.zarr --out runs/own
 
@@ -25,7 +25,7 @@ from fidojax.data import BadPicture, Picture, pictures
 from fidojax.methods import RENAMED_METHODS
 from fidojax.runs import digest, load_maps
 from fidojax.types import Explanation
-from infillers import INFILLERS
+from infillers import make_infill
 
 
 def own_maps(
@@ -35,7 +35,7 @@ def own_maps(
     controls: tuple[str, ...] = ("random", "center_box"),
     deletion: str = "mean",
 ) -> None:
-    """Your own maps, by where they lie and by what they explain, beside controls.
+    """Your own maps, by where they lie and what they explain, beside controls.
 
     Args:
         run: where and on what.
@@ -44,7 +44,6 @@ def own_maps(
         controls: rows that do not depend on the classifier, see `eval.explainers.controls`.
         deletion: infiller of the deletion curves.
     """
-    check_name("deletion", deletion, INFILLERS)
     for name in controls:
         check_name("controls", current_name("controls", name, RENAMED_METHODS), known_controls())
     files = dict(_named(text) for text in maps)
@@ -63,7 +62,7 @@ def own_maps(
         rows[name] = StudyRow(
             given, options, "own", str(path.name), cut, each=partial(_rows, found, places)
         )
-    fill = INFILLERS[deletion]()
+    fill = make_infill(deletion)
     boxed = any(boxes is not None and len(boxes) for boxes in of.drawn.boxes)
     kinds = {"place": scores.place()} if boxed else {}
     kinds |= {
@@ -87,7 +86,7 @@ def own_maps(
 
 
 def given(key, classifier, image, target, *, saliency, source: str) -> Explanation:
-    """The map that stands in a file; `source` is the file's fingerprint."""
+    """The map of a file; `source` is the file's fingerprint."""
     del key, classifier, image, target, source
     return Explanation(saliency, None)
 
@@ -98,7 +97,7 @@ def _named(text: str) -> tuple[str, Path]:
 
 
 def _places(run: StudyRun, size: tuple[int, int, int]) -> dict[str, int]:
-    """Place of every readable picture in the data's order."""
+    """The place of every readable picture in the data's order, by id."""
     found = pictures([run.data], size, run.data_dir)
     names = [picture.id for picture in found if not isinstance(picture, BadPicture)]
     return {name: place for place, name in enumerate(names)}

@@ -1,7 +1,7 @@
-"""Tables and figures of stored results; `python -m eval.report DIR` writes a run's page."""
+"""Tables and figures of stored results; `python -m eval.report DIR` writes a run's report."""
 
 from eval.report.figures import Panel, Triptych, box_plots, panels, triptychs
-from eval.report.tables import Box, markdown_table, progress_bars, terminal_table
+from eval.report.tables import Box, markdown_table, progress_bars, quartile_table, terminal_table
 
 __all__ = [
     "Box",
@@ -11,6 +11,7 @@ __all__ = [
     "markdown_table",
     "panels",
     "progress_bars",
+    "quartile_table",
     "terminal_table",
     "triptychs",
 ]

@@ -1,7 +1,7 @@
-"""A run's report: DIR/report.html, one page that needs nothing else, its numbers as report.json and
-its tables as report.md.
+"""Write a run's report: DIR/report.html, one page that needs no other file, its numbers as
+report.json and its tables as report.md.
 
-The run may be unfinished: the report is of what is there, and says so.
+The run may be unfinished: the report then says so and shows what is stored so far.
 """
 
 import json
@@ -21,7 +21,7 @@ from fidojax.runs import write_text
 
 
 def report(directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]) -> None:
-    """Writes the report of the run in DIR."""
+    """Write the report of the run in DIR."""
     run = read(directory)
     found = findings(run)
     html, numbers = directory / "report.html", directory / "report.json"
@@ -35,7 +35,7 @@ def report(directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metava
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """1 where DIR holds no run."""
+    """Write the report that the command line asks for; return 1 where DIR holds no run."""
     try:
         tyro.cli(report, prog="python -m eval.report", description=__doc__, args=arguments)
     except (ValueError, OSError) as error:

@@ -14,11 +14,11 @@ NAMES = {
     "high": ("worst", "median", "best"),
     "none": ("lowest", "median", "highest"),
 }
-"""Of the smallest, the middle and the largest value, by what is better."""
+"""Names of the smallest, the middle and the largest value, by which direction is better."""
 
 
 def cases(run: StoredRun, samples: Samples) -> dict[str, list[dict[str, Any]]]:
-    """By row, the best first; rows without a value of the gallery's number are left out."""
+    """The cases of each row, the best first; rows without the gallery's number are left out."""
     key = run.study["gallery"]
     if key not in samples:
         return {}
@@ -31,7 +31,7 @@ def cases(run: StoredRun, samples: Samples) -> dict[str, list[dict[str, Any]]]:
 
 
 def images(run: StoredRun, at: int) -> tuple[np.ndarray, np.ndarray]:
-    """A picture "h w c" and its boxes "b 4", those without area left out."""
+    """A picture "h w c" and its boxes "b 4"; boxes without area are left out."""
     has = "boxes" in run.pictures.names
     boxes = run.pictures.read("boxes", [at])[0] if has else np.empty((0, 4))
     area = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
@@ -39,7 +39,7 @@ def images(run: StoredRun, at: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def saliency(run: StoredRun, row: str, at: int) -> np.ndarray | None:
-    """A map, if there is one and it is finite."""
+    """The map of a picture; None where there is no finite one."""
     ledger = run.explained.get(row)
     if ledger is None or at >= len(ledger) or ledger.status[at] != DONE:
         return None
@@ -48,7 +48,7 @@ def saliency(run: StoredRun, row: str, at: int) -> np.ndarray | None:
 
 
 def found_box(run: StoredRun, row: str, at: int) -> np.ndarray:
-    """The box "n 4" that the map was judged by, where the gallery's set of scores tells it."""
+    """The box "n 4" that the map was judged by, where the gallery's scores hold it."""
     name = run.study["numbers"][run.study["gallery"]]["set"]
     ledger = run.scored[name, row]
     boxes = ledger.read("box", [at]) if "box" in ledger.names else np.empty((0, 4))

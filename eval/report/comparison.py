@@ -9,7 +9,7 @@ from eval.intervals import Interval, means
 from eval.report.reading import StoredRun
 
 CONTROLS = "controls"
-"""Group of the rows that do not compete for the best: one of them may know the answer."""
+"""Group of the rows that do not compete for the best: one of them may know the true box."""
 ENOUGH = 0.9
 """A row competes where it has this share of the pictures that the fullest row has."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -18,17 +18,17 @@ BEST, WORSE, BETTER, SAME = "best", "worse", "better", "same"
 HOLDS, FAILS, UNDECIDED = "holds", "fails", "undecided"
 
 Samples = Mapping[str, Mapping[str, np.ndarray]]
-"""By number and row, one value per picture."""
+"""One value per picture, by number and row."""
 
 
 def samples_of(run: StoredRun) -> dict[str, dict[str, np.ndarray]]:
-    """All numbers of all rows."""
+    """All numbers of all rows, one value per picture."""
     rows = run.study["rows"]
     return {key: {row: run.values(key, row) for row in rows} for key in run.study["numbers"]}
 
 
 def numbers(run: StoredRun, samples: Samples) -> dict[str, Any]:
-    """Of every number: its best row, and of every row the mean and how it compares with the best.
+    """For every number its best row, and for every row the mean and its distance to the best.
 
     A row's `mark` is "best"; "worse" or "better" than the best where the interval of the paired
     difference excludes 0; "same" where it does not; None where there is nothing to compare.
@@ -65,7 +65,7 @@ def numbers(run: StoredRun, samples: Samples) -> dict[str, Any]:
 
 
 def claims(run: StoredRun, samples: Samples) -> list[dict[str, Any]]:
-    """Of every claim the paired difference, worse row minus better row, and what follows."""
+    """For every claim the paired difference, worse row minus better row, and the verdict."""
     stated = run.study["claims"]
     nothing = np.full(len(run), np.nan)
     apart = []
@@ -80,7 +80,7 @@ def claims(run: StoredRun, samples: Samples) -> list[dict[str, Any]]:
 
 
 def curves(run: StoredRun) -> dict[str, Any]:
-    """Of every curve and row the mean at each x with its interval."""
+    """For every curve and row the mean at each x with its interval."""
     found = {}
     for key, of in run.study["curves"].items():
         measured = {row: run.curve(key, row) for row in run.study["rows"]}
@@ -111,7 +111,7 @@ def _best(
 
 
 def _mark(difference: Interval, better: str) -> str | None:
-    """Of a row that is so far from the best."""
+    """The mark of a row, from its difference to the best row."""
     if not np.isfinite(difference.value):
         return None
     side = _side(difference)
@@ -127,7 +127,7 @@ def _verdict(run: StoredRun, claim: Mapping[str, Any], difference: Interval) -> 
 
 
 def _side(difference: Interval) -> int:
-    """On which side of 0 the interval lies; 0 where it holds it, or where there is none."""
+    """The side of 0 on which the interval lies; 0 where it holds 0 or does not exist."""
     return int(difference.low > 0) - int(difference.high < 0)
 
 
@@ -145,7 +145,7 @@ def _plain(interval: Interval, values: np.ndarray) -> dict[str, Any]:
 
 
 def _binary(samples: Iterable[np.ndarray]) -> bool:
-    """Whether the number is yes or no, of which there are no quartiles to speak of."""
+    """Whether all values are 0 or 1, so that quartiles say nothing."""
     every = np.concatenate([*samples])
     every = every[np.isfinite(every)]
     return len(every) > 0 and bool(np.isin(every, (0, 1)).all())

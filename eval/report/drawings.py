@@ -1,4 +1,4 @@
-"""Figures of the page as SVG, drawn with its own colours so that they follow light and dark.
+"""Draw the page's figures as SVG, in the page's colours so that they follow light and dark.
 
 Box plots stand in per cent of their width and in pixels of height, so that text keeps its size on
 any screen. Rows of curves differ in colour (Okabe & Ito's, safe for the colour-blind) and in dash.
@@ -21,7 +21,7 @@ WIDTH, HEIGHT, LEFT, BOTTOM = 360, 230, 46, 40
 
 
 def box_plots(rows: Mapping[str, Mapping[str, Any]], best: str | None) -> str:
-    """A line of 5% to 95%, a box of the quartiles, median, mean, and the published number."""
+    """Draw 5% to 95%, quartiles, median, mean and the published number of each row."""
     ends = [of[name] for of in rows.values() for name in ("q05", "q95", "mean", "published")]
     low, high, ticks = _axis([end for end in ends if end is not None])
 
@@ -56,7 +56,7 @@ def box_plots(rows: Mapping[str, Mapping[str, Any]], best: str | None) -> str:
 
 
 def curves(curve: Mapping[str, Any], shown: Sequence[str], labels: Mapping[str, str]) -> str:
-    """The means of some rows with bands of their intervals, before those of all others in grey."""
+    """Draw the means of some rows with bands of their intervals, all other rows in grey behind."""
     rows = curve["rows"]
     ends = [end for of in rows.values() for name in ("mean", "low", "high") for end in of[name]]
     low, high, ticks = _axis([end for end in ends if end is not None])
@@ -110,7 +110,7 @@ def curves(curve: Mapping[str, Any], shown: Sequence[str], labels: Mapping[str, 
 
 
 def swatch(at: int) -> str:
-    """How `curves` draws the row in this place."""
+    """The line of the legend for the row in this place."""
     return (
         f'<svg width="26" height="10" aria-hidden="true"><line class="c{at % COLOURS}" '
         f'stroke-dasharray="{DASHES[at % len(DASHES)]}" x1="0" x2="26" y1="5" y2="5"/></svg>'
@@ -118,7 +118,7 @@ def swatch(at: int) -> str:
 
 
 def _axis(values: Iterable[float], margin: float = 0.03) -> tuple[float, float, list[float]]:
-    """Its ends and its ticks."""
+    """The ends and the ticks of an axis."""
     values = [*values] or [0.0, 1.0]
     low, high = min(values), max(values)
     if low == high:

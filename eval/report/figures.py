@@ -1,4 +1,4 @@
-"""Figures of stored results as PNG."""
+"""Draw figures of stored results as PNG."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ def box_plots(
     published: Mapping[str, Mapping[str, Box]],
     ylabel: str,
 ) -> None:
-    """One panel of box plots per metric, with the published box as a grey bar beside each.
+    """Draw one panel of box plots per metric, with the published box as a grey bar beside each.
 
     Boxes are quartiles, whiskers 1.5 times their distance.
     """
@@ -61,7 +61,7 @@ class Triptych(NamedTuple):
 
 
 def triptychs(path: Path, rows: Sequence[Triptych], columns: int = 2) -> None:
-    """A compact gallery, so many triptychs beside each other."""
+    """Draw a compact gallery with `columns` triptychs beside each other."""
     import matplotlib.pyplot as plt
 
     lines = -(-len(rows) // columns)
@@ -88,7 +88,7 @@ def triptychs(path: Path, rows: Sequence[Triptych], columns: int = 2) -> None:
 
 
 class Panel(NamedTuple):
-    """A picture with its caption, and by name its maps "h w" or further pictures "h w c"."""
+    """A picture with its caption, and its maps "h w" or further pictures "h w c" by name."""
 
     image: np.ndarray
     caption: str
@@ -96,10 +96,10 @@ class Panel(NamedTuple):
 
 
 def panels(path: Path, columns: Sequence[Panel], side: float = 0.9) -> None:
-    """Methods down, pictures across; each map between its own 1st and 99th percentile.
+    """Draw methods down and pictures across, each map between its 1st and 99th percentile.
 
     Args:
-        side: of one map in inches.
+        side: of one map, in inches.
     """
     import matplotlib.pyplot as plt
 

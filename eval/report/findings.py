@@ -49,7 +49,9 @@ def findings(run: StoredRun) -> dict[str, Any]:
 
 
 def _environment(run: StoredRun) -> dict[str, Any]:
-    given = {k: v for k, v in run.pictures.provenance.items() if k != "label_names"}
+    given = {
+        k: v for k, v in run.pictures.provenance.items() if k not in ("label_names", "began_with")
+    }
     return given.pop("environment", {}) | given
 
 

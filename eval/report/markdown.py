@@ -1,4 +1,4 @@
-"""A report's tables as Markdown, to be pasted or committed."""
+"""Write a report's tables as Markdown, to be pasted or committed."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from eval.report.wording import MARKS, NOTHING, amount, bounds, number, titled
 
 
 def markdown(found: Findings) -> str:
-    """Command, numbers with intervals and marks, claims, cost and what is missing."""
+    """The command, numbers with intervals and marks, claims, tables and cost as Markdown."""
     return "\n".join(_parts(found))
 
 
@@ -24,8 +24,8 @@ def _parts(found: Findings) -> Iterator[str]:
         yield "\n## Numbers\n"
         yield (
             "Mean over pictures with its 95% interval (bootstrap). ★ best; by the paired "
-            "difference to the best ▼ worse, ▲ better, ≈ not told apart. In parentheses of how "
-            "many pictures, where not of all.\n"
+            "difference to the best ▼ worse, ▲ better, ≈ not told apart. In parentheses the "
+            "number of pictures where not all have the number.\n"
         )
         yield markdown_table([_row(found, row) for row in found["rows"]])
     if found["claims"]:

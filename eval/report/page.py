@@ -1,4 +1,4 @@
-"""report.html: a whole run on one page that needs nothing but itself."""
+"""Write report.html: a whole run on one page that needs no other file."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from eval.report.wording import VERDICTS, text
 
 
 def page(run: StoredRun, found: Findings) -> str:
-    """The HTML of a run and what was found in it."""
+    """The HTML of a run's report."""
     parts = {
         "State": _state(found),
         "Numbers": _numbers(found),
@@ -63,7 +63,7 @@ def _state(found: Findings) -> str:
     rows, pictures = found["progress"]["rows"], found["progress"]["pictures"]
     table = page_tables.progress(found, list(rows))
     if found["progress"]["finished"]:
-        line = "Every row is there, on all its pictures"
+        line = "All rows have all their pictures"
         return f"<details><summary>{line}</summary>{table}</details>"
     lacking = [row for row, of in rows.items() if _lacks(of)]
     there = f"{len(rows) - len(lacking)} of {len(rows)} rows are complete"
@@ -71,7 +71,7 @@ def _state(found: Findings) -> str:
         there += f", and {pictures['done']} of {pictures['expected']} pictures are stored"
     return (
         f'<p class="unfinished"><b>This run is not finished.</b> {there}. All that follows is of '
-        f"what is there.</p>{page_tables.progress(found, lacking) if lacking else ''}"
+        f"what is stored so far.</p>{page_tables.progress(found, lacking) if lacking else ''}"
         f"<details><summary>All rows</summary>{table}</details>"
     )
 
@@ -119,7 +119,7 @@ def _settings(found: Findings) -> str:
     )
     return (
         f"{_pairs(found['settings'])}<h3>Environment</h3>{_pairs(found['environment'])}"
-        f"<details><summary>Of every row</summary>{rows}</details>"
+        f"<details><summary>Settings of every row</summary>{rows}</details>"
     )
 
 

@@ -1,4 +1,4 @@
-"""The page's figures, as HTML."""
+"""Write the page's figures as HTML."""
 
 from collections.abc import Mapping
 from typing import Any

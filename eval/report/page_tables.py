@@ -1,4 +1,4 @@
-"""The page's tables, as HTML."""
+"""Write the page's tables as HTML."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -18,11 +18,11 @@ from eval.report.wording import (
 
 Findings = Mapping[str, Any]
 SHOWN = 5
-"""Pictures that are named of those that fail alike."""
+"""Pictures that are named for each reason of failure."""
 
 
 def table(heads: Sequence[str], rows: Iterable[str], kind: str = "") -> str:
-    """In a box of its own that scrolls; heads that start with # are of numbers."""
+    """A table in a box that scrolls; heads that start with # stand over numbers."""
     head = "".join(
         f'<th class="number">{name[1:]}</th>' if name.startswith("#") else f"<th>{name}</th>"
         for name in heads
@@ -34,7 +34,7 @@ def table(heads: Sequence[str], rows: Iterable[str], kind: str = "") -> str:
 
 
 def main(found: Findings) -> str:
-    """Rows by numbers: mean, interval, mark, published value, and how many where not all."""
+    """Rows by numbers: mean, interval, mark, published value, and the count where not all."""
     heads = ["row", *("#" + _head(of) for of in found["numbers"].values())]
     lines, group = [], ""
     for row, of in found["rows"].items():
@@ -50,13 +50,13 @@ def main(found: Findings) -> str:
 
 
 def like(found: Findings, row: str) -> str:
-    """The row with whose maps its own are compared, "" where there is none."""
+    """The label of the row with whose maps this row's are compared; "" where there is none."""
     reference = found["rows"][row]["like"]
     return reference and _label(found, reference)
 
 
 def differences(found: Findings) -> str:
-    """The marks' reasons: every row less the best of the number."""
+    """The paired differences behind the marks: every row minus the best of the number."""
     compared = [key for key, of in found["numbers"].items() if of["best"]]
     lines = []
     for row, of in found["rows"].items():
@@ -106,7 +106,7 @@ def claims(found: Findings) -> str:
 
 
 def costs(found: Findings) -> str:
-    """What each row is, and what it took."""
+    """Method, options, time and passes of each row."""
     lines = []
     for row, of in found["rows"].items():
         cost = found["costs"][row]
@@ -124,13 +124,13 @@ def costs(found: Findings) -> str:
         )
     heads = [
         "row", "method and options", "#time per picture <small>median, quartiles</small>",
-        "#in all", "#passes forward", "#passes backward", "#pictures",
+        "#total", "#passes forward", "#passes backward", "#pictures",
     ]  # fmt: skip
     return table(heads, lines)
 
 
 def failures(found: Findings) -> str:
-    """By row and reason."""
+    """Failures by row and reason."""
     lines = []
     for of in found["failures"]:
         names, parts = ", ".join(of["pictures"][:SHOWN]), ", ".join(of["parts"])
@@ -144,7 +144,7 @@ def failures(found: Findings) -> str:
 
 
 def progress(found: Findings, rows: Sequence[str]) -> str:
-    """How many pictures every part of these rows has."""
+    """The number of pictures in every part of these rows."""
     state = found["progress"]["rows"]
     sets = list(dict.fromkeys(name for row in rows for name in state[row]["scores"]))
     lines = [

@@ -91,6 +91,13 @@ class StoredRun:
         found = self.column(of["set"], row, of["column"])
         return np.full((len(self), len(of["x"])), np.nan) if found is None else found
 
+    def samples(self) -> dict[str, dict[str, np.ndarray]]:
+        """By the label of each number and by row, one value per picture."""
+        return {
+            of["label"]: {row: self.values(key, row) for row in self.study["rows"]}
+            for key, of in self.study["numbers"].items()
+        }
+
     def maps(self, row: str, rows: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
         """The maps of some pictures, or of all that the row explains; NaN where one failed."""
         return read_maps(self.explained[row], rows)

@@ -1,4 +1,4 @@
-"""A report in a few lines, for the terminal."""
+"""Summarise a report in a few lines for the terminal."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from eval.report.wording import MARKS, VERDICTS, number
 
 
 def summary(found: Findings) -> Iterator[RenderableType]:
-    """Means with marks, the claims' verdicts, and what is missing."""
+    """Yield means with marks, the claims' verdicts, and what is missing."""
     heads = {key: of["label"] for key, of in found["numbers"].items()}
     rows = [
         {"row": str(of["label"])} | {heads[key]: _cell(found, key, row) for key in found["numbers"]}
@@ -30,7 +30,7 @@ def summary(found: Findings) -> Iterator[RenderableType]:
     if found["failures"]:
         yield Text(f"{found['progress']['failed']} failed")
     if not found["progress"]["finished"]:
-        yield Text("The run is not finished: these are the numbers of what is there")
+        yield Text("The run is not finished: these numbers are of what is stored so far")
 
 
 def _cell(found: Findings, key: str, row: str) -> str:

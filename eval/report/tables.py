@@ -1,4 +1,4 @@
-"""Tables and progress bars on the terminal, and boxes of samples as text."""
+"""Tables and progress bars on the terminal, and quartiles of samples as text."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ class Bars(Progress):
     """Progress with time left, fed by the `progress` callbacks of `fidojax.explain_batch`."""
 
     def task(self, name: str, *, keep: bool = True) -> Callable[[int, int], None]:
-        """A new bar, to be called as (done, total); it vanishes at the end unless `keep`."""
+        """Add a bar and return its callback (done, total); it vanishes at the end unless `keep`."""
         task = self.add_task(name, total=None)
 
         def tell(done: int, total: int) -> None:
@@ -23,7 +23,7 @@ class Bars(Progress):
 
 
 def progress_bars(console: Console) -> Bars:
-    """Bars with share, time passed and time left."""
+    """Progress bars with share, time passed and time left."""
     return Bars(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -44,7 +44,7 @@ class Box(NamedTuple):
 
     @classmethod
     def of(cls, values: np.ndarray) -> "Box":
-        """The box of a sample, quartiles by linear interpolation; NaN where any value is."""
+        """The box of a sample, quartiles by linear interpolation; NaN where a value is NaN."""
         q1, median, q3 = np.quantile(np.asarray(values, np.float64), (0.25, 0.5, 0.75))
         return cls(float(median), float(q1), float(q3))
 
@@ -54,8 +54,26 @@ class Box(NamedTuple):
         return f"{median} ({q1}–{q3})"  # noqa: RUF001
 
 
+def quartile_table(
+    samples: Mapping[str, Mapping[str, np.ndarray]], digits: int = 3
+) -> list[dict[str, str]]:
+    """A line for each row: median (quartiles) of each number that the row has.
+
+    Args:
+        samples: by number and row, one value per picture, NaN where there is none.
+    """
+    rows = dict.fromkeys(row for of in samples.values() for row in of)
+    lines = []
+    for row in rows:
+        known = {key: of[row][np.isfinite(of[row])] for key, of in samples.items() if row in of}
+        boxes = {key: Box.of(own).text(digits) for key, own in known.items() if len(own)}
+        if boxes:
+            lines.append({"row": row} | {key: boxes.get(key, "") for key in samples})
+    return lines
+
+
 def terminal_table(rows: Sequence[Mapping[str, str]], title: str = "") -> Table:
-    """Rows of text under their common keys; all columns but the first stand to the right."""
+    """A table of rows of text under their common keys; only the first column stands left."""
     table = Table(title=title)
     for i, name in enumerate(rows[0]):
         table.add_column(name, justify="right" if i else "left")

@@ -15,12 +15,12 @@ DIRECTIONS = {"low": "↓ lower is better", "high": "↑ higher is better", "non
 
 
 def text(value: Any) -> str:
-    """For HTML."""
+    """The value as text, escaped for HTML."""
     return html.escape(str(value))
 
 
 def number(value: float | None, digits: int, *, signed: bool = False) -> str:
-    """A dash where there is none."""
+    """A number as text; a dash for None."""
     if value is None:
         return NOTHING
     plain = f"{value:{'+' if signed else ''},.{digits}f}"
@@ -28,7 +28,7 @@ def number(value: float | None, digits: int, *, signed: bool = False) -> str:
 
 
 def bounds(of: Mapping[str, Any], digits: int, *, signed: bool = False) -> str:
-    """[low, high], or nothing where there is no interval."""
+    """The interval as "[low, high]"; empty where there is none."""
     if of["low"] is None:
         return ""
     low, high = (number(of[end], digits, signed=signed) for end in ("low", "high"))
@@ -36,7 +36,7 @@ def bounds(of: Mapping[str, Any], digits: int, *, signed: bool = False) -> str:
 
 
 def amount(seconds: float | None) -> str:
-    """Of time, in the unit that suits it."""
+    """A time as text, in the unit that suits it."""
     if seconds is None:
         return NOTHING
     for unit, size in (("h", 3600), ("min", 60), ("s", 1)):

@@ -9,10 +9,7 @@ import pytest
 import infillers
 from eval import subject
 from eval.protocols import fido_ablations
-from eval.protocols.fido_lambda import fido_lambda
-from eval.protocols.fido_networks import fido_networks
-from eval.protocols.fido_seeds import fido_seeds
-from eval.protocols.fido_table2 import fido_table2
+from eval.protocols.fido_ablations import fido_lambda, fido_networks, fido_seeds, fido_table2
 from eval.report.reading import read
 from eval.subject import StudyRun
 from fidojax import networks
@@ -39,7 +36,8 @@ def run(tmp_path, monkeypatch):
         for i, (image, label) in enumerate(zip(images, labels, strict=True))
     ]
     monkeypatch.setattr(subject, "pictures", lambda *_, **__: found)
-    monkeypatch.setattr(fido_ablations, "INFILLERS", {"mean": BLACK, "ca": WHITE, "blur": WHITE})
+    infills = {"mean": BLACK, "ca": WHITE, "blur": WHITE}
+    monkeypatch.setattr(fido_ablations, "make_infill", lambda name: infills[name]())
     monkeypatch.setattr(fido_ablations, "PRESETS", {"fast": SHORT})
     return StudyRun(tmp_path / "run", classifier="mnist", batch_size=COUNT)
 
