@@ -50,7 +50,7 @@ from fidojax.metrics.saliency_metric import (
 )
 from fidojax.metrics.sensitivity import Sensitivity, sensitivity
 from fidojax.metrics.sufficiency import Sufficiency, sufficiency
-from fidojax.metrics.table import METRIC_ROWS, METRICS, MetricRow, register
+from fidojax.metrics.table import METRIC_ROWS, METRICS, MetricRow, register_metric
 
 __all__ = [
     "ERASED",
@@ -102,7 +102,7 @@ __all__ = [
     "pointing_game",
     "preservation",
     "reconstruction",
-    "register",
+    "register_metric",
     "relevance_mass",
     "relevance_rank",
     "removal",

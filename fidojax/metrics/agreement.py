@@ -1,8 +1,8 @@
-"""Agreement: how alike two maps are, and how steady the maps of several seeds.
+"""Agreement: how similar two maps are, and how steady the maps of several seeds are.
 
 Adebayo, Gilmer, Muelly, Goodfellow, Hardt, Kim, "Sanity Checks for Saliency Maps", NeurIPS 2018
-(arXiv 1810.03292), compare maps by Spearman's correlation and structural similarity, with their
-signs and without. Of distances `scipy.spatial.distance` has all.
+(arXiv 1810.03292), compare maps by Spearman's correlation and structural similarity, with and
+without their signs. For distances, see `scipy.spatial.distance`.
 """
 
 from collections.abc import Callable
@@ -33,20 +33,21 @@ SCALES: dict[str, Callable[[Values], Values]] = {
     "range": _to_unit,
     "rank": lambda values: _to_unit(rankdata(values).reshape(values.shape)),
 }
-"""What structural similarity sees of a map: its values, those brought to [0, 1], or their places in
-order, brought to [0, 1]. The others are the same by all three."""
+"""The values that structural similarity compares: those of the map, those rescaled to [0, 1], or
+their ranks, rescaled to [0, 1]. The other numbers are the same with all three."""
 
 
 class Agreement(NamedTuple):
-    """What `agreement` returns for two maps; NaN where one of them is constant or not finite.
+    """The agreement of two maps; NaN where one of them is constant or not finite.
 
     Attributes:
-        pearson: correlation of the values, in [-1, 1].
-        spearman: of their places in order, which ties share.
-        kendall: tau-b: of all pairs of pixels, those in the same order minus those in opposite
-            order, by the geometric mean of the pairs that each map tells apart.
-        ssim: mean structural similarity, in [-1, 1]; a number for constant maps, too.
-        overlap: of the highest pixels of one, the share that are the highest of the other.
+        pearson: Pearson's correlation of the values, in [-1, 1].
+        spearman: Spearman's correlation, that of the ranks, in [-1, 1]; ties share a rank.
+        kendall: Kendall's tau-b, in [-1, 1]: pairs of pixels in the same order minus pairs in
+            opposite order, divided by the geometric mean of the pairs that each map tells apart.
+        ssim: mean structural similarity, in [-1, 1]; also a number for constant maps.
+        overlap: share of the highest pixels of one map that are among the highest of the other, in
+            [0, 1].
     """
 
     pearson: Scalar
@@ -57,14 +58,16 @@ class Agreement(NamedTuple):
 
 
 class Stability(NamedTuple):
-    """What `stability` returns for the maps of several seeds.
+    """The stability of the maps of several seeds.
 
     Attributes:
-        pearson, spearman, ssim, overlap: mean over all pairs, NaN where one of `Agreement` is.
-        lowest: Spearman's correlation of the two maps that agree least.
-        deviation: over seeds (n - 1), mean over pixels, in units of the map.
-        relative: the same by the standard deviation of the mean map over its pixels: above 1 a
-            pixel moves more from seed to seed than pixels differ.
+        pearson, spearman, ssim, overlap: the mean of `Agreement` over all pairs, NaN where that of
+            one pair is; higher is steadier.
+        lowest: the lowest Spearman's correlation of two maps.
+        deviation: standard deviation over seeds (n - 1), mean over pixels, in units of the map;
+            lower is steadier.
+        relative: the deviation divided by the standard deviation of the mean map over its pixels:
+            above 1, a pixel varies more over seeds than the mean map does over pixels.
     """
 
     pearson: Scalar
@@ -89,18 +92,25 @@ def agreement(
     """Correlations, structural similarity and common highest pixels of two maps of one picture.
 
     Args:
-        sign: "signed" compares the values as they are, "absolute" their sizes, "positive" without
-            what speaks against the class.
-        top: share of the pixels, in (0, 1], that counts as the highest. Of pixels that tie for the
-            last places each counts with its chance to have one.
-        scale: of what structural similarity sees, a name in `SCALES`. It depends on the unit of the
-            maps; those of different networks or methods want "range" or "rank".
-        data_range: of structural similarity, in what it sees; the two maps' own when None.
-        window: side of the squares that structural similarity is the mean over.
+        sign: "signed" compares the values as they are, "absolute" their absolute values, "positive"
+            their positive parts.
+        top: share of the pixels, in (0, 1], that counts as the highest. Where pixels tie for the
+            last places, each counts with its chance of having one.
+        scale: the values that structural similarity compares, a name in `SCALES`. It depends on the
+            unit of the maps, so use "range" or "rank" for maps of different networks or methods.
+        data_range: range of the values that structural similarity compares; that of the two maps
+            when None.
+        window: side in pixels of the windows of structural similarity.
 
     Raises:
-        ValueError: the maps differ in shape or are smaller than the window, an unknown name, or a
-            share beyond (0, 1].
+        ValueError: the maps differ in shape or are smaller than the window, a name is unknown, or
+            the share is outside (0, 1].
+
+    Example:
+        from fidojax.metrics import agreement
+
+        found = agreement(saliency, saliency**2, scale="range")
+        rank_correlation = found.spearman
 
     Reference: Adebayo et al. 2018; Kendall 1945 (tau-b); Wang et al. 2004 (structural similarity,
     with scikit-image's defaults: uniform window, sample covariance, no border).
@@ -121,14 +131,21 @@ def stability(
     data_range: float | Scalar | None = None,
     window: int = 7,
 ) -> Stability:
-    """How much the maps of one picture by one method differ where only the seed does.
+    """How much the maps of one picture by one method differ from seed to seed.
 
     Args:
-        maps: at least two, of different seeds.
+        maps: at least two maps, of different seeds.
         sign, top, scale, data_range, window: see `agreement`.
 
     Raises:
-        ValueError: fewer than two maps; and as `agreement`.
+        ValueError: there are fewer than two maps; and as `agreement`.
+
+    Example:
+        import jax
+        from fidojax.metrics import stability
+
+        found = stability(jax.numpy.stack([saliency, saliency**2, 1 - saliency]))
+        mean_rank_correlation = found.spearman
     """
     if len(maps) < 2:
         raise ValueError(f"maps has {len(maps)} of them, expected at least 2")
@@ -154,7 +171,7 @@ def _prepared(maps: Maps, *, sign: str, top: float | Scalar, scale: str, window:
 def _shared(
     one: Saliency, other: Saliency, *, top, scale: str, data_range, window: int
 ) -> tuple[Scalar, Scalar, Scalar, Scalar]:
-    """What both functions have: Pearson's, Spearman's, structural similarity, overlap."""
+    """Pearson's and Spearman's correlation, structural similarity and overlap of two maps."""
     x, y = one.ravel(), other.ravel()
     count = jnp.maximum(jnp.round(jnp.asarray(top) * x.size), 1)
     common = jnp.minimum(_highest(x, count), _highest(y, count)).sum() / count
@@ -168,7 +185,7 @@ def _shared(
 
 
 def _highest(values: Numbers, count: Scalar) -> Numbers:
-    """1 for the highest values, 0 for the others, and their chance for those that tie between."""
+    """1 for the highest values, their chance for those that tie for the last places, else 0."""
     last = jnp.sort(values, descending=True)[count.astype(int) - 1]
     above, tied = values > last, values == last
     return above + tied * (count - above.sum()) / tied.sum()
@@ -176,7 +193,7 @@ def _highest(values: Numbers, count: Scalar) -> Numbers:
 
 def kendall(one: Numbers, other: Numbers) -> Scalar:
     """Kendall's tau-b, in [-1, 1]; NaN where one of them is constant or not finite."""
-    # All four are counts without ties, so that nothing cancels where nearly all pairs are tied.
+    # All four numbers count untied pairs, so nothing cancels where nearly all pairs are tied.
     same, opposite, of_one, of_other = jax.vmap(_opposed)(
         jnp.stack([one, one, one, other]), jnp.stack([-other, other, -one, -other])
     )
@@ -185,7 +202,7 @@ def kendall(one: Numbers, other: Numbers) -> Scalar:
 
 
 def _opposed(one: Numbers, other: Numbers) -> Scalar:
-    """Pairs in opposite order, by the number of values: what a merge sort has to swap."""
+    """The swaps of a merge sort, divided by the number of values: the pairs in opposite order."""
     place = jnp.arange(one.size)
 
     def merge(level, state):
@@ -201,7 +218,7 @@ def _opposed(one: Numbers, other: Numbers) -> Scalar:
 def ssim(
     one: Saliency, other: Saliency, *, data_range: float | Scalar | None = None, window: int = 7
 ) -> Scalar:
-    """Mean structural similarity over all squares that lie within the maps."""
+    """The mean structural similarity over all windows that lie within the maps, in [-1, 1]."""
     if data_range is None:
         data_range = jnp.maximum(one.max(), other.max()) - jnp.minimum(one.min(), other.min())
     middle = (one.mean() + other.mean()) / 2  # less of float32 cancels in the variances

@@ -1,8 +1,8 @@
-"""What an infiller puts into a hole: is the class seen again, is the picture, and is it a copy?
+"""Infill quality: whether an infill restores the class, restores the picture, or copies pixels.
 
 The class's probability on the filled picture is what FIDO's Figures 3 and 16 show. The error to the
-true pixels and the share of copied ones say what it rests on: an infiller that repeats the pixels
-around a hole may keep the class, too.
+true pixels and the share of copied pixels explain it: an infiller that repeats the pixels around a
+hole may keep the class, too.
 """
 
 from typing import NamedTuple
@@ -19,12 +19,12 @@ TOLERANCE = 2.5 / 255
 
 
 class InfillQuality(NamedTuple):
-    """What `infill_quality` returns for one picture and mask; all values in [0, 1].
+    """The quality of the infill of one picture and mask; all values in [0, 1].
 
     Attributes:
         probability: p(target) on the picture with its dropped pixels filled in.
-        absolute: mean absolute error on the dropped pixels.
-        rms: root mean square error on the dropped pixels.
+        absolute: mean absolute error on the dropped pixels; lower is better.
+        rms: root mean square error on the dropped pixels; lower is better.
         copied: share of the dropped pixels that are copies of a nearest kept pixel, see `copied`.
         copied_within: share of them that are copies of any kept pixel in a window around them.
         image: "h w c", the filled picture.
@@ -56,7 +56,9 @@ def infill_quality(
     tolerance: float | Scalar = TOLERANCE,
     window: int = 15,
 ) -> InfillQuality:
-    """Fills the dropped pixels of one picture, and says how well.
+    """Fill the dropped pixels of one picture, and measure how well.
+
+    Probabilities, brightness and shares in [0, 1].
 
     Args:
         mask: hard, 1 = keep, 0 = drop.
@@ -66,6 +68,13 @@ def infill_quality(
 
     Raises:
         ValueError: the mask's shape is not the image's, or the window is not odd and positive.
+
+    Example:
+        import infillers
+        from fidojax.metrics import infill_quality
+
+        found = infill_quality(key, classifier, image, target, mask, infill=infillers.local())
+        error, copies = found.rms, found.copied
 
     Reference: FIDO Figures 3 and 16 (the probability).
     """
@@ -85,7 +94,14 @@ def infill_quality(
 
 
 def reconstruction(image: Image, mask: Mask, reference: Image) -> Reconstruction:
-    """How far the infill is from the true pixels, where they were dropped."""
+    """The error of the infill against the true pixels, where they are dropped; lower is better.
+
+    Example:
+        from fidojax.metrics import reconstruction
+
+        found = reconstruction(image, mask, image**2)
+        error = found.rms
+    """
     dropped = mask == 0
     error = jnp.abs(reference - image)
     squared = _share(dropped, jnp.mean(error**2, axis=-1))
@@ -102,14 +118,14 @@ def copied(
 ) -> Scalar:
     """The share of the dropped pixels whose infill is a naive copy of a kept pixel, in [0, 1].
 
-    A copy lies within `tolerance`, in every channel, of the colour of the nearest kept pixel: by
-    Euclidean distance, and where several are equally near, of any of these. With a `window` it
-    lies within the tolerance of any kept pixel in the square window around it. Flat pictures are
-    full of such colours, so compare with the share of the picture's own pixels,
+    A copy lies within `tolerance`, in every channel, of the colour of the nearest kept pixel by
+    Euclidean distance, or of any of them where several are equally near. With a `window` it lies
+    within the tolerance of any kept pixel in the square window around it. In flat pictures many
+    true colours count as copies, so compare with the share of the picture's own pixels,
     `copied(image, mask, image)`. NaN where no pixel is dropped, 0 where none is kept.
 
-    Memory is that of a few pictures, whatever the window; time is that of h, or window squared,
-    passes over the picture.
+    The memory is that of a few pictures, whatever the window; the time is that of h passes over the
+    picture, or of window squared passes with a window.
 
     Args:
         tolerance: largest difference per channel that counts as equal.
@@ -131,7 +147,7 @@ def copied(
 def _like_nearest(
     image: Image, kept: Bool[Array, "h w"], reference: Image, tolerance: float | Scalar
 ) -> Bool[Array, "h w"]:
-    """Whether a colour is that of a nearest kept pixel.
+    """Whether each colour is that of a nearest kept pixel.
 
     Exact, and row by row: of the kept pixels of one row the nearest to a place in any row is the
     last one up to its column or the first one from there on.
@@ -167,7 +183,7 @@ def _like_any(
     tolerance: float | Scalar,
     window: int,
 ) -> Bool[Array, "h w"]:
-    """Whether a colour is that of any kept pixel in the window around its place."""
+    """Whether each colour is that of any kept pixel in the window around its place."""
     edge = (window // 2, window // 2)
     colours, there = jnp.pad(image, (edge, edge, (0, 0))), jnp.pad(kept, (edge, edge))
 

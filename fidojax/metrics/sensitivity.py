@@ -15,15 +15,16 @@ from fidojax.types import Classifier, Image, Method, PRNGKey, Scalar, Target
 
 
 class Sensitivity(NamedTuple):
-    """What `sensitivity` returns for one picture; lower is steadier.
+    """The sensitivity of a method around one picture; lower is steadier.
 
     Attributes:
         maximum: max-sensitivity, the largest of `moved`. NaN where a map is not finite, or where
-            the picture's own is 0 and it is `relative`.
-        mean: of `moved`.
-        lipschitz: the largest ratio of the distances of maps and of pictures, in units of the map
-            per brightness; local Lipschitz continuity.
-        moved: "draws", distance of each map from the picture's own.
+            the distances are `relative` and the picture's own map is 0.
+        mean: the mean of `moved`.
+        lipschitz: the largest ratio between the distance of two maps and the distance of their
+            pictures, in units of the map per brightness; the local Lipschitz constant.
+        moved: "draws", the distance of each map from the picture's own map: a share of that map's
+            length if `relative`, else in units of the map.
     """
 
     maximum: Scalar
@@ -48,21 +49,29 @@ def sensitivity(
 ) -> Sensitivity:
     """Max-sensitivity and the local Lipschitz constant of a method around one picture.
 
-    The largest of `draws` random moves is a lower bound of the largest of all. Every map is made
-    with the same key, so that what a method draws is not counted as sensitivity.
+    Both are >= 0; lower is better. The largest change over `draws` random moves is a lower bound of
+    the largest change over all moves. Every map is made with the same key, so that the method's own
+    random draws do not count as sensitivity.
 
     Args:
-        method: of the one signature, as in `fidojax.methods.table.METHODS`.
-        radius: of the moves, in brightness; the moved picture is not clipped.
-        draws: moved pictures, each explained once.
-        ball: where moves are drawn, a name in `BALLS`.
-        relative: distances of maps are shares of the length of the picture's own.
+        method: a function with the signature of those in `fidojax.methods.METHODS`.
+        radius: radius of the moves, in brightness; the moved picture is not clipped.
+        draws: number of moved pictures, each explained once.
+        ball: distribution of the moves, a name in `BALLS`.
+        relative: give distances of maps as shares of the length of the picture's own map.
         together: pictures that are explained at once, each with the method's own memory; changes
             no value.
-        options: of the method.
+        options: options of the method.
 
     Raises:
-        ValueError: an unknown name, or a count below 1; and what the method raises.
+        ValueError: a name is unknown, or a count is below 1; and the errors of the method.
+
+    Example:
+        from fidojax.methods import gradient
+        from fidojax.metrics import sensitivity
+
+        found = sensitivity(key, gradient, classifier, image, target, draws=3)
+        max_sensitivity = found.maximum
 
     Reference: Yeh et al. 2019, definition 3.1; Alvarez-Melis, Jaakkola, "On the Robustness of
     Interpretability Methods", 2018 (Lipschitz).
@@ -103,5 +112,5 @@ def _normal(key, shape, dtype, radius):
 
 
 BALLS: dict[str, Callable[..., Image]] = {"cube": _cube, "sphere": _sphere, "normal": _normal}
-"""Every value within the radius, a picture at just this Euclidean distance, or the radius as the
-standard deviation of every value."""
+"""Where a move is drawn: with every value within the radius, at exactly this Euclidean distance, or
+from a normal distribution with the radius as the standard deviation of every value."""

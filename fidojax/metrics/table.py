@@ -68,7 +68,7 @@ METRICS: dict[str, Callable[..., Any]] = {}
 """The function of every metric, by name: those that judge one map of one image."""
 
 
-def register(row: MetricRow) -> None:
+def register_metric(row: MetricRow) -> None:
     """Add a metric to `METRIC_ROWS` and `METRICS`, under the name of its function.
 
     Raises:
@@ -105,4 +105,4 @@ ROWS = (
     MetricRow(mask_size, "size", "none", SHARE, ("fido",), mask=True),
 )
 for row in ROWS:
-    register(row)
+    register_metric(row)
