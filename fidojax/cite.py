@@ -62,7 +62,7 @@ def reference(key: str) -> str:
 
 
 def cite(*names: str) -> str:
-    """The BibTeX entries of methods, infillers, presets, classifiers or papers, each once.
+    """The BibTeX entries of methods, infillers, metrics, presets, classifiers or papers, each once.
 
     Without names, all of them.
 

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from fidojax.cite import reference, uses
 from fidojax.methods import METHOD_ROWS
+from fidojax.metrics import METRIC_ROWS
 from fidojax.networks import SHIPPED
 from fidojax.presets import PRESETS
 from infillers import INFILLER_ROWS, InfillerRow
@@ -25,6 +26,10 @@ def show_list() -> int:
         ("Presets (--preset)", {name: _preset(options) for name, options in PRESETS.items()}),
         ("Infillers (--infill)", {name: _infiller(row) for name, row in INFILLER_ROWS.items()}),
         ("Classifiers (--classifier)", _classifiers()),
+        (
+            "Metrics (fidojax.measure_batch)",
+            {name: _first_line(row.function) for name, row in METRIC_ROWS.items()},
+        ),
     ):
         table = Table(title=title, title_justify="left", title_style="bold", box=None, expand=True)
         table.add_column(style="cyan", no_wrap=True, min_width=24)

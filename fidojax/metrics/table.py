@@ -1,9 +1,9 @@
 """METRICS: one row holds what the library knows of a metric."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from fidojax.core import check_name
+from fidojax.core import Column, check_name
 from fidojax.metrics.complexity import complexity, mask_size
 from fidojax.metrics.deletion import deletion, insertion
 from fidojax.metrics.erasing import erasing
@@ -64,21 +64,20 @@ class MetricRow(NamedTuple):
 METRIC_ROWS: dict[str, MetricRow] = {}
 """The row of every metric, by name."""
 
-METRICS: dict[str, Callable[..., Any]] = {}
+METRICS: Mapping[str, Callable[..., Any]] = Column(METRIC_ROWS, "function", "metric")
 """The function of every metric, by name: those that judge one map of one image."""
 
 
 def register_metric(row: MetricRow) -> None:
-    """Add a metric to `METRIC_ROWS` and `METRICS`, under the name of its function.
+    """Add a metric to the table, and so to everything that takes metrics by name.
 
     Raises:
         ValueError: the direction is unknown, or another metric has the name.
     """
     check_name("better", row.better, BETTER)
     if row.name in METRIC_ROWS:
-        raise ValueError(f"there is a metric {row.name!r} already")
+        raise ValueError(f"metric: there is a {row.name!r} already")
     METRIC_ROWS[row.name] = row
-    METRICS[row.name] = row.function
 
 
 SCORE, SHARE = "units of the score", "share"

@@ -787,23 +787,25 @@ def test_digits_are_filled_in_black_and_seen_sharp(colours):
 
 def test_list_shows_every_name(capsys):
     from fidojax.methods.table import METHODS
+    from fidojax.metrics import METRICS
     from fidojax.networks import SHIPPED
     from fidojax.presets import PRESETS
     from infillers import INFILLERS
 
     assert main(["list"]) == 0
     out = capsys.readouterr().out
-    for name in (*METHODS, *INFILLERS, *PRESETS, *SHIPPED, "keras:NAME"):
+    for name in (*METHODS, *INFILLERS, *PRESETS, *SHIPPED, *METRICS, "keras:NAME"):
         assert name in out
     assert "arXiv 1807.08024" in out
 
 
 def test_everything_listed_can_be_cited():
     from fidojax.methods.table import METHODS
+    from fidojax.metrics import METRICS
     from fidojax.networks import SHIPPED
     from infillers import INFILLERS
 
-    for name in (*METHODS, *INFILLERS, *SHIPPED):
+    for name in (*METHODS, *INFILLERS, *SHIPPED, *METRICS):
         assert cite.cite(name).startswith("@")
     assert all(key in cite.BIBTEX for keys in cite.uses().values() for key in keys)
 

@@ -1,7 +1,9 @@
 """The table of metrics: what every row must say, and what one row more brings."""
 
 import inspect
-from typing import NamedTuple
+import runpy
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +13,10 @@ from jax.tree_util import Partial
 
 import fidojax
 from fidojax import cite, metrics
+from fidojax.cli import main
 from fidojax.metrics import METRIC_ROWS, METRICS, MetricRow, register_metric
 
+ROOT = Path(__file__).parents[2]
 FIRST = ["key", "classifier", "image", "target", "saliency"]
 
 
@@ -54,10 +58,10 @@ def toy():
         MetricRow(toy_level, "mean", "higher", "units of the map", ("fido",), boxes=True)
     )
     yield "toy_level"
-    del METRIC_ROWS["toy_level"], METRICS["toy_level"]
+    del METRIC_ROWS["toy_level"]
 
 
-def test_a_metric_is_one_function_and_one_row(toy):
+def test_a_metric_is_one_function_and_one_row(toy, capsys):
     assert METRICS[toy] is toy_level
     images = np.zeros((2, 4, 4, 1), np.float32)
     maps = np.stack([np.full((4, 4), 0.25), np.ones((4, 4))]).astype(np.float32)
@@ -67,10 +71,17 @@ def test_a_metric_is_one_function_and_one_row(toy):
     np.testing.assert_allclose(found.mean, [1.5, 4])
     with pytest.raises(ValueError, match="toy_level asks for boxes"):
         fidojax.measure_batch(*given)
+    assert "chang2019fido" in cite.cite(toy)
+    assert main(["list"]) == 0
+    listed = capsys.readouterr().out
+    assert "toy_level" in listed
+    assert "The mean of a map" in listed
+    page = runpy.run_path(str(ROOT / "docs" / "write_methods.py"))["page"]()
+    assert "| `toy_level` |" in page
 
 
 def test_rows_that_cannot_be_are_refused(toy):
-    with pytest.raises(ValueError, match="there is a metric 'toy_level' already"):
+    with pytest.raises(ValueError, match="there is a 'toy_level' already"):
         register_metric(METRIC_ROWS[toy])
     with pytest.raises(ValueError, match="better: there is no 'low'; did you mean lower"):
         register_metric(METRIC_ROWS[toy]._replace(better="low"))
@@ -92,7 +103,8 @@ def test_old_names_work_with_a_warning():
         assert metrics.MEASURES is METRICS
     maps = np.ones((1, 4, 4), np.float32)
     given = "complexity", Partial(_logits), np.zeros((1, 4, 4, 1), np.float32), [0], maps
+    old: dict[str, Any] = {"batch": 1}
     with pytest.warns(DeprecationWarning, match="'batch' is now called 'batch_size'"):
-        found = fidojax.measure_batch(*given, batch=1)
+        found = fidojax.measure_batch(*given, **old)
     np.testing.assert_array_equal(found.gini, fidojax.measure_batch(*given, batch_size=1).gini)
     assert jnp.shape(found.gini) == (1,)
