@@ -122,7 +122,7 @@ def gaussian():
 
 def test_conditional_moments_are_those_of_the_joint_gaussian(gaussian):
     patches, fitted = gaussian
-    assert fitted.window == 3
+    assert fitted.fitted_window == 3
     assert fitted.gain.shape == (3, 3, 2, 9, 25)
     index = np.arange(25).reshape(5, 5)
     for row, column, channel in [(1, 1, 0), (0, 0, 1), (2, 0, 0), (0, 2, 1), (1, 2, 0)]:
