@@ -2,17 +2,19 @@
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from jax.experimental.compilation_cache import compilation_cache
 from jax.tree_util import Partial
 
 import infillers
@@ -49,19 +51,22 @@ def compiled_programs_go():
     jax.clear_caches()
 
 
-@pytest.fixture(scope="module")
-def quick_compile():
-    """Programs of this module compile with few optimisations, in two thirds of the time.
+QUICK = "jax_disable_most_optimizations"
+"""By which programs compile in half the time; they are small, so that they run as fast."""
 
-    For modules of small programs, whose tests spend nearly all their time compiling, also in the
-    processes that they start: `pytestmark = pytest.mark.usefixtures("quick_compile")`.
-    """
-    name = "jax_disable_most_optimizations"
-    jax.config.update(name, True)
-    os.environ[name.upper()] = "1"
+
+@pytest.fixture(scope="module")
+def optimised():
+    """Programs of this module compile as a user's do, since it tests what XLA makes of them."""
+    _compile_quickly(False)
     yield
-    jax.config.update(name, False)
-    del os.environ[name.upper()]
+    _compile_quickly(True)
+
+
+def _compile_quickly(quickly: bool) -> None:
+    """Set how programs are compiled, also in the processes that tests start."""
+    jax.config.update(QUICK, quickly)
+    os.environ[QUICK.upper()] = str(int(quickly))
 
 
 def pytest_configure(config):
@@ -70,33 +75,24 @@ def pytest_configure(config):
         # The same programs by XLA's older emitters, which compile in a third of the time.
         flags = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
         os.environ.setdefault("XLA_FLAGS", flags)
+    _compile_quickly(True)
     # Another worker may be about to write it; then this one compiles it, too.
     config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache")
+    if not hasattr(config, "workerinput"):  # workers of pytest-xdist inherit the environment
+        folder = tempfile.mkdtemp(prefix="fidojax-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        os.environ |= {name.upper(): str(value) for name, value in _cache(folder).items()}
+    for name, value in _cache(os.environ["JAX_COMPILATION_CACHE_DIR"]).items():
+        jax.config.update(name, value)
 
 
-@pytest.fixture(scope="module")
-def compiled_once(tmp_path_factory):
-    """For modules whose runs are one program: what the first compiles the others read.
-
-    Also runs in the processes that they start, and in the other workers of pytest-xdist.
-    """
-    root = tmp_path_factory.getbasetemp()
-    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
-    settings = {
-        "jax_compilation_cache_dir": str(root / "compiled"),
+def _cache(folder: str) -> dict[str, Any]:
+    """JAX's settings by which all processes of a test run share the programs they compile."""
+    return {
+        "jax_compilation_cache_dir": folder,
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": -1,
     }
-    before = {name: getattr(jax.config, name) for name in settings}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            jax.config.update(name, value)
-            patch.setenv(name.upper(), str(value))
-        compilation_cache.reset_cache()
-        yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
 
 
 def rows(directory: Path) -> list[dict[str, str]]:

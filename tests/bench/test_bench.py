@@ -19,8 +19,6 @@ from fidojax.cli.options import Bench
 from fidojax.engine import devices
 from infillers import INFILLERS, mean
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 QUICK = How(steps=2, repeats=1, rounds=1, clock="wall")
 FEW = ("--classifier", "mnist", "--batch-sizes", "2", "--steps", "2", "--repeats", "1",
        "--rounds", "1")  # fmt: skip

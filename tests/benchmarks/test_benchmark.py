@@ -10,8 +10,6 @@ import pytest
 from benchmarks import throughput, throughput_report
 from fidojax import networks
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def test_smoke_writes_the_same_rows_as_it_returns(tmp_path, capsys):
     pytest.importorskip("torch", reason="needs the extra [torch]")

@@ -14,6 +14,8 @@ from fidojax.transforms import cpu, interpreter
 from fidojax.transforms.cpu import taps as cpu_taps
 from fidojax.transforms.cpu import winograd as cpu_winograd
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
 SHAPES = {
     "stem": (7, 7, 3, 64),
     "patches": (8, 8, 3, 64),

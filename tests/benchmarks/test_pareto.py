@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import PIL.Image
-import pytest
 from conftest import PLANTED
 
 from benchmarks.fido_cost import pareto, pareto_report
@@ -13,8 +12,6 @@ from fidojax import Stop, networks
 from fidojax.data import Picture
 from fidojax.methods.fido import fido_loop
 from infillers import mean
-
-pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 def config(folder, **more):

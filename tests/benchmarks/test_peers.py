@@ -22,8 +22,6 @@ from fidojax.methods.extremal_perturbation.extremal_perturbation import extremal
 from fidojax.methods.fido import sampled_objective
 from infillers import mean
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 ROOT = Path(__file__).parents[2]
 SIZE = (56, 48, 3)  # Extremal Perturbation's grid has every other pixel
 

@@ -16,8 +16,6 @@ from benchmarks.peers.quantus_flipping import MISSING, Config
 from eval.subject import logits
 from fidojax import networks
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 BENCHMARK = [sys.executable, "-m", "benchmarks.peers.quantus_flipping", "--smoke"]
 ROOT = Path(__file__).parents[2]
 

@@ -10,8 +10,6 @@ from jax.tree_util import Partial
 import infillers
 from benchmarks.fido_cost import schedules
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 @pytest.fixture
 def folder(tmp_path):

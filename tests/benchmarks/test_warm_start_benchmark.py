@@ -11,8 +11,6 @@ from benchmarks.fido_cost import warm_start
 from benchmarks.fido_cost.warm_start_report import needed, tables
 from fidojax.networks import VarSalNetwork, weight_files
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def curve(*means, count=4):
     """Values of `count` pictures around each mean, by evaluations 0, 60, 120, 240."""

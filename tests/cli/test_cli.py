@@ -41,8 +41,6 @@ from fidojax.runs.maps import read_maps, unpack
 from fidojax.runs.rows import RowAssignment
 from fidojax.transforms import cpu
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 ROOT = Path(__file__).parents[2]
 LABELS = ("red fox", "green lizard", "blue jay", "crane", "crane")
 QUICK = ("--batch-size", "2", "--no-figures", "--method", "max_box")

@@ -11,8 +11,6 @@ from fidojax.core.masks import bernoulli, concrete, total_variation, upsample
 from fidojax.core.mix import mix
 from fidojax.core.objectives import sdr, ssr
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 W = jnp.array([1.0, -2.0, 3.0, 0.5])
 X = jnp.array([1.0, 1.0, 2.0, 4.0])
 X_HAT = jnp.array([0.0, 1.0, -1.0, 2.0])

@@ -13,8 +13,6 @@ from fidojax.core.optimisers import adam
 from fidojax.core.smoothing import smoothed
 from infillers import mean
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def updates(transformation, gradients):
     state = transformation.init(gradients[0])

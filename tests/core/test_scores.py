@@ -6,8 +6,6 @@ import pytest
 
 from fidojax.core.scores import SCORES, log_odds
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 0.0, 0.0], [-3.0, 4.0, 1.0]])
 
 

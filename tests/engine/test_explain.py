@@ -15,7 +15,6 @@ import fidojax
 from fidojax.engine import ExplainRequest, memory, programs, slots, split_options
 from infillers import mean, random
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
 OPTIONS = {"infill": random(), "steps": 12, "samples": 4}
 
 

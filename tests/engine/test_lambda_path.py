@@ -21,7 +21,6 @@ from fidojax.methods.fido import fido_loop
 from fidojax.methods.fido_path import fido_path, fido_path_loop
 from infillers import mean, random
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
 OPTIONS = {
     "infill": random(), "steps": 24, "samples": 2, "learning_rate": 0.3, "scale": "map",
     "smooth": 0.1, "final_smooth": 0.02, "temperature": 2.0, "final_temperature": 0.2, "warmup": 2,
@@ -42,7 +41,7 @@ def compiled_programs():
 
 
 @pytest.fixture(scope="module")
-def found(quick_compile):
+def found():
     return paths()
 
 

@@ -19,7 +19,6 @@ from fidojax.transforms import cpu
 from fidojax.transforms.precision import PRECISIONS, in_precision
 from infillers import mean, random
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
 OPTIONS = {"infill": random(), "steps": 40, "samples": 2, "learning_rate": 0.3}
 EARLY = Stop(move=0.03, gain=0.3, every=4, least=8)
 

@@ -15,8 +15,6 @@ import fidojax
 from fidojax.engine import devices, memory, programs, scheduler, threads
 from infillers import random
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def fakes(platform, count):
     return [SimpleNamespace(platform=platform)] * count

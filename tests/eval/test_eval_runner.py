@@ -18,8 +18,6 @@ from fidojax.runs import resume
 from fidojax.runs.ledger import DONE, Ledger, find_ledger
 from fidojax.runs.maps import read_maps
 
-pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
-
 COUNT = 6
 ROWS = ("center_box", "max_box", "gradient")
 

@@ -19,8 +19,6 @@ from eval.subject import StudyRun
 from fidojax import measure_batch, networks
 from fidojax.data import Picture
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 # The package exports a function of the same name.
 protocol: Any = importlib.import_module("eval.protocols.fido_infills")
 GREY = {"mean": partial(infillers.mean, 0.0), "local": partial(infillers.local, color=0.0)}

@@ -13,8 +13,6 @@ from fidojax import networks
 from fidojax.data import Picture
 from fidojax.methods import nonlinear_saliency
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def test_numbers_are_those_of_the_trajectories_of_the_top_classes(tmp_path, monkeypatch):
     images = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)

@@ -16,8 +16,6 @@ from fidojax.networks import weight_files
 from fidojax.networks.classifiers import MnistAllConv
 from fidojax.runs import DONE
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):

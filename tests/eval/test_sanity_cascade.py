@@ -21,8 +21,6 @@ from fidojax import networks
 from fidojax.data import Picture
 from fidojax.runs import Ledger
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 # The package exports a function of the same name.
 protocol: Any = importlib.import_module("eval.protocols.sanity_cascade.protocol")
 

@@ -18,8 +18,6 @@ from fidojax.networks import weight_files
 from fidojax.runs.ledger import DONE, find_ledger
 from fidojax.runs.maps import read_maps
 
-pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
-
 COUNT = 3
 SHORT = {"steps": 3, "samples": 2, "size": 14, "learning_rate": 0.5, "warmup": 0}
 BLACK, WHITE = partial(infillers.mean, 0.0), partial(infillers.mean, 1.0)

@@ -29,8 +29,6 @@ from fidojax.networks import weight_files
 from fidojax.networks.varsal import VarSalNetwork
 from fidojax.runs import Ledger, pack, unpack
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 # The package exports a function of the same name.
 protocol: Any = importlib.import_module("eval.protocols.varsal.erasing")
 

@@ -28,8 +28,6 @@ from fidojax.networks.explainers import load_encoder
 from fidojax.networks.varsal import VarSalNetwork
 from fidojax.runs import Ledger, find_ledger
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 # The package exports functions of the same names.
 sanity: Any = importlib.import_module("eval.protocols.varsal.sanity")
 uncertainty: Any = importlib.import_module("eval.protocols.varsal.uncertainty")

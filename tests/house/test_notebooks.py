@@ -7,8 +7,6 @@ import nbclient
 import nbformat
 import pytest
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 

@@ -19,8 +19,6 @@ from infillers.ca.critics import Critic, Critics, Hole
 from infillers.ca.generator import Generator
 from train import pictures, recovery
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SHAPE = (8, 12)
 HALF = (4, 6)
 

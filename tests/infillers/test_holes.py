@@ -9,8 +9,6 @@ import pytest
 
 from infillers.holes import box, centred, free_form, random_pixels, rectangle
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SHAPE = (24, 20)
 KEYS = jax.random.split(jax.random.key(0), 300)
 KINDS = {

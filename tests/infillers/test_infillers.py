@@ -9,8 +9,6 @@ from skimage.filters import gaussian
 import infillers
 from fidojax.networks import IMAGENET_MEAN
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 ROWS = {
     "mean": infillers.mean(),
     "black": infillers.mean(0.0),

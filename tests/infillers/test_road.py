@@ -12,8 +12,6 @@ from fidojax.metrics import deletion
 from fidojax.networks import IMAGENET_MEAN
 from infillers.road import road
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SHAPE = (11, 14)
 KEY = jax.random.key(0)
 fill = jax.jit(lambda infill, key, image, mask: infill(key, image, mask))

@@ -20,8 +20,6 @@ from infillers.vae.natural import NaturalVAE
 from infillers.vae.parts import Latent, Up
 from infillers.vae.vae import WEIGHTS, vae
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 BUILD = {
     "mnist": lambda norm=True: MnistVAE(4, 3, norm=norm, rngs=nnx.Rngs(0)),

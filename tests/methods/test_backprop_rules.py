@@ -17,8 +17,6 @@ from fidojax.methods.guided_backprop import guided_backprop, guided_gradient
 from fidojax.transforms import cpu
 from fidojax.transforms import relu as rectifier
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 METHODS = {"deconvnet": deconvnet, "guided": guided_backprop}
 X = jnp.arange(16.0).reshape(4, 4, 1)

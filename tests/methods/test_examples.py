@@ -17,8 +17,6 @@ from jax.tree_util import Partial
 import fidojax
 import infillers
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SIDES = (16, 16)
 METHODS = [getattr(row, "function", row) for row in fidojax.METHODS.values()]
 FUNCTIONS = {

@@ -22,8 +22,6 @@ from fidojax.methods.extremal_perturbation.perturbation import blur_pyramid, per
 from fidojax.methods.extremal_perturbation.smooth_mask import area_loss, smooth_mask
 from infillers import mean
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 
 

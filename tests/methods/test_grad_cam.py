@@ -19,8 +19,6 @@ from fidojax.methods.guided_grad_cam import guided_grad_cam
 from fidojax.networks import weight_files
 from fidojax.transforms import cpu
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 os.environ.setdefault("KERAS_BACKEND", "jax")
 KEY = jax.random.key(0)
 IMAGES = jnp.asarray(np.random.default_rng(0).random((4, 8, 8, 3), np.float32))

@@ -18,8 +18,6 @@ from fidojax.methods.integrated_gradients import RULES, integrated_gradients
 from fidojax.methods.smoothgrad import smoothgrad, smoothgrad_squared, vargrad
 from infillers import mean, random
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = functools.partial(jax.random.key, 0)
 relu = jax.nn.relu
 

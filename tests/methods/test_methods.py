@@ -17,8 +17,6 @@ from fidojax.methods.fido import sampled_objective
 from fidojax.methods.table import LOOPS, METHOD_ROWS, METHODS
 from infillers import INFILLERS, local, mean, random
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 QUICK = {"infill": mean(0.0), "steps": 40}
 FIDO = QUICK | {"size": 12, "tv": 0.0, "learning_rate": 0.2, "lam": 0.1}
 FADE = {

@@ -23,8 +23,6 @@ from fidojax.methods.nonlinear.nonlinear import (
 from fidojax.methods.nonlinear.trajectory import LEVELS, masked, masked_map
 from fidojax.viz.nonlinear import linear_and_nonlinear, removal, snapshots, trajectories
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 BOTH = {"nonlinear": nonlinear_saliency, "linear": linear_saliency}
 
@@ -212,7 +210,9 @@ def test_any_two_classes_in_one_call(planted, image):
         found = together.info.probabilities
         np.testing.assert_allclose(found[1], alone.info.probabilities, rtol=1e-4)
         np.testing.assert_allclose(found[0, 0], 1 - found[1, 0], rtol=1e-4)
-    batch = compare_maps(planted, np.asarray(image), [1, 0], options={"steps": 6}, seed=0, name="one")
+    batch = compare_maps(
+        planted, np.asarray(image), [1, 0], options={"steps": 6}, seed=0, name="one"
+    )
     for ours, theirs in zip(batch, pair, strict=True):
         np.testing.assert_allclose(ours.saliency, theirs.saliency, atol=1e-6)
 

@@ -12,8 +12,6 @@ from jax.tree_util import Partial
 import infillers
 from fidojax.methods.occlusion import occlusion
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 X, ONES = np.arange(16.0).reshape(4, 4), np.ones((4, 4))
 DOTS = np.zeros((5, 5))

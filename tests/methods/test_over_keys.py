@@ -16,8 +16,6 @@ from fidojax.methods.smoothgrad import smoothgrad
 from fidojax.types import Explanation
 from infillers import mean
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 QUICK = {"infill": mean(0.0), "steps": 3, "size": 6, "samples": 2}
 IMAGE = jnp.asarray(np.random.default_rng(0).random((12, 12, 3), np.float32))
 

@@ -12,8 +12,6 @@ from fidojax.methods.pda import log2_odds, pda
 from fidojax.methods.pda_one_draw import pda_one_draw
 from infillers.patch_gaussian import fit_patch_gaussian, sample_patches
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 
 

@@ -25,8 +25,6 @@ from fidojax.networks import fold, from_equinox, load_masker, weight_files
 from fidojax.networks.realtime import REALTIME_WIDTHS, RealtimeNetwork, shuffled
 from fidojax.transforms import cpu, feature_pyramid
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def conv(x, kernel, stride=1, padding: Any = "SAME"):
     return jax.lax.conv_general_dilated(

@@ -17,8 +17,6 @@ from fidojax.core import loop as loops
 from fidojax.core import moments
 from fidojax.methods.rise import contributions, draw_mask, rise, rise_loop
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 
 

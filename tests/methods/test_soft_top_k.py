@@ -9,10 +9,6 @@ import pytest
 
 from fidojax.methods.varsal.soft_top_k import soft_top_k
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 EPSILONS = (1e-3, 1e-2, 0.1, 1.0)
 weigh = jax.jit(soft_top_k)
 

@@ -7,10 +7,6 @@ import pytest
 
 from fidojax.methods.varsal.soft_tv import inverse, soft_tv_kl, standard_normal_kl
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 ZEROS = (jnp.zeros((3, 4)), jnp.zeros((3, 4)))
 SIZES = [(1, 1), (1, 6), (4, 5), (7, 3), (12, 10)]
 

@@ -18,8 +18,6 @@ from fidojax.methods.varsal.soft_tv import soft_tv_kl, standard_normal_kl
 from fidojax.methods.varsal.varsal import varsal
 from fidojax.networks import VarSalNetwork, fold, load_encoder, weight_files
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SMALL = (6, 5, 4)
 
 

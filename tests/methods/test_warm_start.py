@@ -13,8 +13,6 @@ from fidojax import start_from
 from fidojax.core import objectives
 from infillers import mean
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 MAP = jnp.asarray(np.random.default_rng(0).gamma(0.3, size=(16, 24)).astype(np.float32))
 
 

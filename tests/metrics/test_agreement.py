@@ -14,8 +14,6 @@ from skimage.metrics import structural_similarity
 
 from fidojax.metrics.agreement import SCALES, Agreement, agreement, kendall, ssim, stability
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 OPTIONS = ("sign", "scale", "window")
 compiled = jax.jit(agreement, static_argnames=OPTIONS)
 steady = jax.jit(stability, static_argnames=OPTIONS)

@@ -13,8 +13,6 @@ import infillers
 from fidojax.metrics import deletion, insertion, preservation, removal
 from fidojax.metrics.deletion import GRIDS, area
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SIDE = 6
 BLACK = infillers.mean(0.0)
 BOTH = pytest.mark.parametrize("metric", [deletion, insertion])

@@ -16,8 +16,6 @@ from fidojax.metrics import faithfulness, infidelity
 from fidojax.metrics.faithfulness import groups, pearson, spearman
 from fidojax.metrics.infidelity import squared_error
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 BLACK, WHITE = infillers.mean(0.0), infillers.mean(1.0)
 NAMES = ("share", "samples", "chunk", "score")

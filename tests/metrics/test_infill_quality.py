@@ -12,8 +12,6 @@ from jax.tree_util import Partial
 import infillers
 from fidojax.metrics.infill_quality import copied, infill_quality, reconstruction
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SHAPE = (7, 9)
 KEY = jax.random.key(0)
 copied_jit = jax.jit(copied, static_argnames="window")

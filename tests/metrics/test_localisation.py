@@ -28,8 +28,6 @@ from fidojax.metrics.localisation import choose
 from fidojax.metrics.saliency_metric import crop
 from fidojax.runs.ledger import Ledger
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 # The package exports a function of the same name.
 
 SHAPE = (7, 9)

@@ -13,8 +13,6 @@ from fidojax import metrics
 from fidojax.methods import METHODS
 from fidojax.metrics import METRIC_ROWS, METRICS
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SHAPE = (8, 8)
 OTHERS = (
     "agreement",

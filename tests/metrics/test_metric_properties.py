@@ -19,8 +19,6 @@ from test_faithfulness import multilayer
 import infillers
 from fidojax.metrics import METRIC_ROWS, METRICS, roc_auc
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SIDE = 8
 RANDOM = 8
 BLACK, ROAD = infillers.mean(0.0), infillers.road(0.0, 0.0)

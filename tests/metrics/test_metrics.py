@@ -22,8 +22,6 @@ from fidojax.metrics import (
     sufficiency,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SIDE = 5
 BLACK = infillers.mean(0.0)
 

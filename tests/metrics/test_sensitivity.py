@@ -18,8 +18,6 @@ from fidojax.metrics import sensitivity
 from fidojax.metrics.sensitivity import BALLS
 from fidojax.types import Explanation
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 run = jax.jit(
     sensitivity, static_argnames=("method", "draws", "ball", "relative", "together", "channels")

@@ -21,6 +21,7 @@ def home(tmp_path, monkeypatch):
     """A user's cache folder, and JAX as it was afterwards."""
     before = {name: getattr(jax.config, name) for name in SETTINGS}
     monkeypatch.delenv("FIDOJAX_NO_CACHE")
+    jax.config.update("jax_compilation_cache_dir", None)  # the tests' own
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     yield tmp_path
@@ -113,7 +114,7 @@ SCRIPT = """
 import jax
 import fidojax
 assert jax.config.jax_compilation_cache_dir is None
-from fidojax import compile_cache
+from fidojax.runs import compile_cache
 assert compile_cache.enable()
 x = jax.numpy.ones((8, 8))
 for i in range(5):
@@ -123,7 +124,8 @@ print(float(x[0, 0]))
 
 
 def test_two_processes_share_it_and_importing_turns_nothing_on(tmp_path):
-    environment = {k: v for k, v in os.environ.items() if k != compile_cache.OFF}
+    ours = {compile_cache.OFF, *map(str.upper, SETTINGS)}
+    environment = {k: v for k, v in os.environ.items() if k not in ours}
     environment |= {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
     start = [sys.executable, "-c", SCRIPT]
     piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

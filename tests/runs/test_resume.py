@@ -18,8 +18,6 @@ from fidojax.runs.maps import read_maps, unpack
 from fidojax.runs.resume import NOT_FINITE, Explained, Item, explain_missing, seconds_per_map
 from fidojax.types import Explanation
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 COUNT = 11
 RNG = np.random.default_rng(0)
 PICTURES = [

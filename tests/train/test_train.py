@@ -24,8 +24,6 @@ from train.classifier.step import Phase, at, optimiser
 from train.loop import Stopped, fit
 from train.program import same_settings
 
-pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
-
 ROOT = Path(__file__).parents[2]
 PHASES = (Phase(0, 16, ema=0.9), Phase(2, 16, ema=0.9))
 SMOKE = dataclasses.replace(__main__.CONFIGS["smoke"][1], phases=PHASES)

@@ -21,8 +21,6 @@ from infillers.ca import critics
 from train.ca_gan import __main__
 from train.ca_gan import step as ca_gan_step
 
-pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
-
 ROOT = Path(__file__).parents[2]
 SMOKE = __main__.CONFIGS["smoke"][1]
 PAPER = __main__.CONFIGS["full-256"][1]

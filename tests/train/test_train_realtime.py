@@ -27,8 +27,6 @@ from train import pictures
 from train.realtime import __main__, report
 from train.realtime.step import asked, objectives, optimiser, prepared, selector_optimiser, split
 
-pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
-
 ROOT = Path(__file__).parents[2]
 SMOKE = dataclasses.replace(__main__.CONFIGS["smoke"][1], steps=96)
 

@@ -25,8 +25,6 @@ from train import card, grid, recovery
 from train.vae import __main__ as program
 from train.vae.step import drawn_holes, optimiser
 
-pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
-
 ROOT = Path(__file__).parents[2]
 NATURAL = program.CONFIGS["smoke"][1]
 SMOKE = dataclasses.replace(NATURAL, widths=(8,), epochs=3, sides=((0, 24),))

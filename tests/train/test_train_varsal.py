@@ -25,8 +25,6 @@ from train import pictures
 from train.varsal import __main__, report
 from train.varsal.step import keep_best, kept, one_draw, optimiser, start
 
-pytestmark = pytest.mark.usefixtures("quick_compile", "compiled_once")
-
 ROOT = Path(__file__).parents[2]
 SMOKE = __main__.CONFIGS["smoke"][1]
 

@@ -16,6 +16,8 @@ from fidojax.networks import MnistAllConv, ResNet, from_nnx
 from fidojax.transforms import cpu
 from fidojax.transforms.cpu import convolution, taps, winograd
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 DRAW = np.random.default_rng(0)
