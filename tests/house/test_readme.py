@@ -22,5 +22,16 @@ def test_the_example_runs(capsys):
 
 
 def test_files_that_the_readme_links_to_exist():
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+    inline = re.findall(r"\]\((?!http)([^)#]+)", README)
+    defined = dict(re.findall(r"^\[(.+?)\]: ([^#\n]+)", README, re.MULTILINE))
+    assert len(defined) >= 10
+    for target in [*inline, *defined.values()]:
         assert (ROOT / target).exists(), f"README.md links to {target}, which does not exist"
+    used = re.findall(r"\]\[(\w+)\]|\[([\w ]+)\](?![\[(:])", README)
+    assert {a or b for a, b in used} == set(defined)
+
+
+def test_the_readme_is_short_enough_to_be_read():
+    lines = README.splitlines()
+    assert len(lines) <= 110
+    assert max(map(len, lines)) <= 100
