@@ -8,7 +8,7 @@ import pytest
 from jax.tree_util import Partial
 
 import infillers
-from benchmarks.fido_cost import schedules
+from benchmarks.fido_cost import maps, schedules
 
 
 @pytest.fixture
@@ -47,16 +47,16 @@ def test_rows_are_the_means_over_the_stored_maps(tmp_path, folder, capsys, monke
     assert own["outside"] is None  # no boxes
     assert len(table["pictures"]) == 3  # the report's half
     files = sorted((tmp_path / "out" / "maps").iterdir())
-    maps = [np.load(file)["saliency"] for file in files]
-    assert sorted(len(each) for each in maps) == [1] * 4 + [2] * 4  # two seeds, groups of two
-    both = np.concatenate([each.reshape(-1, 784) for each in maps])
+    stored = [np.load(file)["saliency"] for file in files]
+    assert sorted(len(each) for each in stored) == [1] * 4 + [2] * 4  # two seeds, groups of two
+    both = np.concatenate([each.reshape(-1, 784) for each in stored])
     total = (own["on"] + short["on"]) / 2
     assert total == pytest.approx((both > 0.5).mean(), abs=1e-6)
     assert "short" in capsys.readouterr().out
     # A second run, whose infiller lies at another address, computes no map again.
     infill = infillers.mean()
     moved = Partial(lambda *args: infill(*args))
-    monkeypatch.setitem(infillers.INFILLERS, "mean", lambda: moved)
+    monkeypatch.setattr(maps, "INFILLERS", {"mean": lambda: moved})
     before = {file: file.stat().st_mtime_ns for file in files}
     schedules.main(config(tmp_path, folder))
     now = (tmp_path / "out" / "maps").iterdir()
