@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fidojax.core import check_count
-from fidojax.runs import about, write_text
+from fidojax.data import write_text
+from fidojax.runs import about
 
 
 def use_cores(threads: int) -> None:

@@ -31,7 +31,7 @@ from eval.report.reading import read
 from eval.scoring import Scorer
 from eval.study import Study, plain
 from eval.subject import StudyRun, Subject
-from fidojax.data import padded
+from fidojax.data import padded, write_json
 from fidojax.engine import ExplainRequest
 from fidojax.runs import (
     DONE,
@@ -46,7 +46,6 @@ from fidojax.runs import (
     parse_shard,
     read_maps,
     rows_per_file,
-    write_json,
 )
 
 SHOWN = 10

@@ -10,8 +10,8 @@ from typing import Any
 import jax
 from flax import nnx
 
+from fidojax.data import write_text
 from fidojax.engine import cores
-from fidojax.runs import write_text
 
 DATA = {
     "mnist": (

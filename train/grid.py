@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fidojax.runs import write_atomically
+from fidojax.data import write_atomically
 
 
 def write(path: str | Path, rows: Sequence[np.ndarray], zoom: int = 1, gap: int = 2) -> None:

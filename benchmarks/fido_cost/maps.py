@@ -21,10 +21,10 @@ from rich.progress import Progress
 from eval.judging import outside
 from fidojax import networks
 from fidojax.core import total_variation
-from fidojax.data import IMAGENET_CROP, Picture, pictures
+from fidojax.data import IMAGENET_CROP, Picture, pictures, write_atomically, write_text
 from fidojax.engine import Stop, explain_batch
 from fidojax.metrics import expected_objective, mixture
-from fidojax.runs import digest, write_atomically, write_text
+from fidojax.runs import digest
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Target
 from infillers import INFILLERS
 

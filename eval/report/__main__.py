@@ -17,7 +17,7 @@ from eval.report.markdown import markdown
 from eval.report.page import page
 from eval.report.reading import read
 from eval.report.summary import summary
-from fidojax.runs import write_text
+from fidojax.data import write_text
 
 
 def report(directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]) -> None:

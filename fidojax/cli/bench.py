@@ -9,8 +9,9 @@ from fidojax.bench import BenchRow, Case, How, markdown_table, measure, terminal
 from fidojax.cli.bench_plan import expected, plan
 from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.options import Bench, UsageError
+from fidojax.data import write_json
 from fidojax.engine import cores, split_cpu
-from fidojax.runs import about, duration, write_json
+from fidojax.runs import about, duration
 
 
 def bench(asked: Bench) -> int:

@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from fidojax.runs import write_atomically, write_json, write_text
+from fidojax.data import write_atomically, write_json, write_text
 
 EXPLAINED, FAILED = "explained", "failed"
 

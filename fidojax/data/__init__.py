@@ -6,6 +6,7 @@ for item in pictures(["photos/", "cat.jpg", "tfds:mnist/test[:100]"], size=(224,
         case BadPicture(): ...
 """
 
+from fidojax.data.atomic import write_atomically, write_json, write_text
 from fidojax.data.boxes import boxes_of, padded
 from fidojax.data.fit import IMAGENET_CROP
 from fidojax.data.picture import BadPicture, Picture
@@ -19,4 +20,7 @@ __all__ = [
     "boxes_of",
     "padded",
     "pictures",
+    "write_atomically",
+    "write_json",
+    "write_text",
 ]

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fidojax.core import untransformed
 from fidojax.core import loop as loops
+from fidojax.core import untransformed
 from fidojax.methods import loop_maker, method_row
 from fidojax.transforms import cpu, in_precision
 from fidojax.types import Classifier, Method

@@ -16,6 +16,8 @@ import numpy as np
 from flax import nnx
 from jax.tree_util import Partial
 
+from fidojax.data import write_atomically
+
 
 def save(path: str | Path, network: nnx.Module) -> None:
     """Write the parameters of a network as float16.
@@ -31,8 +33,7 @@ def save(path: str | Path, network: nnx.Module) -> None:
         _name(key): np.asarray(leaf[...], np.float16) for key, leaf in nnx.to_flat_state(params)
     }
     # An open file, since np.savez appends ".npz" to a name that lacks it.
-    with open(path, "wb") as file:
-        np.savez(file, **named)
+    write_atomically(path, lambda file: np.savez(file, **named))
 
 
 def restore(path: str | Path, network: Callable[[], nnx.Module]) -> Partial:

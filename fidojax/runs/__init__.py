@@ -1,7 +1,6 @@
 """Runs on disk: ledgers, resuming, shards, progress, provenance."""
 
 from fidojax.runs.compile_cache import SETTINGS
-from fidojax.runs.files import write_atomically, write_csv, write_json, write_text
 from fidojax.runs.ledger import CHUNK, DONE, FAILED, MISSING, Ledger, find_ledger, rows_per_file
 from fidojax.runs.maps import load_maps, pack, read_maps, unpack
 from fidojax.runs.progress import ProgressBar, duration
@@ -36,8 +35,4 @@ __all__ = [
     "seconds_per_map",
     "unpack",
     "versions",
-    "write_atomically",
-    "write_csv",
-    "write_json",
-    "write_text",
 ]
