@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from eval.protocols.varsal.rankings import random as random_map
+from eval.controls import random as random_map
 from eval.study import StudyRow
 from fidojax.core import check_name, current_name
 from fidojax.data import boxes_of

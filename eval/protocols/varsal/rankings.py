@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from eval.controls import random
 from eval.study import StudyRow
 from fidojax.core import check_name
 from fidojax.methods import varsal
@@ -50,11 +51,6 @@ def pda(images: np.ndarray, seed: int, limit: int) -> StudyRow:
     fill = jax.jit(partial(fit_patch_gaussian, window=PDA["window"]))(patches)
     options = PDA | {"infill": fill, "chunk": 16}
     return StudyRow("pda", options, why=f"first {limit} pictures", limit=limit)
-
-
-def random(key, classifier, image, target):
-    """Return a map of uniform noise."""
-    return Explanation(jax.random.uniform(key, image.shape[:2]), None)
 
 
 def center(key, classifier, image, target):
