@@ -9,7 +9,7 @@ from infillers.blur import blur
 from infillers.ca import ca
 from infillers.local import local
 from infillers.mean import mean
-from infillers.named import make_infill
+from infillers.named import make_infill, parse_infill
 from infillers.random import random
 from infillers.resized import resized
 from infillers.road import road
@@ -25,6 +25,7 @@ __all__ = [
     "local",
     "make_infill",
     "mean",
+    "parse_infill",
     "random",
     "register_infiller",
     "resized",

@@ -2,24 +2,59 @@
 
 import ast
 import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from fidojax.core import check_name
 from fidojax.types import Infiller
-from infillers.table import INFILLER_ROWS, INFILLERS
+from infillers.table import INFILLERS
 
 
 def make_infill(spec: str, what: str = "--infill") -> Infiller:
-    """Make the infiller of `NAME` or `NAME:OPTION=VALUE,...`, such as `mean:color=(0.5,0.5,0.5)`.
+    """Make an infiller from its name and constants.
 
     Args:
-        spec: the name of an infiller and its constants, those not given at their defaults.
+        spec: as `parse_infill` takes it.
         what: the option that `spec` was given for, for messages.
 
     Raises:
-        ValueError: there is no such infiller, or it has no such option.
+        ValueError: there is no such infiller, it has no such constant, or its weights are not
+            there.
+    """
+    name, options = parse_infill(spec, what)
+    try:
+        return INFILLERS[name](**options)
+    except OSError as error:
+        raise ValueError(f"{what}: {error}") from None
+    except TypeError:
+        text = spec.partition(":")[2]
+        raise ValueError(f"{what}: {text} does not suit {name}{_signature(name)}") from None
+
+
+def parse_infill(
+    spec: str,
+    what: str = "--infill",
+    known: Mapping[str, Callable[..., Infiller]] = INFILLERS,
+    *,
+    first: bool = False,
+) -> tuple[str, dict[str, Any]]:
+    """Split the text of an infiller into its name and its constants.
+
+    Args:
+        spec: `NAME`, or `NAME:CONSTANT=VALUE,...` such as `mean:color=(0.5,0.5,0.5)`.
+        what: the option that `spec` was given for, for messages.
+        known: factories by name.
+        first: `NAME:VALUE` is allowed, too, with the value of the first constant: a number, or the
+            name of a file.
+
+    Raises:
+        ValueError: there is no such infiller, or it has no such constant.
     """
     name, _, text = spec.partition(":")
-    check_name(what, name, INFILLERS)
+    check_name(what, name, known)
+    constants = [*inspect.signature(known[name]).parameters]
+    if first and text and "=" not in text:
+        return name, {constants[0]: _value(text)}
     try:
         call = ast.parse(f"f({text})", mode="eval").body
         assert isinstance(call, ast.Call)
@@ -28,15 +63,17 @@ def make_infill(spec: str, what: str = "--infill") -> Infiller:
             raise SyntaxError
     except (SyntaxError, ValueError, AssertionError):
         raise ValueError(f"{what}: expected {name}:OPTION=VALUE, got {spec!r}") from None
-    known = INFILLER_ROWS[name].defaults
     for option in options:
-        check_name(f"{what} {name}", option, known)
+        check_name(f"{what} {name}", option, constants)
+    return name, options
+
+
+def _value(text: str) -> Any:
+    """A Python literal, or else the text itself."""
     try:
-        return INFILLERS[name](**options)
-    except OSError as error:
-        raise ValueError(f"{what}: {error}") from None
-    except TypeError:
-        raise ValueError(f"{what}: {text} does not suit {name}{_signature(name)}") from None
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
 
 
 def _signature(infiller: str) -> str:

@@ -242,7 +242,7 @@ def test_absent_weights_are_left_out_and_unknown_names_refused(recover, tmp_path
     assert {row["infill"] for row in table(tmp_path)} == {"mean", TRUTH}
     with pytest.raises(ValueError, match="none of the infillers has its weights"):
         recover(tmp_path, infill=("ca:absent",))
-    with pytest.raises(ValueError, match="infill is 'grey', expected some of mean, local, ca"):
+    with pytest.raises(ValueError, match="infill: there is no 'grey'; it is one of mean, local, ca"):
         recover(tmp_path, infill=("grey",))
     with pytest.raises(ValueError, match="infill names 'mean' twice"):
         recover(tmp_path, infill=("mean", "mean"))

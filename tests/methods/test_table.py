@@ -22,7 +22,14 @@ from fidojax.core import Loop
 from fidojax.core import loop as loops
 from fidojax.methods import METHOD_ROWS, RENAMED_METHODS, MethodRow, method_row, register_method
 from fidojax.networks.explainers import load_encoder, load_masker
-from infillers import INFILLER_ROWS, INFILLERS, InfillerRow, make_infill, register_infiller
+from infillers import (
+    INFILLER_ROWS,
+    INFILLERS,
+    InfillerRow,
+    make_infill,
+    parse_infill,
+    register_infiller,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -164,8 +171,9 @@ def _links(text):
 @pytest.mark.usefixtures("infiller")
 def test_a_registered_infiller_is_everywhere(capsys):
     image = jnp.zeros((4, 4, 3))
-    fill = make_infill("grey:level=0.25")
-    np.testing.assert_array_equal(fill(jax.random.key(0), image, image[..., 0]), 0.25)
+    filled = make_infill("grey:level=0.25")(jax.random.key(0), image, image[..., 0])
+    np.testing.assert_array_equal(filled, 0.25)
+    assert parse_infill("grey:0.25", first=True) == ("grey", {"level": 0.25})
     assert cite.cite("grey") == cite.BIBTEX["road"]
     assert main(["list"]) == 0
     assert "One shade of grey (level=0.5)" in " ".join(capsys.readouterr().out.split())

@@ -12,7 +12,6 @@ of holes that drop it. Processes with different --infill may fill one --out; a l
 them writes the report.
 """
 
-import contextlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -42,7 +41,7 @@ from eval.study import Claim, Study, StudyRow
 from eval.subject import StudyRun, defaults, load_subject
 from fidojax.metrics import infill_quality
 from fidojax.types import Explanation, Infiller
-from infillers import INFILLERS
+from infillers import INFILLERS, parse_infill
 from infillers.holes import centred, free_form, random_pixels
 
 RATES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -200,14 +199,12 @@ def make_infillers(names: Sequence[str]) -> dict[str, Infiller]:
     """
     found: dict[str, Infiller] = {}
     for name in names:
-        kind, _, value = name.partition(":")
-        if kind not in INFILLERS:
-            raise ValueError(f"infill is {name!r}, expected some of {', '.join(INFILLERS)}")
-        label = f"{kind}:{_short(value)}" if value else kind
+        kind, constants = parse_infill(name, "infill", INFILLERS, first=True)
+        label = ":".join([kind, *map(_short, constants.values())])
         if label in found:
             raise ValueError(f"infill names {label!r} twice")
         try:
-            found[label] = INFILLERS[kind](*([_number(value)] if value else []))
+            found[label] = INFILLERS[kind](**constants)
         except FileNotFoundError as error:
             rich.get_console().print(f"{label} is left out: {error}", markup=False, soft_wrap=True)
     if not found:
@@ -215,17 +212,9 @@ def make_infillers(names: Sequence[str]) -> dict[str, Infiller]:
     return found | {TRUTH: Partial(_truth)}
 
 
-def _number(value: str) -> int | float | str:
-    """The number that a text says, or else the text."""
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(value)
-    return value
-
-
-def _short(value: str) -> str:
+def _short(value: Any) -> str:
     """A number as it is, of a path the file's name."""
-    return value if isinstance(_number(value), int | float) else Path(value).stem
+    return Path(value).stem if isinstance(value, str) else str(value)
 
 
 def _truth(key, image, mask):
