@@ -1,4 +1,4 @@
-"""Seconds of several calls, taken in turn."""
+"""The seconds of calls in turn, the seconds of compiling, and the peak memory."""
 
 import contextlib
 import re
@@ -21,9 +21,9 @@ CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time
 def interleaved(
     calls: Sequence[Callable[[], Any]], repeats: int, rounds: int, clock: str = "wall"
 ) -> list[float]:
-    """Seconds of each call: the median of a round's repeats, and of all rounds the lowest.
+    """Return the seconds of each call: the lowest of the rounds' medians.
 
-    Every repeat does all calls in turn, so that what disturbs the machine disturbs all of them.
+    Every repeat makes all calls in turn, so that other work on the machine disturbs all of them.
     """
     now = CLOCKS[clock]
     for call in calls:
@@ -46,8 +46,8 @@ class Compiled(NamedTuple):
     Attributes:
         lowered: a `jax.stages.Lowered`.
         program: a `jax.stages.Compiled`.
-        cold: without a cache.
-        cached: with the persistent one filled.
+        cold: seconds without a cache.
+        cached: seconds with the program in the persistent cache.
     """
 
     lowered: Any
@@ -76,7 +76,7 @@ def compile_timed(lower: Callable[[], Any], clock: str = "wall") -> Compiled:
 
 @contextlib.contextmanager
 def fresh_cache() -> Iterator[None]:
-    """An empty persistent cache while it lasts, whatever was set up before."""
+    """Use an empty persistent cache inside the context, and restore the settings afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         wanted = {"jax_compilation_cache_dir": folder, **SETTINGS}
         before = {name: getattr(jax.config, name) for name in wanted}
@@ -94,9 +94,9 @@ def _configure(settings: dict[str, Any]) -> None:
 
 
 class PeakMemory:
-    """Peak memory since the object was made: of the first device, else of this process.
+    """The peak memory since the object was made, of the first device or else of this process.
 
-    On accelerators it is the peak since the program's start, which cannot be reset.
+    On accelerators it is the peak since the start of the program, since it cannot be reset.
     """
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class PeakMemory:
             Path("/proc/self/clear_refs").write_text("5")
 
     def megabytes(self) -> float | None:
-        """None where neither the device nor the system tells."""
+        """Return the peak in MB; None where neither the device nor the system reports it."""
         stats = jax.local_devices()[0].memory_stats()
         if stats and "peak_bytes_in_use" in stats:
             return stats["peak_bytes_in_use"] / 1e6

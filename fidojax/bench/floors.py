@@ -15,16 +15,16 @@ from fidojax.types import Classifier
 
 @jax.jit
 def bare_forward(classifier: Classifier, images: Any) -> Any:
-    """Nothing but the logits."""
+    """Return the logits."""
     return classifier(images)
 
 
 @functools.partial(jax.jit, static_argnames="times")
 def bare_gradient(classifier: Classifier, images: Any, targets: Any, times: int = 1) -> Any:
-    """The scores' sum and its gradient to the images: what no explanation step can undercut.
+    """Return the sum of the scores and its gradient: the floor of an explanation step.
 
     Args:
-        times: so often in one call, which is what as many steps in one call cannot undercut.
+        times: the number of passes in one call, the floor of a call with that many steps.
     """
 
     def total(images):
@@ -40,9 +40,9 @@ def bare_gradient(classifier: Classifier, images: Any, targets: Any, times: int 
 
 
 def operations(classifier: Classifier, size: tuple[int, int, int]) -> tuple[float, float]:
-    """Floating point operations of a picture's forward pass, and of one with its gradient.
+    """Return the floating point operations of a forward pass, and of one with its gradient.
 
-    Read off the programs as they are before XLA compiles them.
+    Both are for one picture and come from the programs before XLA compiles them.
     """
     images = jax.ShapeDtypeStruct((1, *size), jnp.float32)
     targets = jax.ShapeDtypeStruct((1,), jnp.int32)
@@ -53,26 +53,26 @@ def operations(classifier: Classifier, size: tuple[int, int, int]) -> tuple[floa
 
 
 def counted(lowered: jax.stages.Lowered) -> float:
-    """Floating point operations of a program; 0 where the backend does not tell.
+    """Return the floating point operations of a program; 0 where the backend does not report them.
 
-    What is in a loop counts once.
+    Operations inside a loop count once.
     """
     analysis: Any = lowered.cost_analysis()
     return float((analysis or {}).get("flops", 0.0))
 
 
 SIDE = {"cpu": 1024}
-
+"""The sides of the matrices: large enough that reading them costs little beside multiplying."""
 OTHER_SIDE = 8192
-"""Sides of the matrices: large enough that reading them costs nothing beside multiplying them."""
+"""The side on backends that `SIDE` does not name."""
 
 
 class Product(NamedTuple):
-    """A product of two square matrices, to be timed beside what it is the ceiling of.
+    """A product of two square matrices: the ceiling of the speed of a network.
 
     Attributes:
-        call: does it.
-        operations: floating point operations.
+        call: the function that computes it.
+        operations: its number of floating point operations.
     """
 
     call: Callable[[], Any]
@@ -80,7 +80,7 @@ class Product(NamedTuple):
 
 
 def matrix_product(precision: str) -> Product:
-    """On the first device, in a precision of `fidojax.transforms.precision`."""
+    """Return a product on the first device, in a precision of `PRECISIONS`."""
     side = SIDE.get(jax.default_backend(), OTHER_SIDE)
     matrix = jax.random.normal(jax.random.key(0), (side, side))
     product = jax.jit(in_precision(Partial(jnp.matmul, matrix), precision))

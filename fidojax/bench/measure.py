@@ -19,11 +19,11 @@ from fidojax.methods import LOOPS, METHODS
 from fidojax.types import Device
 
 EXPECTED = (ValueError, OSError, ImportError, RuntimeError, MemoryError)
-"""Errors whose message says it all."""
+"""The errors whose message needs no name of the error before it."""
 
 
 def measure(case: Case, how: How) -> BenchRow:
-    """The case's row, with what was measured or with the reason why it could not be."""
+    """Return the row of a case, with its measurements or with the reason why there are none."""
     try:
         with fresh_cache():
             return _measure(case, how)
@@ -33,7 +33,7 @@ def measure(case: Case, how: How) -> BenchRow:
 
 
 def reason(error: Exception) -> str:
-    """Why it could not be measured, in one line."""
+    """Return why a case could not be measured, in one line."""
     lines = str(error).strip().splitlines()
     if is_out_of_memory(error) or (isinstance(error, MemoryError) and not lines):
         return "out of memory"

@@ -1,4 +1,4 @@
-"""What is measured, and what came out."""
+"""The rows of a benchmark: the cases to be measured, their results, and the tables of them."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -14,27 +14,30 @@ from fidojax.types import Classifier
 class BenchRow:
     """One method on one classifier at one batch size.
 
-    *A call* is one step on all images of a method that iterates, or else their whole explanation.
+    *A call* is one step of an iterating method on all images, or the whole explanation of a
+    method that does not iterate.
 
     Attributes:
-        classifier, method, infill: by name; the infiller is empty where the method takes none.
-        setting: the schedule of the method, where it is not its default.
-        precision: that the classifier is evaluated in.
-        images: per call.
-        problem: why nothing was measured; empty where it was.
-        forward, backward: pictures through the classifier per map, see `fidojax.bench.passes`.
-        images_per_second: through `explain_batch`; of methods that iterate the first steps, and
-            the others at the time of a step.
-        evaluations_per_second: the same in pictures through the classifier.
-        seconds: of a call.
-        floor: seconds of the bare passes of a call; None where the classifier is not asked.
+        classifier, method, infill: their names; the infiller is empty where the method takes none.
+        setting: the schedule of the method, where it differs from the default.
+        precision: the precision of the classifier's products.
+        images: the number of images per call.
+        problem: the reason why nothing was measured; empty otherwise.
+        forward, backward: pictures that pass the classifier per map, see `fidojax.bench.passes`.
+        images_per_second: measured through `explain_batch`; for iterating methods the first steps
+            are timed, and each further step is assumed to take as long.
+        evaluations_per_second: the same in pictures that pass the classifier.
+        seconds: the time of a call.
+        floor: the seconds of the bare passes of a call; None where the method does not call the
+            classifier.
         ratio: seconds / floor.
-        peak_share: floating point operations of a call per second, over those of a large matrix
-            product in the same precision. Of loops inside the method the classifier's passes count.
+        peak_share: the floating point operations per second of a call, over those of a large matrix
+            product in the same precision. In loops inside the method only the classifier's
+            passes are counted.
         compile_cold, compile_cached: seconds to trace and compile the call, without and with JAX's
             persistent cache.
-        program_mb: what the compiled call needs, by its own memory analysis.
-        peak_mb: see `fidojax.bench.clocks`.
+        program_mb: the memory of the compiled call, by its own analysis.
+        peak_mb: the peak memory, see `fidojax.bench.clocks`.
     """
 
     classifier: str
@@ -62,13 +65,13 @@ class Case(NamedTuple):
     """A row to be measured.
 
     Attributes:
-        row: with its names filled in.
+        row: the row with its names filled in.
         network: the classifier.
-        size: "h w c" of its pictures.
-        options: of the method.
-        each: options that differ per image, for one image.
-        passes: of the classifier per map.
-        operations: of the classifier, see `fidojax.bench.floors.operations`.
+        size: the sides and channels "h w c" of its pictures.
+        options: the options of the method.
+        each: the options that differ per image, for one image.
+        passes: the passes of the classifier per map.
+        operations: the operations of a pass of the classifier, see `fidojax.bench.floors.operations`.
     """
 
     row: BenchRow
@@ -81,14 +84,14 @@ class Case(NamedTuple):
 
 
 class How(NamedTuple):
-    """How carefully it is measured.
+    """How carefully a row is measured.
 
     Attributes:
-        steps: of the timed run through the engine, for methods that iterate.
-        repeats: calls, and bare passes in turn with them, per round.
-        rounds: the lowest median of so many counts.
+        steps: the number of steps of the timed run through the engine, for iterating methods.
+        repeats: the number of calls per round, each with the bare passes in turn.
+        rounds: the number of rounds; the lowest of their medians is the result.
         clock: a key of `fidojax.bench.clocks.CLOCKS`.
-        spread: whether the devices share out evaluations, see `fidojax.engine.devices`.
+        spread: whether the devices divide the evaluations of a picture, see `fidojax.engine.devices`.
     """
 
     steps: int
@@ -105,7 +108,7 @@ EXPLAINED = (
 
 
 def cells(row: BenchRow) -> dict[str, str]:
-    """A row's texts by column."""
+    """Return the texts of a row by column."""
     both = (row.program_mb, row.peak_mb)
     return {
         "classifier": row.classifier,
@@ -126,14 +129,14 @@ def cells(row: BenchRow) -> dict[str, str]:
 
 
 def _number(value: float | None, digits: int = 3) -> str:
-    """At most so many digits that say something."""
+    """Format a number with at most `digits` significant digits; empty for None."""
     if value is None:
         return ""
     return f"{value:.0f}" if value >= 10 ** (digits - 1) else f"{value:.{digits}g}"
 
 
 def terminal_table(rows: Sequence[BenchRow]) -> Table:
-    """For a terminal."""
+    """Return the table for a terminal."""
     table = Table(caption=EXPLAINED)
     left = {"classifier", "method", "infill", "precision", "note"}
     for name in cells(rows[0]):
@@ -144,7 +147,7 @@ def terminal_table(rows: Sequence[BenchRow]) -> Table:
 
 
 def markdown_table(rows: Sequence[BenchRow]) -> str:
-    """To be pasted."""
+    """Return the table in Markdown."""
     lines = [list(cells(rows[0])), *(list(cells(row).values()) for row in rows)]
     lines = [[cell.replace("|", "\\|") for cell in line] for line in lines]
     lines.insert(1, ["---"] * len(lines[0]))

@@ -1,6 +1,6 @@
 """The engine's compiled programs on one batch: lowered, stepped and run to the end.
 
-All that a benchmark knows of how the engine drives a method is here.
+This is the only file of the benchmark that knows how the engine drives a method.
 """
 
 import warnings
@@ -35,11 +35,11 @@ class Work(NamedTuple):
 
     Attributes:
         method: a name in `METHODS`.
-        classifier: as `fidojax.engine.options.prepared` returns it.
+        classifier: the classifier that `fidojax.engine.options.prepared` returns.
         images: "n h w c".
-        options: of the method.
-        each: options that differ per image.
-        devices: as `explain_batch` takes them.
+        options: the options of the method.
+        each: the options that differ per image.
+        devices: the devices, as in `explain_batch`.
     """
 
     method: str
@@ -56,9 +56,10 @@ class Work(NamedTuple):
 
     @property
     def places(self) -> list[Device | Sharding]:
-        """Of each call that explains an equal part of the images.
+        """The place of each call; every call explains an equal part of the images.
 
-        As many as the engine has under way at a time, or fewer where they cannot be equal.
+        There are as many calls as the engine runs at a time, or fewer where the images cannot be
+        divided equally.
         """
         devices, images = self.devices or jax.local_devices(), len(self.images)
         each = [place for place in placements(devices) for _ in range(threads_per_device(devices))]
@@ -66,15 +67,15 @@ class Work(NamedTuple):
 
     @property
     def targets(self) -> np.ndarray:
-        """The class that is explained, which is no matter of speed."""
+        """The explained class, 0 for all images; it has no influence on the speed."""
         return np.zeros(len(self.images), np.int32)
 
 
 def shortened(work: Work, steps: int) -> Work:
-    """The same with few steps, which tell of the rest: each is the same program.
+    """Return the work with fewer steps; all steps are the same program.
 
     Args:
-        steps: at most so many, but on accelerators two chunks.
+        steps: the largest number of steps; on accelerators two compiled calls at least.
     """
     if work.method not in LOOPS:
         return work
@@ -116,11 +117,11 @@ def stepper(work: Work) -> Callable[[], Any]:
 
 
 def bare(call: Callable, work: Work, images: np.ndarray) -> Callable[[], Any]:
-    """A function that makes a bare pass of the images, an equal part of them in each place.
+    """Return a function that makes a bare pass of the images, an equal part in each place.
 
     Args:
-        call: of the classifier and images.
-        work: where, and by what classifier.
+        call: the bare pass, a function of the classifier and images.
+        work: the work, which holds the places and the classifier.
     """
     where = work.places
     parts = [
@@ -147,7 +148,7 @@ def whole(work: Work) -> Callable[[], Any]:
 
 
 def _dealt(work: Work) -> list[tuple[programs.Program, programs.Model, programs.Batch]]:
-    """What each of the calls is given."""
+    """Return the program, the model and the batch of each call."""
     request = ExplainRequest(work.method, work.shown, work.options)
     program, model = programs.program_and_model(request)
     where, count = work.places, len(work.images)
@@ -166,10 +167,10 @@ class Paired(NamedTuple):
     """A step and its floor, to be handed to `fidojax.bench.clocks.interleaved` together.
 
     Attributes:
-        step: does `steps` steps of all images.
-        gradient: the bare gradient on as many images as one step evaluates, `steps` times.
-        masks: so many, of all images.
-        steps: in one call of `step`.
+        step: a function that does `steps` steps of all images.
+        gradient: the bare gradient on the images that one step evaluates, `steps` times.
+        masks: the number of masks of all images.
+        steps: the number of steps in one call of `step`.
     """
 
     step: Callable[[], Any]
