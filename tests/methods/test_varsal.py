@@ -260,7 +260,7 @@ def test_draws_differ_by_key_and_stay_in_range(image, posterior, classifier, mon
         jax.debug.callback(lambda value: kinds.append(int(value)), baseline)
         return image
 
-    file = sys.modules[varsal.__module__]  # the package names the function after its file
+    file = sys.modules[varsal_objective.__module__]  # the package names the function after its file
     monkeypatch.setattr(file, "soft_top_k", topk)
     monkeypatch.setattr(file, "baseline_picture", picture)
 
