@@ -71,7 +71,7 @@ class Case(NamedTuple):
         options: the options of the method.
         each: the options that differ per image, for one image.
         passes: the passes of the classifier per map.
-        operations: the operations of a pass of the classifier, see `fidojax.bench.floors.operations`.
+        operations: the operations of a pass, see `fidojax.bench.floors.operations`.
     """
 
     row: BenchRow
@@ -91,7 +91,7 @@ class How(NamedTuple):
         repeats: the number of calls per round, each with the bare passes in turn.
         rounds: the number of rounds; the lowest of their medians is the result.
         clock: a key of `fidojax.bench.clocks.CLOCKS`.
-        spread: whether the devices divide the evaluations of a picture, see `fidojax.engine.devices`.
+        spread: whether devices divide the evaluations of a picture, see `fidojax.engine.devices`.
     """
 
     steps: int
