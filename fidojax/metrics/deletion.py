@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fidojax.core import check_count, check_name, rank
+from fidojax.core import check_count, check_name, rank, with_options_of
 from fidojax.metrics.checks import check_map
 from fidojax.metrics.curve import has_order, score_curve
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar, Target
@@ -136,6 +136,7 @@ def deletion(
     return Deletion(curve, pixels, progress, needed, area(curve, pixels, axis=axis, step0=step0))
 
 
+@with_options_of(deletion, "show")
 def insertion(
     key: PRNGKey,
     classifier: Classifier,
