@@ -288,7 +288,7 @@ print(*loaded() - before)
 
 
 def processor_seconds(program: str) -> float:
-    """The processor time of a program in a process of its own, the least of three runs."""
+    """The processor time of a program in a process of its own, the lesser of two runs."""
 
     def once() -> float:
         before = os.times()
@@ -296,7 +296,7 @@ def processor_seconds(program: str) -> float:
         after = os.times()
         return sum(after[2:4]) - sum(before[2:4])
 
-    return min(once() for _ in range(3))
+    return min(once() for _ in range(2))
 
 
 def test_the_import_takes_little_longer_than_that_of_jax_and_optax():
