@@ -1,5 +1,6 @@
 """Grad-CAM: known answers, and classifiers that show their features in every framework."""
 
+import functools
 import os
 from typing import Any
 
@@ -77,6 +78,12 @@ def close(request):
         yield check
 
 
+@functools.cache
+def compiled(method, target=0, **options):
+    """The method as one program of the classifier and the image, for several tests."""
+    return jax.jit(lambda classifier, image: method(KEY, classifier, image, target, **options))
+
+
 def ramp():
     return jnp.arange(16.0).reshape(4, 4, 1)
 
@@ -88,7 +95,7 @@ def test_split_is_the_composition():
 
 def test_grad_cam_at_the_convolution(close):
     """GC-1, GC-2, GC-9."""
-    saliency, info = grad_cam(KEY, AT_CONV1, ramp(), 0)
+    saliency, info = compiled(grad_cam)(AT_CONV1, ramp())
     close(info.coarse, [[11.25, 13.5], [20.25, 22.5]])
     parts = info.weights * info.activations
     close(parts[..., 0], [[-3.75, 3], [23.25, 30]])
@@ -101,9 +108,9 @@ def test_grad_cam_at_the_convolution(close):
 
 def test_grad_cam_elsewhere(close):
     """GC-3, GC-5, GC-6, GC-7."""
-    close(grad_cam(KEY, AT_RELU1, ramp(), 0).info.coarse, [[0, 4], [28, 32.5]])
+    close(compiled(grad_cam)(AT_RELU1, ramp()).info.coarse, [[0, 4], [28, 32.5]])
     image = ramp().at[1, 1].set(-4.0)
-    saliency, info = grad_cam(KEY, AT_INPUT, image, 0)
+    saliency, info = compiled(grad_cam)(AT_INPUT, image)
     close(info.weights, [0.5625])
     close(saliency, np.maximum(0.5625 * image[..., 0], 0))
 
@@ -112,7 +119,7 @@ def test_grad_cam_elsewhere(close):
         return jax.nn.relu(hidden) @ jnp.ones((4, 2)) + jnp.array([-1.0, 1])
 
     linear0 = Split(Partial(unchanged), Partial(multilayer))
-    close(grad_cam(KEY, linear0, jnp.array([[[0.0, 100, 0]]]), 0).saliency, [[400.0]])
+    close(compiled(grad_cam)(linear0, jnp.array([[[0.0, 100, 0]]])).saliency, [[400.0]])
 
 
 def test_grad_cam_of_given_activations_and_gradients(close):
@@ -124,12 +131,12 @@ def test_grad_cam_of_given_activations_and_gradients(close):
     def features(images):
         return images + activations[None, :, :, None]
 
-    def head(a):
-        return jnp.einsum("nijk,ij->nk", a, slopes)
+    def head(sign, a):
+        return sign * jnp.einsum("nijk,ij->nk", a, slopes)
 
-    for sign in (1, -1):
-        split = Split(Partial(features), Partial(lambda a: sign * head(a)))  # noqa: B023
-        saliency = grad_cam(KEY, split, jnp.zeros((5, 5, 1)), 0).saliency
+    for sign in (1.0, -1.0):
+        split = Split(Partial(features), Partial(head, sign))
+        saliency = compiled(grad_cam)(split, jnp.zeros((5, 5, 1))).saliency
         expected = np.zeros((5, 5))
         expected[[1, 3] if sign > 0 else [0, 4]] = np.array([1, 2, 3, 2, 1]) / 3
         close(saliency / saliency.max(), expected)
@@ -139,11 +146,11 @@ def test_guided_grad_cam(close):
     """GGC-1, and that the guided gradient and the map are multiplied as they are."""
     expected = [[0, 0, 4, 4], [0, 0, 12, 8], [28, 84, 97.5, 65], [28, 56, 65, 32.5]]
     for image in (ramp(), ramp()):
-        saliency, info = guided_grad_cam(KEY, AT_RELU1, image, 0, interpolation="nearest")
+        saliency, info = compiled(guided_grad_cam, interpolation="nearest")(AT_RELU1, image)
         close(saliency, expected)
         close(info.attribution[..., 0], expected)
-    smooth = guided_grad_cam(KEY, AT_RELU1, ramp(), 0)
-    cam = grad_cam(KEY, AT_RELU1, ramp(), 0).saliency
+    smooth = compiled(guided_grad_cam)(AT_RELU1, ramp())
+    cam = compiled(grad_cam)(AT_RELU1, ramp()).saliency
     close(smooth.info.cam, cam)
     guided = np.array([[0, 1, 1, 1], [1, 3, 3, 2], [1, 3, 3, 2], [1, 2, 2, 1]])
     close(smooth.saliency, guided * cam)
@@ -258,7 +265,7 @@ def test_a_layer_is_named_once(build):
     np.testing.assert_allclose(rest(activations), plain(IMAGES), rtol=1e-5, atol=1e-6)
     other = 0.5 * activations + 1
     np.testing.assert_allclose(rest(other), split.head(other), rtol=1e-5, atol=1e-6)
-    expected = grad_cam(KEY, split, IMAGES[0], 1)
+    expected = jax.jit(lambda x: grad_cam(KEY, split, x, 1))(IMAGES[0])
     assert float(abs(expected.info.weights).max()) > 1e-3
     for ours in (classifier, cpu.fast(classifier)):
         found = jax.jit(lambda c, x: grad_cam(KEY, c, x, 1))(ours, IMAGES[0])
@@ -338,7 +345,7 @@ def test_shipped_networks_show_their_last_features(name, shape):
     leaves = [jax.tree.leaves(c) for c in (network.classifier, plain)]
     for a, b in zip(*leaves, strict=True):
         np.testing.assert_array_equal(a, b)
-    info = grad_cam(KEY, network.classifier, image, 3).info
+    info = compiled(grad_cam, 3)(network.classifier, image).info
     assert info.activations.shape == shape
     np.testing.assert_allclose(info.score, plain(image[None])[0, 3], rtol=1e-4, atol=1e-4)
 
@@ -399,15 +406,16 @@ def test_jit_equals_eager_and_vmap_equals_a_loop():
 def test_an_ensemble_is_one_vmap():
     members = [of_nnx(seed)[1] for seed in (1, 2)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
-    together = jax.vmap(lambda c: grad_cam(KEY, c, IMAGES[0], 0).info.weights)(stacked)
+    together = jax.jit(jax.vmap(lambda c: grad_cam(KEY, c, IMAGES[0], 0).info.weights))(stacked)
     for weights, member in zip(together, members, strict=True):
-        alone = grad_cam(KEY, member, IMAGES[0], 0).info.weights
+        alone = compiled(grad_cam)(member, IMAGES[0]).info.weights
         np.testing.assert_allclose(weights, alone, rtol=1e-4, atol=1e-6)
 
 
 def test_gradients_go_through():
     with jax.enable_x64(True):
 
+        @jax.jit
         def loudness(image):
             features = Split(
                 Partial(lambda x: jnp.tanh(conv1(x))), Partial(lambda a: a.sum((1, 2)) ** 2)
@@ -417,5 +425,5 @@ def test_gradients_go_through():
         image = jax.random.uniform(KEY, (5, 5, 1), jnp.float64) * 10
         direction = jax.random.normal(jax.random.key(2), image.shape)
         numeric = (loudness(image + 1e-6 * direction) - loudness(image - 1e-6 * direction)) / 2e-6
-        slope = jnp.vdot(jax.grad(loudness)(image), direction)
+        slope = jnp.vdot(jax.jit(jax.grad(loudness))(image), direction)
         np.testing.assert_allclose(slope, numeric, rtol=1e-5)
