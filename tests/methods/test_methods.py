@@ -1,6 +1,8 @@
 """The table of methods: one row per method, every property over all rows."""
 
+import functools
 import inspect
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -106,10 +108,19 @@ def image():
     return jax.random.uniform(jax.random.key(7), (12, 12, 3), minval=0.6, maxval=1.0)
 
 
-def explain(name, classifier, image, key=0, **more):
+KEY = jax.random.key(0)
+
+
+def explain(name, classifier, image, key: Any = KEY, **more):
     method, options, _ = ROWS[name]
     classifier = seen_through(name, classifier)
-    return METHODS[method](jax.random.key(key), classifier, image, 0, **(options | more))
+    return METHODS[method](key, classifier, image, 0, **(options | more))
+
+
+@functools.cache
+def program(name):
+    """The row's method, compiled: a function of the key, the classifier and the image."""
+    return jax.jit(lambda key, classifier, image: explain(name, classifier, image, key))
 
 
 def pixels(images):
@@ -138,7 +149,7 @@ def test_the_one_signature(name):
 
 @pytest.mark.parametrize("name", ROWS)
 def test_map_is_finite_float32_of_the_images_sides(name, planted, image):
-    saliency, _ = explain(name, planted, image)
+    saliency, _ = program(name)(KEY, planted, image)
     assert saliency.shape == (12, 12)
     assert saliency.dtype == jnp.float32
     assert bool(jnp.all(jnp.isfinite(saliency)))
@@ -150,7 +161,7 @@ def test_map_is_finite_float32_of_the_images_sides(name, planted, image):
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row[2]])
 def test_finds_the_planted_pixels(name, planted, image):
-    saliency = np.asarray(explain(name, planted, image).saliency)
+    saliency = np.asarray(program(name)(KEY, planted, image).saliency)
     inside = np.zeros((12, 12), bool)
     inside[PLANTED] = True
     assert saliency[inside].min() > saliency[~inside].max()
@@ -160,22 +171,21 @@ def test_finds_the_planted_pixels(name, planted, image):
 def test_jit_equals_eager_and_vmap_equals_a_loop(name, planted, image):
     images = jnp.stack([image, image[::-1], image * 0.8])
     keys = jax.random.split(jax.random.key(3), 3)
-    method, options, _ = ROWS[name]
-
-    classifier = seen_through(name, planted)
 
     def one(key, image):
-        return METHODS[method](key, classifier, image, 0, **options).saliency
+        return explain(name, planted, image, key).saliency
 
     batch = jax.vmap(one)(keys, images)
     for i in range(3):
-        np.testing.assert_allclose(batch[i], jax.jit(one)(keys[i], images[i]), atol=2e-4)
+        alone = program(name)(keys[i], planted, images[i]).saliency
+        np.testing.assert_allclose(batch[i], alone, atol=2e-4)
 
 
 @pytest.mark.parametrize("name", ASKING)
 def test_same_key_same_map_and_another_key_another(name, planted, image):
-    more = {"steps": 5} if ROWS[name][0] in ("fido", "bbmp", "meaningful_perturbation") else {}
-    first, again, other = (explain(name, planted, image, key, **more).saliency for key in (0, 0, 1))
+    first, again, other = (
+        program(name)(jax.random.key(number), planted, image).saliency for number in (0, 0, 1)
+    )
     np.testing.assert_array_equal(first, again)
     random = name in RANDOM or name.startswith("fido")
     assert bool(jnp.any(first != other)) == random
@@ -187,7 +197,12 @@ def test_every_method_takes_every_infiller(name, infill, planted, image, small):
     known = inspect.signature(METHODS[ROWS[name][0]]).parameters
     few = {option: 4 for option in ("steps", "samples") if option in known}
     made = small[infill] if infill in small else INFILLERS[infill]()
-    explanation = explain(name, planted, image, infill=made, **few)
+
+    @jax.jit
+    def compute(made, classifier, image):
+        return explain(name, classifier, image, infill=made, **few)
+
+    explanation = compute(made, planted, image)
     assert bool(jnp.all(jnp.isfinite(explanation.saliency)))
     reference = getattr(explanation.info, "reference", image)
     assert reference.shape == image.shape
@@ -218,10 +233,10 @@ def test_new_weights_do_not_retrace(name, image):
         return linear(weights, images)
 
     compiled = jax.jit(lambda classifier: explain(name, classifier, image).saliency)
-    compiled(Partial(counted, jnp.ones((12, 12, 3))))
+    compiled.eval_shape(Partial(counted, jnp.ones((12, 12, 3))))  # which traces as a call does
     first = traces
     for scale in (0.5, 0.1):
-        compiled(Partial(counted, scale * jnp.ones((12, 12, 3))))
+        compiled.eval_shape(Partial(counted, scale * jnp.ones((12, 12, 3))))
     assert traces == first
 
 
@@ -233,7 +248,7 @@ def test_lambda_sweep_is_one_vmap(planted, image):
             jax.random.key(0), planted, image, 0, lam=lam, **options
         ).info.keep.sum()
 
-    areas = jax.vmap(area)(jnp.array([0.0, 0.05, 0.2, 2.0]))
+    areas = jax.jit(jax.vmap(area))(jnp.array([0.0, 0.05, 0.2, 2.0]))
     assert bool(jnp.all(areas[1:] < areas[:-1]))
 
 
@@ -245,7 +260,7 @@ def test_ensemble_of_classifiers_is_one_vmap(image):
     def explain_one(classifier):
         return fidojax.fido(jax.random.key(0), classifier, image, 0, **FIDO).saliency
 
-    maps = np.asarray(jax.vmap(explain_one)(members))
+    maps = np.asarray(jax.jit(jax.vmap(explain_one))(members))
     assert maps[0, :, :4].min() > maps[0, :, 4:].max()
     assert maps[1, :, 8:].min() > maps[1, :, :8].max()
 
@@ -284,6 +299,7 @@ def test_gradient_of_the_sampled_objective_equals_finite_differences(objective):
     theta = jax.random.normal(jax.random.key(2), (3, 3), jnp.float64)
     noise = jax.random.logistic(jax.random.key(3), (4, 6, 6), jnp.float64)
 
+    @jax.jit
     def value(theta):
         keys = jax.random.split(jax.random.key(4), 4)
         return sampled_objective(
@@ -291,7 +307,7 @@ def test_gradient_of_the_sampled_objective_equals_finite_differences(objective):
             infill=mean(0.3), objective=objective, lam=0.02, tv=0.1, temperature=0.5,
         )[0]  # fmt: skip
 
-    grad = jax.grad(value)(theta)
+    grad = jax.jit(jax.grad(value))(theta)
     for i in range(3):
         for j in range(3):
             step = jnp.zeros_like(theta).at[i, j].set(1e-6)
@@ -314,7 +330,7 @@ def test_no_gradient_through_the_infill(image):
         def value(theta):
             return sampled_objective(theta, *arguments, infill=infill, **options)[0]
 
-        return jax.grad(value)(jnp.full((12, 12), 20.0) * jnp.sign(noise[0]))
+        return jax.jit(jax.grad(value))(jnp.full((12, 12), 20.0) * jnp.sign(noise[0]))
 
     np.testing.assert_allclose(grad(darker), jnp.zeros((12, 12)), atol=1e-6)
 
@@ -349,4 +365,4 @@ def test_boxes_unite_and_padding_adds_nothing(planted):
 )
 def test_bad_options_are_named(options, message, planted, image):
     with pytest.raises(ValueError, match=message):
-        explain("fido-ssr", planted, image, **options)
+        jax.eval_shape(lambda f, x: explain("fido-ssr", f, x, **options), planted, image)

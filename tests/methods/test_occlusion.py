@@ -68,8 +68,12 @@ def case(name, dtype, **more):
     if "base" in options:
         options["infill"] = infillers.mean(options.pop("base"))
     image = jnp.asarray(image, dtype)[..., None]
-    saliency = occlusion(KEY, Partial(classifier), image, 0, score="logit", **options).saliency
-    return saliency, np.array(expected)
+
+    @jax.jit
+    def explain(classifier, image):
+        return occlusion(KEY, classifier, image, 0, score="logit", **options).saliency
+
+    return explain(Partial(classifier), image), np.array(expected)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -99,9 +103,9 @@ def test_the_map_does_not_depend_on_the_chunk(name):
     [(1, 1, "drop", 100), (2, 2, "drop", 25), (2, 3, "drop", 9), (2, 3, "clip", 16)],
 )
 def test_number_of_windows(window, stride, border, count):
-    _, info = occlusion(
-        KEY, Partial(thrice), jnp.ones((10, 10, 1)), 0, window=window, stride=stride, border=border
-    )
+    options = {"window": window, "stride": stride, "border": border}
+    explain = jax.jit(lambda x: occlusion(KEY, Partial(thrice), x, 0, **options))
+    _, info = explain(jnp.ones((10, 10, 1)))
     assert info.scores.size == count
 
 
@@ -117,8 +121,16 @@ def test_equals_the_slow_loop(border, aggregation):
     infill = infillers.local(3, 0.5)  # it looks at the mask
     (height, width), (down, across) = (3, 2), (2, 4)
 
+    @jax.jit
+    def log_probability(picture):
+        return jax.nn.log_softmax(classifier(picture[None]))[0, 2]
+
+    @jax.jit
+    def covered(mask):
+        return jnp.where(mask[..., None] == 1, image, infill(KEY, image, mask))
+
     def score(picture):
-        return float(jax.nn.log_softmax(classifier(picture[None]))[0, 2])
+        return float(log_probability(picture))
 
     total, count, scores = np.zeros((7, 9)), np.zeros((7, 9)), []
     for top, left in itertools.product(range(0, 7, down), range(0, 9, across)):
@@ -128,14 +140,14 @@ def test_equals_the_slow_loop(border, aggregation):
             continue
         mask = np.ones((7, 9), np.float32)
         mask[top : top + height, left : left + width] = 0
-        reference = infill(KEY, image, jnp.asarray(mask))
-        scores.append(score(jnp.where(mask[..., None] == 1, image, reference)))
+        scores.append(score(covered(mask)))
         total += (score(image) - scores[-1]) * (1 - mask)
         count += 1 - mask
-    saliency, info = occlusion(
-        KEY, classifier, image, 2, infill=infill, window=(height, width), stride=(down, across),
-        aggregation=aggregation, border=border, score="log_probability", chunk=4,
-    )  # fmt: skip
+    options = {
+        "infill": infill, "window": (height, width), "stride": (down, across),
+        "aggregation": aggregation, "border": border, "score": "log_probability", "chunk": 4,
+    }  # fmt: skip
+    saliency, info = jax.jit(lambda f, x: occlusion(KEY, f, x, 2, **options))(classifier, image)
     expected = total / np.maximum(count, 1) if aggregation == "mean" else total
     np.testing.assert_allclose(saliency, expected, atol=1e-5)
     np.testing.assert_allclose(info.scores.ravel(), scores, atol=1e-5)
@@ -160,8 +172,9 @@ def test_finds_the_planted_pixels_batched_and_compiled(planted):
     assert float(jnp.abs(maps[:, inside]).min()) > 0
     assert float(jnp.abs(maps[:, ~inside]).max()) < 1e-5
     for i, chunk in enumerate((50, 7)):
-        np.testing.assert_allclose(explain(keys[i], images[i], chunk), maps[i], atol=1e-5)
-    black = occlusion(KEY, planted, images[0], 0, window=1, stride=1).saliency
+        alone = jax.jit(explain, static_argnums=2)(keys[i], images[i], chunk)
+        np.testing.assert_allclose(alone, maps[i], atol=1e-5)
+    black = jax.jit(lambda x: occlusion(KEY, planted, x, 0, window=1, stride=1).saliency)(images[0])
     assert float(black[inside].min()) > float(black[~inside].max())
 
 
@@ -172,6 +185,7 @@ def test_gradients_and_new_weights_go_through():
     def linear(weights, images):
         return images.reshape(len(images), -1) @ weights
 
+    @jax.jit
     def corner(weights):
         options = {"window": 2, "stride": 2, "score": "logit"}
         return occlusion(KEY, Partial(linear, weights), image, 0, **options).saliency[0, 0]
@@ -179,10 +193,10 @@ def test_gradients_and_new_weights_go_through():
     np.testing.assert_allclose(
         corner(weights), (weights.reshape(4, 4) * image[..., 0])[:2, :2].sum(), atol=1e-6
     )
-    grad = jax.grad(corner)(weights).reshape(4, 4)
+    grad = jax.jit(jax.grad(corner))(weights).reshape(4, 4)
     np.testing.assert_allclose(grad[:2, :2], image[:2, :2, 0], atol=1e-6)
     assert float(jnp.abs(grad[2:]).max()) == 0
-    both = jax.vmap(corner)(jnp.stack([weights, 2 * weights]))
+    both = jax.jit(jax.vmap(corner))(jnp.stack([weights, 2 * weights]))
     np.testing.assert_allclose(both[1], 2 * both[0], rtol=1e-5)
 
 
@@ -207,5 +221,8 @@ def test_a_classifier_of_few_bits_leaves_a_float32_map():
     ],
 )
 def test_bad_options_are_named(options, message):
+    options = {"window": 1} | options
     with pytest.raises(ValueError, match=message):
-        occlusion(KEY, Partial(thrice), jnp.ones((4, 4, 1)), 0, **({"window": 1} | options))
+        jax.eval_shape(
+            lambda x: occlusion(KEY, Partial(thrice), x, 0, **options), np.ones((4, 4, 1))
+        )

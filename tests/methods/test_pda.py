@@ -1,5 +1,7 @@
 """Prediction difference analysis, both kinds, and its conditional Gaussian."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,8 @@ from fidojax.methods.pda_one_draw import pda_one_draw
 from infillers.patch_gaussian import fit_patch_gaussian, sample_patches
 
 KEY = jax.random.key(0)
+fit = jax.jit(fit_patch_gaussian, static_argnames=("window", "ridge"))
+cut = jax.jit(sample_patches, static_argnames=("side", "count"))
 
 
 def curved(weights, images):
@@ -42,11 +46,13 @@ def plain_log_odds(p: float) -> float:
 @pytest.mark.parametrize("name", ["black", "local"])
 def test_as_vdsm_ran_it_each_pixel_is_imputed_once(name, classifier, image):
     infill = {"black": None, "local": infillers.local(3, 0.5)}[name]
-    saliency = pda_one_draw(KEY, classifier, image, 3, infill=infill, chunk=7).saliency
+    explain = jax.jit(lambda f, x: pda_one_draw(KEY, f, x, 3, infill=infill, chunk=7).saliency)
+    saliency = explain(classifier, image)
+    make = jax.jit(infill or (lambda key, image, mask: jnp.zeros_like(image)))
     whole = plain_log_odds(probability(classifier, image, 3))
     for y, x in np.ndindex(6, 5):
         mask = jnp.ones((6, 5)).at[y, x].set(0)
-        reference = infill(KEY, image, mask) if infill else jnp.zeros_like(image)
+        reference = make(KEY, image, mask)
         without = image.at[y, x].set(reference[y, x])
         change = whole - plain_log_odds(probability(classifier, without, 3))
         np.testing.assert_allclose(saliency[y, x], change, atol=2e-5)
@@ -74,10 +80,9 @@ def bits(p: float, instances: float, classes: int) -> float:
 
 def test_published_equals_the_slow_loop(classifier, image):
     infill, samples, instances = infillers.random(0.1), 3, 50.0
-    saliency, info = pda(
-        KEY, classifier, image, 3,
-        infill=infill, window=2, samples=samples, instances=instances, chunk=8,
-    )  # fmt: skip
+    options = {"window": 2, "samples": samples, "instances": instances, "chunk": 8}
+    explain = jax.jit(lambda f, x: pda(KEY, f, x, 3, infill=infill, **options))
+    saliency, info = explain(classifier, image)
     whole = bits(probability(classifier, image, 3), instances, 5)
     total, count, number = np.zeros((6, 5)), np.zeros((6, 5)), 1
     for y, x in np.ndindex(5, 4):
@@ -98,14 +103,15 @@ def test_published_equals_the_slow_loop(classifier, image):
 
 def test_published_is_finite_where_the_softmax_rounds_to_one():
     sure = Partial(linear, jnp.full((4, 4, 1), 20.0))
-    saliency, info = pda(
-        KEY, sure, jnp.ones((4, 4, 1)), 0, infill=infillers.mean(0.0), window=2, samples=1
-    )
+    options: Any = {"infill": infillers.mean(0.0), "samples": 1}
+
+    @jax.jit
+    def explain(image):
+        return [pda(KEY, sure, image, 0, window=window, **options) for window in (2, 4)]
+
+    (saliency, info), (unsure, _) = explain(jnp.ones((4, 4, 1)))
     assert float(info.original) == 1
     assert float(jnp.abs(saliency).max()) < 1e-3  # the odds are capped at N + 1
-    unsure, _ = pda(
-        KEY, sure, jnp.ones((4, 4, 1)), 0, infill=infillers.mean(0.0), window=4, samples=1
-    )
     np.testing.assert_allclose(unsure, np.log2(1e5 + 1), rtol=1e-5)  # the rest: p = 1/2
 
 
@@ -115,7 +121,7 @@ def gaussian():
     noise = jax.random.normal(jax.random.key(3), (400, 5, 5, 2))
     rolled = [jnp.roll(noise, shift, axis) for shift in (0, 1) for axis in (1, 2)]
     patches = 0.5 + 0.05 * jnp.stack(rolled).sum(axis=0)
-    return patches, fit_patch_gaussian(patches, window=3, ridge=1e-3)
+    return patches, fit(patches, window=3, ridge=1e-3)
 
 
 def test_conditional_moments_are_those_of_the_joint_gaussian(gaussian):
@@ -153,8 +159,8 @@ def test_planes_are_restored_at_every_place_of_the_window():
 
     tilts = jax.random.uniform(KEY, (50, 2), jnp.float64, -0.5, 0.5)
     planes = jax.vmap(plane)(tilts)
-    patches = sample_patches(jax.random.key(1), planes, side=6, count=500)
-    fitted = fit_patch_gaussian(patches, window=2, ridge=1e-9)
+    patches = cut(jax.random.key(1), planes, side=6, count=500)
+    fitted = fit(patches, window=2, ridge=1e-9)
     image = plane(jnp.array([0.3, -0.7]))
     draw = jax.jit(lambda key, image, mask: fitted(key, image, mask))
     for top, left in np.ndindex(8, 7):
@@ -168,7 +174,7 @@ def test_draws_have_the_conditional_moments_and_see_kept_pixels_only(gaussian):
     image = jax.random.uniform(jax.random.key(4), (8, 7, 2), minval=0.4, maxval=0.6)
     mask = hole(2, 1, 3, (8, 7))
     keys = jax.random.split(KEY, 4000)
-    drawn = jax.vmap(fitted, in_axes=(0, None, None))(keys, image, mask)
+    drawn = jax.jit(jax.vmap(fitted, in_axes=(0, None, None)))(keys, image, mask)
     window = np.asarray(drawn)[:, 2:5, 1:4]
     ring = np.asarray(image[1:6, :5].transpose(2, 0, 1) - fitted.mean).reshape(2, 25)
     for channel in (0, 1):
@@ -184,20 +190,21 @@ def test_draws_have_the_conditional_moments_and_see_kept_pixels_only(gaussian):
     kept = np.asarray(mask)[None, ..., None] == 1
     np.testing.assert_array_equal(np.where(kept, drawn, 0), np.where(kept, image, 0) + 0 * drawn)
     other = jnp.where(mask[..., None] == 1, image, 0.9)
-    np.testing.assert_array_equal(fitted(KEY, image, mask), fitted(KEY, other, mask))
+    draw = jax.jit(lambda fitted, image: fitted(KEY, image, mask))
+    np.testing.assert_array_equal(draw(fitted, image), draw(fitted, other))
     far = image.at[7, 6].set(0)
     np.testing.assert_array_equal(
-        np.asarray(fitted(KEY, far, mask))[2:5, 1:4], np.asarray(fitted(KEY, image, mask))[2:5, 1:4]
+        np.asarray(draw(fitted, far))[2:5, 1:4], np.asarray(draw(fitted, image))[2:5, 1:4]
     )
     dark = fitted._replace(mean=fitted.mean - 5)
-    assert float(dark(KEY, image - 5, mask).max()) == 0  # drawn at -4.5 and clipped
+    assert float(draw(dark, image - 5).max()) == 0  # drawn at -4.5 and clipped
 
 
 def test_published_with_the_gaussian_finds_the_planted_pixels(planted):
     images = jax.random.uniform(jax.random.key(7), (40, 12, 12, 3), minval=0.6)
     # The data are darker than the picture, so that what is drawn speaks less for the class.
-    patches = sample_patches(jax.random.key(2), images - 0.4, side=5, count=500)
-    fitted = fit_patch_gaussian(patches, window=1)
+    patches = cut(jax.random.key(2), images - 0.4, side=5, count=500)
+    fitted = fit(patches, window=1)
 
     def explain(key, image, fitted):
         return pda(key, planted, image, 0, infill=fitted, window=1, samples=4).saliency
@@ -207,12 +214,13 @@ def test_published_with_the_gaussian_finds_the_planted_pixels(planted):
     inside = np.zeros((12, 12), bool)
     inside[PLANTED] = True
     assert float(maps[:, inside].min()) > float(maps[:, ~inside].max())
-    np.testing.assert_allclose(explain(keys[1], images[1], fitted), maps[1], atol=1e-4)
+    alone = jax.jit(explain)(keys[1], images[1], fitted)
+    np.testing.assert_allclose(alone, maps[1], atol=1e-4)
 
 
 def test_patches_are_cut_from_everywhere():
     images = jnp.arange(2 * 5 * 4.0).reshape(2, 5, 4, 1)
-    patches = np.asarray(sample_patches(KEY, images, side=3, count=400))[..., 0]
+    patches = np.asarray(cut(KEY, images, side=3, count=400))[..., 0]
     first = patches[:, :1, :1]
     steps = np.arange(3)[:, None] * 4 + np.arange(3)
     np.testing.assert_array_equal(patches, first + steps)
@@ -221,6 +229,7 @@ def test_patches_are_cut_from_everywhere():
 
 
 def test_gradients_go_through(classifier, image):
+    @jax.jit
     def evidence(weights):
         infill = infillers.mean(0.0)
         return pda(
@@ -230,7 +239,9 @@ def test_gradients_go_through(classifier, image):
     weights = classifier.args[0]
     direction = jax.random.normal(jax.random.key(9), weights.shape)
     numeric = (evidence(weights + 1e-2 * direction) - evidence(weights - 1e-2 * direction)) / 2e-2
-    np.testing.assert_allclose((jax.grad(evidence)(weights) * direction).sum(), numeric, rtol=2e-2)
+    np.testing.assert_allclose(
+        (jax.jit(jax.grad(evidence))(weights) * direction).sum(), numeric, rtol=2e-2
+    )
 
 
 def test_bad_options_are_named(gaussian, planted):
@@ -238,7 +249,7 @@ def test_bad_options_are_named(gaussian, planted):
     image = jnp.ones((12, 12, 3))
     black = infillers.mean(0.0)
     wrong = [
-        ({"infill": fitted}, "window is 10, expected the Gaussian's 3"),
+        ({"infill": fitted}, "window is 10, expected the infiller's 3"),
         ({"infill": black, "samples": 0}, "samples is 0"),
         ({"infill": black, "window": 13}, "window is 13, expected at most the image's"),
         ({"infill": fitted, "window": 3}, "expected sides of at least 5 and 2 channels"),

@@ -238,7 +238,9 @@ def test_explains_the_class_that_is_asked_for(planted):
     coarse = jnp.zeros((6, 6)).at[1:3, 2:4].set(1.0)
     level = Partial(lambda images: (images[:, ::4, ::4],))
     given: Any = {"masker": Partial(by_hand, coarse), "features": level}
-    explain = jax.vmap(lambda target: realtime(jax.random.key(0), planted, image, target, **given))
+    explain = jax.jit(
+        jax.vmap(lambda target: realtime(jax.random.key(0), planted, image, target, **given))
+    )
     saliency, info = explain(jnp.array([0, 1]))
     np.testing.assert_array_equal(saliency[0], upsample(coarse, (12, 12)))
     assert saliency.dtype == jnp.float32
@@ -312,8 +314,9 @@ def test_perturbed_is_the_picture_or_something_else():
 
 def seen(key, classifier, image, mask):
     """Logits by what is kept, and without it, by the documented draws."""
+    look = jax.jit(lambda key, mask: classifier(perturbed(key, image, mask)[None])[0])
     return [
-        np.asarray(classifier(perturbed(k, image, m)[None])[0], np.float64)
+        np.asarray(look(k, m), np.float64)
         for k, m in zip(jax.random.split(key), (mask, 1 - mask), strict=True)
     ]
 

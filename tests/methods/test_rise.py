@@ -49,11 +49,16 @@ def test_all_masks_of_a_linear_function(centred, expected):
 def test_masks_are_the_enlarged_grid_cut_at_random(shape, size):
     cells = [-(-side // size) for side in shape]
     starts = set()
-    for number in range(12):
+
+    @jax.jit
+    @jax.vmap
+    def draw(number):
         key = jax.random.fold_in(KEY, number)
-        mask = np.asarray(draw_mask(key, shape, size, jnp.float32(0.4)))
         grid_key, _ = jax.random.split(key)
-        grid = np.asarray(jax.random.bernoulli(grid_key, 0.4, (size, size)), float)
+        grid = jax.random.bernoulli(grid_key, 0.4, (size, size))
+        return draw_mask(key, shape, size, jnp.float32(0.4)), grid.astype(float)
+
+    for mask, grid in zip(*map(np.asarray, draw(jnp.arange(12))), strict=True):
         sides = [(size + 1) * cell for cell in cells]
         large = resize(grid, sides, order=1, mode="reflect", anti_aliasing=False)
         cuts = {
@@ -68,7 +73,7 @@ def test_masks_are_the_enlarged_grid_cut_at_random(shape, size):
 
 def test_every_pixel_is_kept_with_the_same_probability():
     keys = jax.random.split(KEY, 20_000)
-    masks = jax.vmap(lambda key: draw_mask(key, (9, 14), 4, jnp.float32(0.3)))(keys)
+    masks = jax.jit(jax.vmap(lambda key: draw_mask(key, (9, 14), 4, jnp.float32(0.3))))(keys)
     np.testing.assert_allclose(masks.mean(axis=0), 0.3, atol=5 * (0.21 / 20_000) ** 0.5)
 
 
@@ -83,25 +88,26 @@ def slow():
     """One mask after the other: 25 masks, and what the classifier said."""
     classifier = Partial(curved, jax.random.normal(jax.random.key(5), (48, 4)) / 2)
     image = jax.random.uniform(jax.random.key(1), (4, 6, 2))
-    masks, scores = [], []
-    for number in range(25):
+
+    @jax.jit
+    def one(number):
         mask_key, infill_key = jax.random.split(jax.random.fold_in(KEY, number))
         mask = draw_mask(mask_key, (4, 6), 3, jnp.float32(0.4))
         reference = local_of_hard_masks(infill_key, image, (mask > 0.5).astype(jnp.float32))
         seen = mask[..., None] * image + (1 - mask[..., None]) * reference
-        scores.append(float(jax.nn.softmax(classifier(seen[None]))[0, 2]))
-        masks.append(np.asarray(mask, np.float64))
-    return np.array(masks), np.array(scores)[:, None, None]
+        return mask, jax.nn.softmax(classifier(seen[None]))[0, 2]
+
+    masks, scores = zip(*(one(number) for number in range(25)), strict=True)
+    return np.array(masks, np.float64), np.array(scores, np.float64)[:, None, None]
 
 
 @pytest.mark.parametrize(("chunk", "centred"), [(1, True), (7, False), (7, True), (100, False)])
 def test_equals_the_slow_loop(chunk, centred, classifier, image, slow):
     masks, scores = slow
     values = scores * (masks - 0.4 if centred else masks / 0.4)
-    saliency, info = rise(
-        KEY, classifier, image, 2,
-        infill=local_of_hard_masks, samples=25, size=3, keep=0.4, centred=centred, chunk=chunk,
-    )  # fmt: skip
+    options: dict[str, Any] = {"infill": local_of_hard_masks, "samples": 25, "size": 3, "keep": 0.4}
+    explain = jax.jit(partial(rise, **options, centred=centred, chunk=chunk))
+    saliency, info = explain(KEY, classifier, image, 2)
     np.testing.assert_allclose(saliency, np.mean(values, axis=0), atol=1e-6)
     error = np.std(values, axis=0, ddof=1) / 25**0.5
     np.testing.assert_allclose(info.standard_error, error, atol=1e-6)
@@ -111,8 +117,11 @@ def test_equals_the_slow_loop(chunk, centred, classifier, image, slow):
 
 def test_black_where_no_infiller_is_given(classifier, image):
     options: dict[str, Any] = {"samples": 20, "size": 3}
-    given = rise(KEY, classifier, image, 1, infill=infillers.mean(0.0), **options)
-    np.testing.assert_array_equal(given[0], rise(KEY, classifier, image, 1, **options)[0])
+    given, without = (
+        jax.jit(partial(rise, **options, **more))(KEY, classifier, image, 1).saliency
+        for more in ({"infill": infillers.mean(0.0)}, {})
+    )
+    np.testing.assert_array_equal(given, without)
 
 
 def test_moments_stay_exact_in_float32():
@@ -202,8 +211,8 @@ def test_the_loop_is_the_method_step_by_step(classifier, image):
         counts[tolerance] = [int(record.masks) for record in records]
         np.testing.assert_allclose(one.info.standard_error.max(), errors[-1], rtol=1e-6)
         for other in (
-            rise(KEY, classifier, image, 1, **options),
-            loops.run(loop, KEY, classifier, image, 1),
+            jax.jit(partial(rise, **options))(KEY, classifier, image, 1),
+            jax.jit(partial(loops.run, loop))(KEY, classifier, image, 1),
         ):
             np.testing.assert_allclose(one.saliency, other.saliency, atol=1e-6)
             assert one.info.masks == other.info.masks
@@ -249,5 +258,6 @@ def test_gradients_go_through(classifier, image):
     ],
 )
 def test_bad_options_are_named(options, message):
+    classifier, image = Partial(linear, jnp.ones((4, 4, 1))), jnp.ones((4, 4, 1))
     with pytest.raises(ValueError, match=message):
-        rise(KEY, Partial(linear, jnp.ones((4, 4, 1))), jnp.ones((4, 4, 1)), 0, **options)
+        jax.eval_shape(lambda f, x: rise(KEY, f, x, 0, **options), classifier, image)

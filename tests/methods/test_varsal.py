@@ -243,7 +243,7 @@ def test_gradient_of_a_rounded_mask_is_the_soft_ones(image, posterior, classifie
         both = objectives(classifier, image, mean, jnp.full((8, 9), -20.0), *variants)
         return jnp.stack([each.reconstruction for each in both])
 
-    soft, hard = jax.jacrev(values)(posterior[0])
+    soft, hard = jax.jit(jax.jacrev(values))(posterior[0])
     assert bool(jnp.all(jnp.isfinite(hard)))
     assert bool(jnp.any(hard != soft))
     assert np.corrcoef(soft.ravel(), hard.ravel())[0, 1] > 0.8

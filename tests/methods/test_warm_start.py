@@ -13,20 +13,21 @@ from fidojax import start_from
 from fidojax.core import objectives
 from infillers import mean
 
+compiled = jax.jit(start_from, static_argnames=("size", "objective", "scale"))
 MAP = jnp.asarray(np.random.default_rng(0).gamma(0.3, size=(16, 24)).astype(np.float32))
 
 
 @pytest.mark.parametrize("scale", ["rank", "value"])
 @pytest.mark.parametrize(("level", "spread"), [(0.5, 1.0), (0.3, 2.0), (0.8, 0.1)])
 def test_the_logits_have_the_mean_and_the_spread_asked_for(scale, level, spread):
-    start = np.asarray(start_from(MAP, 8, level=level, spread=spread, scale=scale), np.float64)
+    start = np.asarray(compiled(MAP, 8, level=level, spread=spread, scale=scale), np.float64)
     assert start.shape == (8, 8)
     np.testing.assert_allclose(logit(start).mean(), logit(level), atol=1e-4)
     np.testing.assert_allclose(logit(start).std(), spread, rtol=1e-3)
 
 
 def test_rank_is_the_normal_score_of_the_averaged_map():
-    start = start_from(MAP, 4, level=0.4, spread=1.5)
+    start = compiled(MAP, 4, level=0.4, spread=1.5)
     small = np.asarray(jax.image.resize(MAP, (4, 4), "linear"))
     scores = norm.ppf((small.ravel().argsort().argsort() + 0.5) / 16)
     wanted = logit(0.4) + 1.5 * scores / scores.std()
@@ -34,10 +35,10 @@ def test_rank_is_the_normal_score_of_the_averaged_map():
 
 
 def test_only_the_order_counts_by_rank_and_the_units_do_not_by_value():
-    by_rank, by_value = (start_from(MAP, None, scale=scale) for scale in ("rank", "value"))
+    by_rank, by_value = (compiled(MAP, None, scale=scale) for scale in ("rank", "value"))
     assert by_rank.shape == (4, 6)  # a quarter of the sides, as FIDO's own
-    np.testing.assert_allclose(start_from(1e3 * MAP - 7, scale="value"), by_value, atol=1e-3)
-    np.testing.assert_allclose(start_from(1e-3 * MAP), by_rank, atol=1e-6)
+    np.testing.assert_allclose(compiled(1e3 * MAP - 7, scale="value"), by_value, atol=1e-3)
+    np.testing.assert_allclose(compiled(1e-3 * MAP), by_rank, atol=1e-6)
     averaged = np.asarray(jax.image.resize(MAP, (4, 6), "linear"))
     np.testing.assert_array_equal(by_rank.ravel().argsort(), averaged.ravel().argsort())
     assert float(jnp.abs(by_rank - by_value).max()) > 0.05
@@ -59,7 +60,7 @@ def test_a_constant_map_starts_everywhere_alike(value):
 
 
 def test_a_wide_spread_is_a_finite_logit():
-    start = start_from(MAP, 16, spread=3.0)
+    start = compiled(MAP, 16, spread=3.0)
     assert bool(jnp.isfinite(jax.scipy.special.logit(start)).all())
 
 
