@@ -21,11 +21,11 @@ def on_four_devices(program):
         from fidojax.engine import Spread, concurrent_calls, divided
         from fidojax.networks import ResNet, from_nnx
         from flax import nnx
-        from infillers import random
+        from infillers import mean
         assert jax.local_device_count() == 4
         jax.config.update("jax_disable_most_optimizations", True)
         spread = Spread(jax.devices())
-        network = from_nnx(ResNet(5, (8, 8), (1, 1), rngs=nnx.Rngs(0)))
+        network = from_nnx(ResNet(5, (8,), (1,), rngs=nnx.Rngs(0)))
         images = np.random.default_rng(0).uniform(size=(9, 12, 12, 3)).astype(np.float32)
         near = lambda a, b, atol: np.testing.assert_allclose(a, b, atol=atol)
     """
@@ -53,7 +53,7 @@ def test_logits_and_gradients_stay_whatever_the_batch():
 
 def test_maps_of_the_engine_stay_up_to_rounding_and_nothing_is_compiled_twice():
     on_four_devices("""
-        options = {"infill": random(), "steps": 30, "samples": 6, "learning_rate": 0.01}
+        options = {"infill": mean(0.0), "steps": 30, "samples": 6, "learning_rate": 0.01}
         more = {"options": options, "batch_size": 2}
         assert concurrent_calls(spread) == 1
         alone = fidojax.explain_batch("fido", network, images, [0] * 9, **more,
@@ -69,7 +69,7 @@ def test_maps_of_the_engine_stay_up_to_rounding_and_nothing_is_compiled_twice():
         again = fidojax.explain_batch("fido", network, images[3:4], [0], ids=[3], **more,
                                       devices=spread)
         np.testing.assert_array_equal(again.saliency[0], together.saliency[3])
-        occlusion = {"infill": random(), "window": 4, "stride": 4, "chunk": 3}
+        occlusion = {"infill": mean(0.0), "window": 4, "stride": 4, "chunk": 3}
         near(*(fidojax.explain_batch("occlusion", network, images[:2], [0] * 2, options=occlusion,
                                      devices=devices).saliency
                for devices in (spread, jax.devices()[:1])), 1e-5)
