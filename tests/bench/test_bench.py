@@ -1,7 +1,10 @@
 """`fidojax bench`: what is measured is what is said."""
 
+import dataclasses
+import importlib
 import json
 import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +12,7 @@ import numpy as np
 import pytest
 
 from fidojax import cli, presets
-from fidojax.bench import clocks, floors, measure, passes, step
+from fidojax.bench import clocks, floors, passes, step
 from fidojax.bench import row as report
 from fidojax.bench.clocks import PeakMemory
 from fidojax.bench.row import BenchRow, Case, How
@@ -17,8 +20,9 @@ from fidojax.cli import bench as command
 from fidojax.cli import bench_plan
 from fidojax.cli.options import Bench
 from fidojax.engine import devices
-from infillers import INFILLERS, mean
+from infillers import INFILLER_ROWS, INFILLERS, mean
 
+measure: Any = importlib.import_module("fidojax.bench.measure")  # the face has the function
 QUICK = How(steps=2, repeats=1, rounds=1, clock="wall")
 FEW = ("--classifier", "mnist", "--batch-sizes", "2", "--steps", "2", "--repeats", "1",
        "--rounds", "1")  # fmt: skip
@@ -68,7 +72,9 @@ def test_evaluations_can_be_spread(run, tmp_path):
     assert code == 1
     fido, bbmp = json.loads((tmp_path / "rows.json").read_text())["rows"]
     assert fido["ratio"] > 0
-    assert bbmp["problem"] == "devices: bbmp shows the classifier one picture per step"
+    assert bbmp["problem"] == (
+        "devices: bbmp shows the classifier one picture per step, which cannot be divided"
+    )
     assert bbmp["problem"] in err
 
 
@@ -76,7 +82,8 @@ def test_what_cannot_be_measured_is_a_row_that_says_why(run, monkeypatch, tmp_pa
     def absent():
         raise FileNotFoundError("weights ca.npz: there is no such file")
 
-    monkeypatch.setitem(INFILLERS, "ca", absent)
+    row = dataclasses.replace(INFILLER_ROWS["ca"], factory=absent)
+    monkeypatch.setitem(INFILLER_ROWS, "ca", row)
     words = ("--method", "object_box", "fido", "--infill", "ca", "--json", tmp_path / "rows.json")
     code, out, err = run(*FEW, *words)
     assert code == 1
@@ -128,7 +135,7 @@ def test_an_interrupt_keeps_what_was_measured(run, monkeypatch, tmp_path):
     words = ("--classifier", "mnist", "--method", "max_box", "--batch-sizes", "1", "2")
     code, out, err = run(*words, "--json", file)
     assert code == 130
-    assert "| mnist | max |" in out
+    assert "| mnist | max_box |" in out
     assert "Interrupted after 1 of 2 rows." in err
     assert len(json.loads(file.read_text())["rows"]) == 1
 
