@@ -1,7 +1,12 @@
-"""The training program of the contextual attention GAN: holes, rates, resumed runs."""
+"""The training program of the contextual attention GAN: holes, rates, killed and resumed runs."""
 
 import dataclasses
+import signal
+import subprocess
+import sys
+import time
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +16,12 @@ import pytest
 pytest.importorskip("orbax.checkpoint")
 
 from conftest import arrays, rows
-from unfinished import broken_off, traced_once
 
 from infillers.ca import critics
 from train.ca_gan import __main__
 from train.ca_gan import step as ca_gan_step
 
+ROOT = Path(__file__).parents[2]
 SMOKE = __main__.CONFIGS["smoke"][1]
 PAPER = __main__.CONFIGS["full-256"][1]
 
@@ -110,11 +115,15 @@ def test_wrong_size_of_pictures_is_named(tmp_path, monkeypatch):
         __main__.main(dataclasses.replace(SMOKE, side=64, out=tmp_path))
 
 
-def test_broken_off_run_resumes_to_the_same_bits(tmp_path, monkeypatch):
+def test_killed_run_resumes_to_the_same_bits(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    traced_once(monkeypatch, (ca_gan_step, __main__), "make_steps")
-    words = ["smoke", "--out", str(killed)]
-    broken_off("train.ca_gan", words, killed / "checkpoints" / "6")
+    command = [sys.executable, "-m", "train.ca_gan", "smoke", "--out", str(killed)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    while not (killed / "checkpoints" / "6").exists():
+        assert process.poll() is None, "the program ended before its first checkpoint"
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
     assert not (killed / "ca_smoke.npz").exists()
 
     __main__.main(dataclasses.replace(SMOKE, out=killed))

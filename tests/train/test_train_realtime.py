@@ -1,7 +1,12 @@
 """The program that trains Realtime's maskers: it learns, and resumes to the same bits."""
 
 import dataclasses
+import signal
+import subprocess
+import sys
+import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,15 +19,15 @@ pytest.importorskip("orbax.checkpoint")
 
 from conftest import arrays, rows
 from jax.tree_util import Partial
-from unfinished import broken_off, traced_once
 
 from fidojax import networks
 from fidojax.networks import RealtimeNetwork, load_masker
 from fidojax.transforms import feature_pyramid
 from train import pictures
-from train.realtime import __main__, report, step
+from train.realtime import __main__, report
 from train.realtime.step import asked, objectives, optimiser, prepared, selector_optimiser, split
 
+ROOT = Path(__file__).parents[2]
 SMOKE = dataclasses.replace(__main__.CONFIGS["smoke"][1], steps=96)
 
 
@@ -31,12 +36,17 @@ def stripes():
     return __main__.explained(SMOKE), pictures.synthetic(64, 16, 6, seed=2)
 
 
-def test_broken_off_run_resumes_to_the_same_bits_and_has_learned(tmp_path, stripes, monkeypatch):
+def test_killed_run_resumes_to_the_same_bits_and_has_learned(tmp_path, stripes):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    for name in ("make_selector_step", "make_step"):
-        traced_once(monkeypatch, (step, __main__), name)
-    words = ["smoke", "--out", str(killed), "--steps", str(SMOKE.steps)]
-    broken_off("train.realtime", words, killed / "decoder/checkpoints" / f"{SMOKE.save_every}")
+    command = [sys.executable, "-m", "train.realtime", "smoke", "--out", str(killed)]
+    command += ["--steps", str(SMOKE.steps)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    first = f"{SMOKE.save_every}"
+    while not (killed / "decoder" / "checkpoints" / first).exists():
+        assert process.poll() is None, "the program ended before the decoder's first checkpoint"
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
     assert not (killed / "realtime_smoke.npz").exists()
 
     __main__.main(dataclasses.replace(SMOKE, out=killed))

@@ -1,6 +1,11 @@
 """The program that trains VarSal's encoders: it learns, and resumes to the same bits."""
 
 import dataclasses
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,22 +18,26 @@ pytest.importorskip("orbax.checkpoint")
 
 from conftest import PLANTED, arrays, rows
 from jax.tree_util import Partial
-from unfinished import broken_off, traced_once
 
 from fidojax import networks
 from fidojax.networks import VarSalNetwork, load_encoder
 from train import pictures
-from train.varsal import __main__, report, step
+from train.varsal import __main__, report
 from train.varsal.step import keep_best, kept, one_draw, optimiser, start
 
+ROOT = Path(__file__).parents[2]
 SMOKE = __main__.CONFIGS["smoke"][1]
 
 
-def test_broken_off_run_resumes_to_the_same_bits_and_has_learned(tmp_path, monkeypatch):
+def test_killed_run_resumes_to_the_same_bits_and_has_learned(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    traced_once(monkeypatch, (step, __main__), "make_step")
-    words = ["smoke", "--out", str(killed)]
-    broken_off("train.varsal", words, killed / "checkpoints" / "8")
+    command = [sys.executable, "-m", "train.varsal", "smoke", "--out", str(killed)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    while not (killed / "checkpoints" / "8").exists():
+        assert process.poll() is None, "the program ended before its first checkpoint"
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
     assert not (killed / "varsal_smoke.npz").exists()
 
     __main__.main(dataclasses.replace(SMOKE, out=killed))
