@@ -11,6 +11,7 @@ from jax.tree_util import Partial
 
 import eval.subject
 from benchmarks.kills import compare
+from eval import runner
 from eval.run import main
 from eval.subject import Drawn
 from fidojax.networks import Pretrained
@@ -37,6 +38,7 @@ def boxed_noise(monkeypatch):
     weights = jnp.asarray(rng.normal(size=(144, COUNT)), jnp.float32)
     network = Pretrained("mnist", Partial(linear, weights), tuple("abcdef"), (12, 12, 1))
     monkeypatch.setattr(resume, "QUICK", 0)  # every batch is stored by itself
+    monkeypatch.setattr(runner, "SHOWN", 1)  # a large gallery takes as long as all the rest
     monkeypatch.setattr(eval.subject, "draw", lambda *_, **__: found)
     monkeypatch.setattr(eval.subject.networks, "load", lambda *_: network)
 

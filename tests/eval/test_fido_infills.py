@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("matplotlib")
 
 import infillers
-from eval import subject
+from eval import runner, subject
 from eval.judging import outside
 from eval.report.__main__ import main
 from eval.report.reading import read
@@ -39,6 +39,7 @@ def run(tmp_path_factory):
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subject, "pictures", lambda *_, **__: found)
+        patch.setattr(runner, "SHOWN", 1)  # a large gallery takes long
         patch.setattr(protocol, "make_infill", lambda name: GREY[name]())
         patch.setattr(protocol, "PRESETS", {"short": {"steps": 2, "samples": 2, "size": 28}})
 

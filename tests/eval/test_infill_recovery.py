@@ -13,7 +13,7 @@ import pytest
 from jax.tree_util import Partial
 
 import infillers
-from eval import intervals
+from eval import intervals, runner
 from eval import subject as drawn
 from eval.intervals import difference, interval
 from eval.protocols.infill_recovery.figures import fill_again
@@ -63,6 +63,7 @@ def recover(digits):
         patch.setattr(protocol, "RATES", (0.1, 0.5, 0.9))
         patch.setattr(protocol, "INFILLERS", known)
         patch.setattr(intervals, "RESAMPLES", 500)
+        patch.setattr(runner, "SHOWN", 1)  # a large gallery takes long
 
         def call(out, found=digits, figures=False, infill=(), **options):
             given = StudyRun(out, **{"classifier": "mnist", "batch_size": 3} | options)
@@ -242,7 +243,9 @@ def test_absent_weights_are_left_out_and_unknown_names_refused(recover, tmp_path
     assert {row["infill"] for row in table(tmp_path)} == {"mean", TRUTH}
     with pytest.raises(ValueError, match="none of the infillers has its weights"):
         recover(tmp_path, infill=("ca:absent",))
-    with pytest.raises(ValueError, match="infill: there is no 'grey'; it is one of mean, local, ca"):
+    with pytest.raises(
+        ValueError, match="infill: there is no 'grey'; it is one of mean, local, ca"
+    ):
         recover(tmp_path, infill=("grey",))
     with pytest.raises(ValueError, match="infill names 'mean' twice"):
         recover(tmp_path, infill=("mean", "mean"))

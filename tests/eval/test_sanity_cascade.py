@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 from scipy.stats import spearmanr
 
-from eval import intervals, subject
+from eval import intervals, runner, subject
 from eval.protocols.sanity_cascade.figures import floor_of, mean_of
 from eval.protocols.sanity_cascade.protocol import MEASURES
 from eval.protocols.varsal.randomise import cascade
@@ -37,6 +37,7 @@ def run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subject, "pictures", lambda *_, **__: found)
         patch.setattr(intervals, "RESAMPLES", 500)
+        patch.setattr(runner, "SHOWN", 1)  # a large gallery takes long
 
         def call(seed=0, **options):
             given = StudyRun(out, classifier="mnist", batch_size=4, limit=50, seed=seed)

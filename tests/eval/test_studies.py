@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import infillers
-from eval import subject
+from eval import runner, subject
 from eval.protocols import fido_ablations
 from eval.protocols.fido_ablations import fido_lambda, fido_networks, fido_seeds, fido_table2
 from eval.report.reading import read
@@ -34,9 +34,12 @@ def run(tmp_path, monkeypatch):
         for i, (image, label) in enumerate(zip(images, labels, strict=True))
     ]
     monkeypatch.setattr(subject, "pictures", lambda *_, **__: found)
+    monkeypatch.setattr(runner, "SHOWN", 1)  # a large gallery takes long
     infills = {"mean": BLACK, "ca": WHITE, "blur": WHITE}
     monkeypatch.setattr(fido_ablations, "make_infill", lambda name: infills[name]())
     monkeypatch.setattr(fido_ablations, "PRESETS", {"fast": SHORT})
+    short = partial(fido_ablations.bbmp_row, steps=8)
+    monkeypatch.setattr(fido_ablations, "bbmp_row", short)
     return StudyRun(tmp_path / "run", classifier="mnist", batch_size=COUNT)
 
 

@@ -14,7 +14,7 @@ from conftest import PLANTED
 from flax import nnx
 from jax.tree_util import Partial
 
-from eval import intervals, subject
+from eval import intervals, runner, subject
 from eval.protocols.varsal import rankings
 from eval.protocols.varsal.erasing import CLAIMED
 from eval.protocols.varsal.erasing_report import ORDERINGS, behind, compare, nearing, verdict
@@ -162,6 +162,7 @@ def run(tmp_path_factory):
         patch.setattr(rankings, "PDA", {"window": 4, "stride": 12, "samples": 1})
         patch.setattr(rankings, "PRESETS", {"fast": {"steps": 2, "samples": 1, "size": 7}})
         patch.setattr(intervals, "RESAMPLES", 500)
+        patch.setattr(runner, "SHOWN", 1)  # a large gallery takes long
 
         def call(out, encoder="one", standard="two", figures=False, seed=0, **options):
             options = {"fido_limit": 2, "pda_limit": 1} | options

@@ -14,7 +14,7 @@ import zarr
 from flax import nnx
 from scipy.stats import pearsonr, spearmanr
 
-from eval import agreement, intervals, subject
+from eval import agreement, intervals, runner, subject
 from eval.protocols.sanity_cascade.figures import floor_of
 from eval.protocols.varsal import uncertainty_report, uncertainty_worth
 from eval.protocols.varsal.encoder_training import encoder_trainer
@@ -44,6 +44,7 @@ def digits():
         patch.setattr(subject, "pictures", lambda *_, **__: found)
         patch.setattr(sanity, "pictures", lambda *_, **__: found)
         patch.setattr(intervals, "RESAMPLES", 500)
+        patch.setattr(runner, "SHOWN", 1)  # a large gallery takes long
         patch.setattr(uncertainty, "PRESETS", {"paper": {"steps": 2, "samples": 2, "size": 14}})
         yield images
 

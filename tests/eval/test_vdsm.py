@@ -8,6 +8,7 @@ import PIL.Image
 import pytest
 from flax import nnx
 
+from eval import runner
 from eval.protocols.vdsm import background, vae
 from eval.report.reading import read
 from eval.run import main
@@ -15,6 +16,14 @@ from fidojax import networks
 from fidojax.networks import weight_files
 from fidojax.networks.classifiers import MnistAllConv
 from fidojax.runs import Ledger
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_gallery():
+    """A large one takes long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "SHOWN", 1)
+        yield
 
 
 @pytest.fixture(scope="module")
