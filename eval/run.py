@@ -7,6 +7,7 @@ import inspect
 import sys
 from collections.abc import Sequence
 
+import matplotlib
 import tyro
 
 from eval.protocols import PROTOCOLS
@@ -26,6 +27,7 @@ POSITIONAL = ("fido-photos", "all-methods")
 def main(arguments: list[str] | None = None) -> int:
     """Run the protocol that the command line names; return 1 where its input is unusable."""
     compile_cache.enable()
+    matplotlib.use("Agg")  # figures go to files; not on import, which would take notebooks' own
     words = sys.argv[1:] if arguments is None else arguments
     try:
         tyro.extras.subcommand_cli_from_dict(

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import matplotlib
 import tyro
 from rich.console import Console
 
@@ -36,6 +37,7 @@ def report(directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metava
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the report that the command line asks for; return 1 where DIR holds no run."""
+    matplotlib.use("Agg")  # figures go to files
     try:
         tyro.cli(report, prog="python -m eval.report", description=__doc__, args=arguments)
     except (ValueError, OSError) as error:

@@ -4,14 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 from matplotlib.lines import Line2D
 
 from eval.report.tables import Box
 from fidojax.viz import DIVERGING, SEQUENTIAL, normalise
-
-matplotlib.use("Agg")
 
 
 def box_plots(

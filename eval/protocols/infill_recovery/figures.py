@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 
 from eval.intervals import means
@@ -13,8 +12,6 @@ from eval.report.reading import StoredRun
 from eval.study import StudyRow
 from eval.subject import Subject
 from fidojax import explain_batch
-
-matplotlib.use("Agg")
 
 SHOWN = 8
 """Pictures in a gallery: the first that are classified right."""

@@ -3,14 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 
 from eval.intervals import Interval, means
 from eval.report import Panel, panels
 from eval.report.reading import StoredRun
-
-matplotlib.use("Agg")
 
 
 def by_level(

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
 
 from eval.intervals import means
@@ -18,8 +17,6 @@ from fidojax.core import mix, rank
 from fidojax.methods import varsal
 from fidojax.metrics import ERASED
 from fidojax.types import Encoder, Explanation, Image
-
-matplotlib.use("Agg")
 
 STYLES = {
     "random": ("black", "--"),

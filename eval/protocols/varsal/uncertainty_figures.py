@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from scipy.stats import rankdata
 
@@ -13,8 +12,6 @@ from eval.protocols.varsal.uncertainty_report import CLEAN, Names, shared_maps, 
 from eval.protocols.varsal.uncertainty_worth import rank_errors
 from eval.report.reading import StoredRun
 from fidojax.runs import read_maps, unpack
-
-matplotlib.use("Agg")
 
 Shifted = Callable[[str, int, np.ndarray], np.ndarray]
 """`shifted(corruption, severity, rows)`: pictures of the run under a condition."""
