@@ -22,7 +22,7 @@ class _Arrays(NamedTuple):
 
 
 def scan(rule: interpreter.Rule, eqn, operands: list, parts: int) -> list:
-    """A scan some of whose operands depend on the image."""
+    """Evaluate a scan with operands that depend on the image."""
     body, (constants, carried) = eqn.params["jaxpr"], interpreter.scan_counts(eqn)
     last = constants + carried
     marks = [_mark(operand) for operand in operands]
@@ -44,7 +44,7 @@ def scan(rule: interpreter.Rule, eqn, operands: list, parts: int) -> list:
 
 
 def cond(rule: interpreter.Rule, eqn, operands: list, parts: int) -> list:
-    """A choice, not made by the image, of branches some of whose operands depend on it."""
+    """Evaluate a branch with operands that depend on the image; the choice itself must not."""
     index, *operands = operands
     marks = [_mark(operand) for operand in operands]
     lowered = [_lower(*pair, parts) for pair in zip(operands, marks, strict=True)]
@@ -59,7 +59,7 @@ def cond(rule: interpreter.Rule, eqn, operands: list, parts: int) -> list:
 
 
 def _leaving(rule, closed, arrays: list, marks: list[int]) -> list[int]:
-    """Marks of what leaves a body, found without computing it."""
+    """Return which results of a body depend on the image, without computing it."""
     found = []
 
     def evaluate(arrays):

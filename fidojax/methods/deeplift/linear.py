@@ -14,7 +14,7 @@ from fidojax.methods.deeplift.value import DifferenceRule, Parts, Value, change
 from fidojax.transforms import cpu, interpreter
 
 WEIGHTED = {"conv_general_dilated": "conv", "dot_general": "dense"}
-"""Operations with weights -> the kind of layer they are."""
+"""The kind of layer of each operation that has weights."""
 
 MOVING = {
     "add", "add_any", "broadcast_in_dim", "concatenate", "cumsum", "dynamic_slice",
@@ -22,11 +22,11 @@ MOVING = {
     "reshape", "rev", "scatter", "scatter-add", "select_n", "slice", "split", "squeeze", "stack",
     "sub", "tile", "transpose", "unstack",
 }  # fmt: skip
-"""Operations that are sums of elements of their floating operands (`sub`: and negated ones)."""
+"""The operations that add elements of their floating operands; `sub` also negates some."""
 
 
 def weighted(rule: DifferenceRule, eqn, *operands: Any) -> list:
-    """A layer whose operands are one value and the weights, in either order."""
+    """Evaluate a layer of one value and its weights, which come in either order."""
     at = next(i for i, operand in enumerate(operands) if isinstance(operand, Value))
     value, weights = operands[at], jnp.asarray(operands[1 - at])
 
@@ -56,7 +56,7 @@ def weighted(rule: DifferenceRule, eqn, *operands: Any) -> list:
 
 
 def moved(eqn, *operands: Any) -> list:
-    """An operation of `MOVING`; its constant operands have no difference."""
+    """Evaluate an operation of `MOVING`; its constant operands have no difference."""
     at = [i for i, operand in enumerate(operands) if isinstance(operand, Value)]
     values = [operands[i] for i in at]
 

@@ -14,7 +14,7 @@ from fidojax.methods.deeplift.value import NEAR_ZERO, Value, change, scaled
 from fidojax.transforms import interpreter
 
 EXTREMES = {"reduce_max": 1, "reduce_window_max": 1, "reduce_min": -1, "reduce_window_min": -1}
-"""Operation -> 1 if it takes maxima, -1 if minima."""
+"""The operations of pooling: 1 for maxima, -1 for minima."""
 
 
 def extreme(eqn, value: Value) -> list:
