@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fidojax.core import Column, check_name
+from fidojax.core import Column, add_row, check_name
 from fidojax.types import Infiller
 from infillers.blur import blur
 from infillers.ca import ca
@@ -62,9 +62,7 @@ def register_infiller(row: InfillerRow) -> None:
         ValueError: there is an infiller of that name, or `sees` is not a name in `SEES`.
     """
     check_name("sees", row.sees, SEES)
-    if row.name in INFILLER_ROWS:
-        raise ValueError(f"infiller: there is a {row.name!r} already")
-    INFILLER_ROWS[row.name] = row
+    add_row(INFILLER_ROWS, row, "infiller")
 
 
 _ROWS = (

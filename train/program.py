@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from fidojax.data import write_text
 from train import loop, pictures
 from train.data_parallel import Placement, placement
 from train.pictures import Pictures
@@ -164,4 +165,4 @@ def same_settings(config: Any) -> None:
             "choose another folder, or the same settings to continue"
         )
     directory.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    write_text(path, text)

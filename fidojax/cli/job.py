@@ -144,11 +144,11 @@ def _job(asked: Explain) -> Job:
         check_name("--precision", asked.precision, PRECISIONS)
     preset, chosen = chosen_options(asked)
     infill = _infill_name(asked)
+    made: dict[str, Any] = {} if infill is None else {"infill": make_infill(infill)}
     _check_classifier(asked.classifier)
     explainer = load_explainer(asked)
     pretrained = _load(asked)
     options = complete(asked.method, chosen, pretrained.size)
-    made: dict[str, Any] = {} if infill is None else {"infill": make_infill(infill)}
     if explainer is not None:
         made[explainer.option] = explainer.network
     devices = jax.local_devices()
@@ -199,9 +199,7 @@ def _infill_name(asked: Explain) -> str | None:
     if asked.infill is None and "infill" not in row.required:  # it can do without
         return None
     # Dropped pixels of a digit become background; ImageNet's mean colour would be ink.
-    spec = asked.infill or ("mean:color=0.0" if asked.classifier == "mnist" else "mean")
-    make_infill(spec)
-    return spec
+    return asked.infill or ("mean:color=0.0" if asked.classifier == "mnist" else "mean")
 
 
 def _check_classifier(name: str) -> None:

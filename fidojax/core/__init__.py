@@ -30,7 +30,7 @@ from fidojax.core.scores import (
 from fidojax.core.separable import interpolation, separable
 from fidojax.core.signatures import with_options_of
 from fidojax.core.smoothing import gaussian_blur, smoothed
-from fidojax.core.table import Column
+from fidojax.core.table import Column, add_row, row_of
 from fidojax.core.windows import lay_windows, sum_over_windows
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "Transform",
     "Transformed",
     "add",
+    "add_row",
     "area",
     "bernoulli",
     "black",
@@ -75,6 +76,7 @@ __all__ = [
     "rank",
     "renamed_arguments",
     "require_features",
+    "row_of",
     "saliency_of",
     "separable",
     "sgd",

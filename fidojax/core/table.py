@@ -1,9 +1,31 @@
 """Tables of things by name: one column of a table as a mapping, with old names for one release."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 from fidojax.core.deprecation import current_name
+
+
+def add_row(table: MutableMapping[str, Any], row: Any, what: str) -> None:
+    """Add a row to a table under its name.
+
+    Args:
+        table: rows by name.
+        row: has the attribute `name`.
+        what: the kind of the rows, such as "method", for the message.
+
+    Raises:
+        ValueError: there is a row of that name.
+    """
+    if row.name in table:
+        raise ValueError(f"{what}: there is a {row.name!r} already")
+    table[row.name] = row
+
+
+def row_of(table: Mapping[str, Any], function: Callable[..., Any]) -> Any:
+    """Return the row whose `function` this is; None for a function that the table does not have."""
+    row = table.get(getattr(function, "__name__", ""))
+    return row if row is not None and row.function is function else None
 
 
 class Column(Mapping[str, Any]):

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fidojax.core import check_count, check_name, renamed_arguments
+from fidojax.core import check_count, check_name, renamed_arguments, row_of
 from fidojax.engine.batches import in_batches
 from fidojax.engine.explain import image_keys
 from fidojax.engine.options import split_options
@@ -109,8 +109,8 @@ def _metric(metric: str | Callable[..., Any]) -> Callable[..., Any]:
 
 def _takes_boxes(metric: Callable[..., Any], *, given: bool) -> bool:
     """Whether the metric's row says that it needs boxes; without a row, whether they are given."""
-    rows = [row for row in METRIC_ROWS.values() if row.function is metric]
-    return rows[0].boxes if rows else given
+    row = row_of(METRIC_ROWS, metric)
+    return given if row is None else row.boxes
 
 
 def _number(value: Any) -> Any:

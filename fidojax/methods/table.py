@@ -6,7 +6,7 @@
 
 from collections.abc import Callable, Mapping
 
-from fidojax.core import Column, Loop, check_name, current_name
+from fidojax.core import Column, Loop, add_row, check_name, current_name, row_of
 from fidojax.methods.baselines import center_box, max_box, object_box
 from fidojax.methods.bbmp import bbmp, bbmp_loop
 from fidojax.methods.deconvnet import deconvnet
@@ -66,9 +66,7 @@ def register_method(row: MethodRow) -> None:
     Raises:
         ValueError: there is a method of that name.
     """
-    if row.name in METHOD_ROWS:
-        raise ValueError(f"method: there is a {row.name!r} already")
-    METHOD_ROWS[row.name] = row
+    add_row(METHOD_ROWS, row, "method")
 
 
 def method_row(name: str, what: str = "method") -> MethodRow:
@@ -89,8 +87,8 @@ def method_row(name: str, what: str = "method") -> MethodRow:
 
 def loop_maker(method: Method) -> Callable[..., Loop] | None:
     """Return what makes the loop of a method of the table; None for any other function."""
-    row = METHOD_ROWS.get(getattr(method, "__name__", ""))
-    return row.loop if row is not None and row.function is method else None
+    row = row_of(METHOD_ROWS, method)
+    return None if row is None else row.loop
 
 
 _ROWS = (

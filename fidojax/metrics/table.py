@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from fidojax.core import Column, check_name
+from fidojax.core import Column, add_row, check_name
 from fidojax.metrics.complexity import complexity, mask_size
 from fidojax.metrics.deletion import deletion, insertion
 from fidojax.metrics.erasing import erasing
@@ -75,13 +75,11 @@ def register_metric(row: MetricRow) -> None:
         ValueError: the direction is unknown, or another metric has the name.
     """
     check_name("better", row.better, BETTER)
-    if row.name in METRIC_ROWS:
-        raise ValueError(f"metric: there is a {row.name!r} already")
-    METRIC_ROWS[row.name] = row
+    add_row(METRIC_ROWS, row, "metric")
 
 
 SCORE, SHARE = "units of the score", "share"
-ROWS = (
+_ROWS = (
     MetricRow(removal, "statistic", "higher", SCORE, ("vdsm",), infill=True),
     MetricRow(preservation, "statistic", "higher", SCORE, ("vdsm",), infill=True),
     MetricRow(expected_objective, "objective", "lower", SCORE, ("fido",), infill=True, mask=True),
@@ -103,5 +101,5 @@ ROWS = (
     MetricRow(complexity, "gini", "none", "Gini index", ("chalasani", "bhatt")),
     MetricRow(mask_size, "size", "none", SHARE, ("fido",), mask=True),
 )
-for row in ROWS:
-    register_metric(row)
+for _row in _ROWS:
+    register_metric(_row)

@@ -5,9 +5,9 @@ r"""VDSM's box plots with background infill: Figure 2 (Removal) and Figure 4 (Pr
 """
 
 import infillers
-from eval.protocols.vdsm.experiment import Published, Rows, experiment
+from eval.protocols.vdsm.experiment import DEFAULTS, Published, Rows, experiment
 from eval.report import Box
-from eval.subject import StudyRun, defaults
+from eval.subject import StudyRun
 
 PUBLISHED = {
     "PDA": Published(Box(27.6, 22.1, 32.6), Box(4.4, 3.5, 6.2), ("Preservation",)),
@@ -28,7 +28,6 @@ SWEEP = {
     ("vdsm", "sdr"): (1e-6, 1e-5, 1e-4),
 }
 """The rest of the grid of λ that the authors searched, by method and objective."""
-DEFAULTS = defaults(data="tfds:mnist/test", classifier="mnist", limit=100, batch_size=4)
 
 
 def vdsm_background(

@@ -17,13 +17,15 @@ from eval.report.reading import StoredRun
 from eval.runner import conduct
 from eval.scores import Maps, Number, ScoreSet
 from eval.study import Claim, Study, StudyRow
-from eval.subject import StudyRun, Subject, load_subject, make_subject
+from eval.subject import StudyRun, Subject, defaults, load_subject, make_subject
 from fidojax import networks, presets
 from fidojax.data import Picture
 from fidojax.runs import digest
 from fidojax.types import Infiller
 
 DIGIT = 8
+DEFAULTS = defaults(data="tfds:mnist/test", classifier="mnist", limit=100, batch_size=4)
+"""What the protocols run on unless told otherwise."""
 METRICS = ("Removal", "Preservation")
 AHEAD = {"Removal": "SDR", "Preservation": "SSR"}
 """The objective whose maps VDSM's metric asks for."""

@@ -9,9 +9,9 @@ is judged. The published medians of the sweep stand in the authors' notebook wit
 """
 
 import infillers
-from eval.protocols.vdsm.experiment import Published, Rows, experiment
+from eval.protocols.vdsm.experiment import DEFAULTS, Published, Rows, experiment
 from eval.report import Box
-from eval.subject import StudyRun, defaults
+from eval.subject import StudyRun
 
 PUBLISHED = {
     "PDA": Published(Box(23.6, 18.7, 29.9), Box(6.1, 4.9, 8.2)),
@@ -21,7 +21,6 @@ PUBLISHED = {
 CHOSEN = {"ssr": 0.01, "sdr": 1e-3}
 """λ by objective."""
 SWEEP = (0.0, 1e-3, 0.01, 0.1)
-DEFAULTS = defaults(data="tfds:mnist/test", classifier="mnist", limit=100, batch_size=4)
 
 
 def vdsm_vae(
