@@ -250,11 +250,15 @@ def likeness(*, sign: str = "signed", ssim: bool = False) -> ScoreSet:
     return ScoreSet(settings, numbers, compute, whole=True, compared=True)
 
 
-@partial(jax.jit, static_argnames="sign")
-def alike(one: Any, other: Any, sign: str = "signed") -> dict[str, jax.Array]:
-    """Agreement of each map "n h w" with its partner: columns `spearman`, `pearson` and `ssim`."""
+@partial(jax.jit, static_argnames=("sign", "scale"))
+def alike(one: Any, other: Any, sign: str = "signed", scale: str = "range") -> dict[str, jax.Array]:
+    """Agreement of each map "n h w" with its partner: columns `spearman`, `pearson` and `ssim`.
+
+    Args:
+        sign, scale: see `fidojax.metrics.agreement`.
+    """
     window = min(7, *one.shape[1:])
-    found = jax.vmap(partial(agreement, sign=sign, scale="range", window=window))(one, other)
+    found = jax.vmap(partial(agreement, sign=sign, scale=scale, window=window))(one, other)
     return {"spearman": found.spearman, "pearson": found.pearson, "ssim": found.ssim}
 
 

@@ -1,15 +1,12 @@
 """How alike the maps of a changed classifier are to those of the trained one."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
-from eval.scores import Maps, Number, ScoreSet
+from eval.scores import Maps, Number, ScoreSet, alike
 from eval.subject import logits
-from fidojax.metrics import agreement
 
 
 class Measure(NamedTuple):
@@ -53,14 +50,7 @@ def likeness(measures: Mapping[str, Measure]) -> ScoreSet:
 
 def compared(one: np.ndarray, other: np.ndarray, measure: Measure) -> np.ndarray:
     """One measure of each map of the stack "n h w" and its partner: "n"."""
-    found = _compared(one, other, sign=measure.sign, scale=measure.scale)
-    return np.asarray(found[measure.field])
-
-
-@partial(jax.jit, static_argnames=("sign", "scale"))
-def _compared(one, other, *, sign: str, scale: str):
-    found = jax.vmap(partial(agreement, sign=sign, scale=scale))(one, other)
-    return {"spearman": found.spearman, "ssim": found.ssim}
+    return np.asarray(alike(one, other, measure.sign, measure.scale)[measure.field])
 
 
 def classes() -> ScoreSet:
