@@ -26,6 +26,7 @@ from fidojax.core.scores import (
     logit,
     others,
     probability,
+    widened,
 )
 from fidojax.core.separable import interpolation, separable
 from fidojax.core.signatures import with_options_of
@@ -88,5 +89,6 @@ __all__ = [
     "untransformed",
     "upsample",
     "warn_renamed",
+    "widened",
     "with_options_of",
 ]

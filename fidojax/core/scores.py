@@ -1,7 +1,7 @@
 """Scores of one class, which a method maximises (SSR) or minimises (SDR).
 
-Every `Score` takes logits "... k" and the index of the class, and returns "...".
-Logarithms are natural.
+Every `Score` takes logits "... k" and the index of the class, and returns "...", float32 or the
+logits' own wider type. Logarithms are natural.
 """
 
 from collections.abc import Callable
@@ -27,17 +27,17 @@ def log_odds(logits: Logits, target: Target) -> Float[Array, "..."]:
 
 def log_probability(logits: Logits, target: Target) -> Float[Array, "..."]:
     """Return log p(target), the negated cross-entropy."""
-    return logit(jax.nn.log_softmax(logits), target)
+    return logit(jax.nn.log_softmax(widened(logits)), target)
 
 
 def logit(logits: Logits, target: Target) -> Float[Array, "..."]:
     """Return the logit of the target."""
-    return jnp.take(logits, jnp.asarray(target), axis=-1)
+    return jnp.take(widened(logits), jnp.asarray(target), axis=-1)
 
 
 def probability(logits: Logits, target: Target) -> Float[Array, "..."]:
     """Return p(target), the softmax probability in [0, 1]."""
-    return logit(jax.nn.softmax(logits), target)
+    return logit(jax.nn.softmax(widened(logits)), target)
 
 
 SCORES: dict[str, Score] = {
@@ -48,12 +48,17 @@ SCORES: dict[str, Score] = {
 }
 
 
+def widened(values: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Return the values in float32, or unchanged in a wider type: sums of half precision round."""
+    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
+
+
 def others(logits: Logits, target: Target) -> Logits:
     """Return the logits of all other classes: minus infinity stands in the target's place."""
-    return jnp.where(jnp.arange(logits.shape[-1]) == target, -jnp.inf, logits)
+    return jnp.where(jnp.arange(logits.shape[-1]) == target, -jnp.inf, widened(logits))
 
 
 def class_divergence(original: Logits, perturbed: Logits) -> Float[Array, "..."]:
     """Return the KL divergence of the perturbed from the original class probabilities, in nats."""
-    before, after = jax.nn.log_softmax(original), jax.nn.log_softmax(perturbed)
+    before, after = (jax.nn.log_softmax(widened(logits)) for logits in (original, perturbed))
     return jnp.sum(jnp.exp(before) * (before - after), axis=-1)  # VarSal eq. 2

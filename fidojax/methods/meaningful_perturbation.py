@@ -13,7 +13,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from fidojax.core import check_count, check_name, gaussian_blur, mix
+from fidojax.core import check_count, check_name, gaussian_blur, mix, widened
 from fidojax.core import loop as loops
 from fidojax.methods import readout
 from fidojax.types import Classifier, Explanation, Image, Infiller, Mask, PRNGKey, Scalar
@@ -98,7 +98,7 @@ def meaningful_perturbation_loop(
 
         def loss(mask):
             keep = _enlarge(mask, image.shape[:2], scale, mask_blur)
-            probabilities = jax.nn.softmax(classifier(mix(shifted, keep, null)[None])[0])
+            probabilities = jax.nn.softmax(widened(classifier(mix(shifted, keep, null)[None])[0]))
             score = jnp.sum(classes * probabilities)
             area = lam * jnp.sum(1 - mask)  # mask <= 1, so this is the L1 norm
             return score + area + tv * _total_variation(mask, tv_exponent), score
@@ -172,7 +172,7 @@ def _circle(
     discs = jax.vmap(lambda d: gaussian_blur(d[..., None], 10 * unit)[..., 0])(discs)
 
     def score(picture):
-        return jnp.sum(classes * jax.nn.softmax(classifier(picture[None])[0]))
+        return jnp.sum(classes * jax.nn.softmax(widened(classifier(picture[None])[0])))
 
     # One after the other: 35 pictures at once would need more memory than any later step.
     scores = jax.lax.map(lambda disc: score(mix(image, 1 - disc, reference)), discs)

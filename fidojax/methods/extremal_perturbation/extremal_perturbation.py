@@ -19,7 +19,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, check_count, check_name, mix, others, probability, sgd, smoothed
+from fidojax.core import (
+    SCORES,
+    check_count,
+    check_name,
+    mix,
+    others,
+    probability,
+    sgd,
+    smoothed,
+    widened,
+)
 from fidojax.core import loop as loops
 from fidojax.methods.extremal_perturbation.perturbation import PERTURBATIONS, blur_pyramid, perturb
 from fidojax.methods.extremal_perturbation.smooth_mask import area_loss, smooth_mask
@@ -228,5 +238,5 @@ def reward(
         return own
     if isinstance(contrast, str):
         best = jnp.argmax(others(logits, target), axis=-1)[..., None]
-        return own - jnp.take_along_axis(logits, best, axis=-1)[..., 0]
+        return own - jnp.take_along_axis(widened(logits), best, axis=-1)[..., 0]
     return own - SCORES[score](logits, contrast)
