@@ -19,7 +19,7 @@ Mask = Float[Array, "h w"]
 """1 = keep the pixel, 0 = drop it; values between are a relaxation or a probability."""
 
 Saliency = Float[Array, "h w"]
-"""Larger = more important for the target; float32."""
+"""Larger = more important for the target; float32, or the image's own wider type."""
 
 Logits = Float[Array, "... k"]
 """One value per class, before the softmax."""
@@ -62,7 +62,7 @@ class Explanation(NamedTuple):
     """What a method returns for one picture.
 
     Attributes:
-        saliency: "h w" float32, larger = more important.
+        saliency: "h w", larger = more important; float32, or the image's own wider type.
         info: the method's own NamedTuple of further results (objective per step, mask, ...).
     """
 

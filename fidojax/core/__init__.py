@@ -1,5 +1,6 @@
 """The pure functions that methods and metrics share: scores, masks, objectives, loops, checks."""
 
+from fidojax.core.arguments import of_one_image
 from fidojax.core.boxes import COMPONENTS, EMPTY, Box, Boxes, area, bounding_box, inside
 from fidojax.core.checks import check_count, check_name, suggest
 from fidojax.core.deprecation import current_name, renamed_arguments, warn_renamed
@@ -72,6 +73,7 @@ __all__ = [
     "masked_scores",
     "mix",
     "none_of",
+    "of_one_image",
     "others",
     "probability",
     "rank",

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
+from fidojax.core.arguments import of_one_image
 from fidojax.core.signatures import with_options_of
 from fidojax.types import Classifier, Explanation, Image, Method, PRNGKey, Scalar, Target
 
@@ -107,6 +108,7 @@ def average_tail(state: State, value: Any, steps: int, share: float | Scalar) ->
 def method(loop: Callable[..., Loop]) -> Method:
     """Return the pure method of a loop's factory, with its options and documentation."""
 
+    @of_one_image
     @with_options_of(loop)
     def explain(
         key: PRNGKey, classifier: Classifier, image: Image, target: Target, **options: Any

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import inside
+from fidojax.core import inside, of_one_image
 from fidojax.types import Classifier, Explanation, Image, PRNGKey, Scalar, Target
 
 
@@ -13,6 +13,7 @@ class NoInfo(NamedTuple):
     """A baseline has no further results."""
 
 
+@of_one_image
 def max_box(key: PRNGKey, classifier: Classifier, image: Image, target: Target) -> Explanation:
     """Return saliency 1 for every pixel.
 
@@ -27,6 +28,7 @@ def max_box(key: PRNGKey, classifier: Classifier, image: Image, target: Target) 
     return Explanation(jnp.ones(image.shape[:2], jnp.float32), NoInfo())
 
 
+@of_one_image
 def center_box(
     key: PRNGKey,
     classifier: Classifier,
@@ -55,6 +57,7 @@ def center_box(
     return _of_boxes(jnp.stack([top, left, top + tall, left + wide])[None], image)
 
 
+@of_one_image
 def object_box(
     key: PRNGKey,
     classifier: Classifier,

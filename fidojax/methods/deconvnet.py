@@ -4,12 +4,13 @@ Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 20
 1311.2901), in the form of Springenberg et al. 2015, Figure 1c.
 """
 
-from fidojax.core import SCORES, check_name
+from fidojax.core import SCORES, check_name, of_one_image
 from fidojax.methods.attribution import CHANNELS
 from fidojax.transforms import relu
 from fidojax.types import Classifier, Explanation, Image, PRNGKey, Target
 
 
+@of_one_image
 def deconvnet(
     key: PRNGKey,
     classifier: Classifier,

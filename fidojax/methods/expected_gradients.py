@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fidojax.core import SCORES, check_count, check_name
+from fidojax.core import SCORES, check_count, check_name, of_one_image
 from fidojax.methods.attribution import CHANNELS, Attribution, gradients, mean_and_variance
 from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Scalar, Target
 
@@ -31,6 +31,7 @@ class ExpectedInfo(NamedTuple):
     reference: Image
 
 
+@of_one_image
 def expected_gradients(
     key: PRNGKey,
     classifier: Classifier,

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, check_name, require_features
+from fidojax.core import SCORES, check_name, of_one_image, require_features, widened
 from fidojax.types import Classifier, Explanation, Image, PRNGKey, Saliency, Scalar, Target
 
 INTERPOLATIONS = ("bilinear", "nearest", "cubic")
@@ -38,6 +38,7 @@ class CamInfo(NamedTuple):
     score: Scalar
 
 
+@of_one_image
 def grad_cam(
     key: PRNGKey,
     classifier: Classifier,
@@ -82,9 +83,9 @@ def grad_cam(
         )
 
     def explained(activations):
-        return SCORES[score](rest(activations[None])[0], target)
+        return SCORES[score](rest(activations[None].astype(features.dtype))[0], target)
 
-    activations = features[0]
+    activations = widened(features[0])
     value, grads = jax.value_and_grad(explained)(activations)
     weights = jnp.mean(grads, axis=(0, 1))  # alpha_k^c
     coarse = jax.nn.relu(jnp.einsum("ijk,k->ij", activations, weights))

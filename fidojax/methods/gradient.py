@@ -1,10 +1,11 @@
 """The gradient of a class's score to the values of the image."""
 
-from fidojax.core import SCORES, check_name
+from fidojax.core import SCORES, check_name, of_one_image
 from fidojax.methods.attribution import CHANNELS, AttributionInfo, gradients
 from fidojax.types import Classifier, Explanation, Image, PRNGKey, Target
 
 
+@of_one_image
 def gradient(
     key: PRNGKey,
     classifier: Classifier,

@@ -6,12 +6,13 @@ ICLR workshop 2015 (arXiv 1412.6806).
 
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, check_name
+from fidojax.core import SCORES, check_name, of_one_image
 from fidojax.methods.attribution import CHANNELS
 from fidojax.transforms import relu
 from fidojax.types import Classifier, Explanation, Image, PRNGKey, Target
 
 
+@of_one_image
 def guided_backprop(
     key: PRNGKey,
     classifier: Classifier,

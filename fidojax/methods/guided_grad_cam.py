@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from jaxtyping import Array, Float
 
-from fidojax.core import check_name
+from fidojax.core import check_name, of_one_image
 from fidojax.methods.attribution import CHANNELS, Attribution
 from fidojax.methods.grad_cam import grad_cam
 from fidojax.methods.guided_backprop import guided_gradient
@@ -31,6 +31,7 @@ class GuidedCamInfo(NamedTuple):
     score: Scalar
 
 
+@of_one_image
 def guided_grad_cam(
     key: PRNGKey,
     classifier: Classifier,

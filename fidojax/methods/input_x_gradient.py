@@ -1,10 +1,11 @@
 """Input times gradient: the share of each value in the score of a linear classifier."""
 
-from fidojax.core import SCORES, check_name
+from fidojax.core import SCORES, check_name, of_one_image
 from fidojax.methods.attribution import CHANNELS, AttributionInfo, gradients
 from fidojax.types import Classifier, Explanation, Image, PRNGKey, Target
 
 
+@of_one_image
 def input_x_gradient(
     key: PRNGKey,
     classifier: Classifier,

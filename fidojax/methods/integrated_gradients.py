@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, check_count, check_name
+from fidojax.core import SCORES, check_count, check_name, of_one_image
 from fidojax.methods.attribution import CHANNELS, Attribution, gradients, mean_and_variance
 from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Scalar, Target
 
@@ -44,6 +44,7 @@ class PathInfo(NamedTuple):
     reference: Image
 
 
+@of_one_image
 def integrated_gradients(
     key: PRNGKey,
     classifier: Classifier,

@@ -11,7 +11,14 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import black, check_name, lay_windows, masked_scores, sum_over_windows
+from fidojax.core import (
+    black,
+    check_name,
+    lay_windows,
+    masked_scores,
+    of_one_image,
+    sum_over_windows,
+)
 from fidojax.types import (
     Classifier,
     Explanation,
@@ -40,6 +47,7 @@ class OcclusionInfo(NamedTuple):
     windows: Saliency
 
 
+@of_one_image
 def occlusion(
     key: PRNGKey,
     classifier: Classifier,

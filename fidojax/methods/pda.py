@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import check_count, lay_windows, masked_scores, sum_over_windows
+from fidojax.core import check_count, lay_windows, masked_scores, of_one_image, sum_over_windows
 from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Scalar, Target
 
 
@@ -37,6 +37,7 @@ class PdaInfo(NamedTuple):
     evidence: Float[Array, "rows columns"]
 
 
+@of_one_image
 def pda(
     key: PRNGKey,
     classifier: Classifier,

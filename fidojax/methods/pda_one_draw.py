@@ -5,10 +5,12 @@ section 4. Each pixel is imputed once and the log-odds compared: no average over
 and no weight of evidence. PDA as first published is `fidojax.methods.pda`.
 """
 
+from fidojax.core import of_one_image
 from fidojax.methods.occlusion import occlusion
 from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Target
 
 
+@of_one_image
 def pda_one_draw(
     key: PRNGKey,
     classifier: Classifier,

@@ -28,6 +28,7 @@ from fidojax.core import (
     interpolation,
     mix,
     none_of,
+    of_one_image,
     separable,
     standard_error,
     with_options_of,
@@ -138,6 +139,7 @@ def rise_loop(
     return loops.Loop(-(-samples // chunk), init, step, finish, chunk)
 
 
+@of_one_image
 @with_options_of(rise_loop)
 def rise(
     key: PRNGKey, classifier: Classifier, image: Image, target: Target, **options: Any

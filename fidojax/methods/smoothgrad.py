@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fidojax.core import SCORES, check_count, check_name, with_options_of
+from fidojax.core import SCORES, check_count, check_name, of_one_image, with_options_of
 from fidojax.methods.attribution import CHANNELS, Attribution, AttributionInfo, mean_and_variance
 from fidojax.methods.gradient import gradient
 from fidojax.methods.input_x_gradient import input_x_gradient
@@ -68,6 +68,7 @@ def under_noise(
     return Explanation(CHANNELS[channels](attribution), AttributionInfo(attribution, value))
 
 
+@of_one_image
 @with_options_of(under_noise, "statistic")
 def smoothgrad(
     key: PRNGKey, classifier: Classifier, image: Image, target: Target, **options: Any
@@ -109,6 +110,7 @@ def smoothgrad(
     )
 
 
+@of_one_image
 @with_options_of(under_noise, "statistic")
 def smoothgrad_squared(
     key: PRNGKey, classifier: Classifier, image: Image, target: Target, **options: Any
@@ -136,6 +138,7 @@ def smoothgrad_squared(
     )
 
 
+@of_one_image
 @with_options_of(under_noise, "statistic")
 def vargrad(
     key: PRNGKey, classifier: Classifier, image: Image, target: Target, **options: Any

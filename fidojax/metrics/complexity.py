@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax.scipy.special import entr
 
+from fidojax.core import of_one_image
 from fidojax.metrics.checks import check_map
 from fidojax.types import Classifier, Image, PRNGKey, Saliency, Scalar, Target
 
@@ -23,6 +24,7 @@ class Complexity(NamedTuple):
     entropy: Scalar
 
 
+@of_one_image
 def complexity(
     key: PRNGKey, classifier: Classifier, image: Image, target: Target, saliency: Saliency
 ) -> Complexity:
@@ -63,6 +65,7 @@ class MaskSize(NamedTuple):
     entropy: Scalar
 
 
+@of_one_image
 def mask_size(
     key: PRNGKey, classifier: Classifier, image: Image, target: Target, saliency: Saliency
 ) -> MaskSize:

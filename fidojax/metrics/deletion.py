@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fidojax.core import check_count, check_name, rank, with_options_of
+from fidojax.core import check_count, check_name, of_one_image, rank, with_options_of
 from fidojax.metrics.checks import check_map
 from fidojax.metrics.curve import has_order, score_curve
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar, Target
@@ -56,6 +56,7 @@ class Deletion(NamedTuple):
     auc: Scalar
 
 
+@of_one_image
 def deletion(
     key: PRNGKey,
     classifier: Classifier,
@@ -136,6 +137,7 @@ def deletion(
     return Deletion(curve, pixels, progress, needed, area(curve, pixels, axis=axis, step0=step0))
 
 
+@of_one_image
 @with_options_of(deletion, "show")
 def insertion(
     key: PRNGKey,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fidojax.core import check_name, class_divergence, rank
+from fidojax.core import check_name, class_divergence, of_one_image, rank
 from fidojax.metrics.checks import check_map
 from fidojax.metrics.curve import has_order, score_curve
 from fidojax.types import Classifier, Image, Images, Logits, PRNGKey, Saliency, Scalar, Target
@@ -42,6 +42,7 @@ class Erasing(NamedTuple):
     mean: Scalar
 
 
+@of_one_image
 def erasing(
     key: PRNGKey,
     classifier: Classifier,

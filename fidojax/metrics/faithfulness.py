@@ -17,7 +17,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fidojax.core import SCORES, check_count, check_name, in_chunks, masked_scores, rank
+from fidojax.core import (
+    SCORES,
+    check_count,
+    check_name,
+    in_chunks,
+    masked_scores,
+    of_one_image,
+    rank,
+)
 from fidojax.metrics.checks import check_map
 from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Saliency, Scalar, Target
 
@@ -43,6 +51,7 @@ class Faithfulness(NamedTuple):
     fall: Numbers
 
 
+@of_one_image
 def faithfulness(
     key: PRNGKey,
     classifier: Classifier,

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, check_count, check_name, in_chunks
+from fidojax.core import SCORES, check_count, check_name, in_chunks, of_one_image
 from fidojax.metrics.checks import check_map
 from fidojax.metrics.faithfulness import DROPS, Numbers, attributed_and_fall
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar, Target
@@ -42,6 +42,7 @@ class Infidelity(NamedTuple):
     fall: Numbers
 
 
+@of_one_image
 def infidelity(
     key: PRNGKey,
     classifier: Classifier,

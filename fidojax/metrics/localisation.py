@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from fidojax.core import Boxes, check_name
+from fidojax.core import Boxes, check_name, of_one_image
 from fidojax.core import boxes as geometry
 from fidojax.metrics.checks import check_map
 from fidojax.types import Classifier, Image, PRNGKey, Saliency, Scalar, Target
@@ -85,6 +85,7 @@ class RocAuc(NamedTuple):
     auc: Scalar
 
 
+@of_one_image
 def localisation(
     key: PRNGKey,
     classifier: Classifier,
@@ -173,6 +174,7 @@ def out_of_box(on: Bool[Array, "h w"], boxes: Boxes) -> Scalar:
     return jnp.where(within.any(), (on & ~within).sum() / on.sum(), jnp.nan)
 
 
+@of_one_image
 def pointing_game(
     key: PRNGKey,
     classifier: Classifier,
@@ -221,6 +223,7 @@ def pointing_game(
     return PointingGame(_known(hit, saliency, boxes))
 
 
+@of_one_image
 def relevance_mass(
     key: PRNGKey,
     classifier: Classifier,
@@ -262,6 +265,7 @@ def relevance_mass(
     return RelevanceMass(_known(share, saliency, boxes))
 
 
+@of_one_image
 def relevance_rank(
     key: PRNGKey,
     classifier: Classifier,
@@ -304,6 +308,7 @@ def relevance_rank(
     return RelevanceRank(_known(found / number, saliency, boxes))
 
 
+@of_one_image
 def roc_auc(
     key: PRNGKey,
     classifier: Classifier,

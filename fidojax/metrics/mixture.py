@@ -9,7 +9,16 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fidojax.core import OBJECTIVES, bernoulli, check_name, mix, probability, rank, upsample
+from fidojax.core import (
+    OBJECTIVES,
+    bernoulli,
+    check_name,
+    mix,
+    of_one_image,
+    probability,
+    rank,
+    upsample,
+)
 from fidojax.metrics.checks import check_map
 from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Saliency, Scalar, Target
 
@@ -45,6 +54,7 @@ class Mixture(NamedTuple):
     image: Image
 
 
+@of_one_image
 def mixture(
     key: PRNGKey,
     classifier: Classifier,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fidojax.core import OBJECTIVES, bernoulli, check_name, masked_scores
+from fidojax.core import OBJECTIVES, bernoulli, check_name, masked_scores, of_one_image
 from fidojax.metrics.checks import check_map
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar, Target
 
@@ -27,6 +27,7 @@ class ExpectedObjective(NamedTuple):
     area: Scalar
 
 
+@of_one_image
 def expected_objective(
     key: PRNGKey,
     classifier: Classifier,

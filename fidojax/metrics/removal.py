@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fidojax.core import check_count, rank
+from fidojax.core import check_count, of_one_image, rank
 from fidojax.metrics.checks import check_map
 from fidojax.metrics.curve import has_order, score_curve
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar, Target
@@ -37,6 +37,7 @@ class Removal(NamedTuple):
     at: Int[Array, ""]
 
 
+@of_one_image
 def removal(
     key: PRNGKey,
     classifier: Classifier,
@@ -85,6 +86,7 @@ def removal(
     return _largest(change, curve, removed, saliency)
 
 
+@of_one_image
 def preservation(
     key: PRNGKey,
     classifier: Classifier,

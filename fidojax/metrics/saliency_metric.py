@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from fidojax.core import Box, area, bounding_box, check_name, log_probability
+from fidojax.core import Box, area, bounding_box, check_name, log_probability, of_one_image
 from fidojax.metrics.checks import check_map
 from fidojax.metrics.localisation import choose
 from fidojax.types import Classifier, Image, PRNGKey, Saliency, Scalar, Target
@@ -30,6 +30,7 @@ class SaliencyMetric(NamedTuple):
     log_probability: Scalar
 
 
+@of_one_image
 def saliency_metric(
     key: PRNGKey,
     classifier: Classifier,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import check_count
+from fidojax.core import check_count, of_one_image
 from fidojax.metrics.removal import preservation
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar, Target
 
@@ -25,6 +25,7 @@ class Sufficiency(NamedTuple):
     kept: Float[Array, " points"]
 
 
+@of_one_image
 def sufficiency(
     key: PRNGKey,
     classifier: Classifier,

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, check_name, untransformed
+from fidojax.core import SCORES, check_name, of_one_image, untransformed
 from fidojax.methods.deeplift.propagation import RULES, contributions
 from fidojax.transforms import interpreter
 from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Scalar, Target
@@ -37,6 +37,7 @@ class DeepLIFTInfo(NamedTuple):
     gap: Scalar
 
 
+@of_one_image
 def deeplift(
     key: PRNGKey,
     classifier: Classifier,

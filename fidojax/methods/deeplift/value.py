@@ -75,8 +75,11 @@ class Value:
                 "values that depend on the image"
             )
         if self.affine:
-            return scaled(slope(self, self.root.reference), self.root.parts)
-        return revealed(self) if self.root.reveal else rescaled(self)
+            parts = scaled(slope(self, self.root.reference), self.root.parts)
+        else:
+            parts = revealed(self) if self.root.reveal else rescaled(self)
+        # The root may be in another precision.
+        return tuple(part.astype(self.image.dtype) for part in parts)
 
 
 def slope(value: Value, point: Any) -> Any:

@@ -186,7 +186,7 @@ def trajectory_loop(
 
 
 def _probability(classifier: Classifier, image: Image, target: Target) -> Scalar:
-    return jax.nn.sigmoid(log_odds(classifier(image[None])[0], target))
+    return jax.nn.sigmoid(log_odds(classifier(image[None])[0], target)).astype(image.dtype)
 
 
 def _enhancement(
@@ -195,9 +195,9 @@ def _enhancement(
     """Return p(target) and its gradient, divided by the largest norm if asked for."""
     # The gradient of p is p (1 - p) that of the log-odds, which stays exact where p rounds to 1.
     odds, grad = jax.value_and_grad(lambda x: log_odds(classifier(x[None])[0], target))(image)
-    now = jax.nn.sigmoid(odds)
+    now, rest = (jax.nn.sigmoid(sign * odds).astype(image.dtype) for sign in (1, -1))
     if normalise == "none":
-        return now, now * jax.nn.sigmoid(-odds) * grad  # step 1
+        return now, now * rest * grad  # step 1
     largest = jnp.max(_square(grad))
     return now, grad / jnp.sqrt(jnp.where(largest > 0, largest, 1))
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import upsample
+from fidojax.core import of_one_image, upsample
 from fidojax.methods.realtime.objective import exists
 from fidojax.transforms import feature_pyramid
 from fidojax.types import Classifier, Explanation, Image, Masker, PRNGKey, Scalar, Target
@@ -36,6 +36,7 @@ class RealtimeInfo(NamedTuple):
     exists: Scalar
 
 
+@of_one_image
 def realtime(
     key: PRNGKey,
     classifier: Classifier,

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fidojax.core import of_one_image
 from fidojax.types import Classifier, Encoder, Explanation, Image, PRNGKey, Saliency, Target
 
 
@@ -33,6 +34,7 @@ class VarSalInfo(NamedTuple):
     samples: Float[Array, "samples h w"]
 
 
+@of_one_image
 def varsal(
     key: PRNGKey,
     classifier: Classifier,
