@@ -13,7 +13,7 @@ from rich.console import Console
 
 from fidojax import networks
 from fidojax.core import check_count
-from fidojax.data import BadPicture, Picture, pictures
+from fidojax.data import BadPicture, Picture, pictures, true_class
 from fidojax.engine import in_batches
 from fidojax.networks import Pretrained
 from fidojax.runs import join_processes
@@ -30,6 +30,8 @@ class StudyRun:
     """A labelled set of pictures, as `fidojax.data.pictures` takes it."""
     data_dir: Path | None = None
     """Where TFDS sets lie prepared."""
+    boxes: Path | None = None
+    """A table of boxes and labels of picture files, as `fidojax.data.pictures` takes it."""
     classifier: str = "tiny_imagenet40"
     """A name for `fidojax.networks.load`."""
     weights: Path | None = None
@@ -121,8 +123,9 @@ def load_subject(run: StudyRun, *, boxes: bool = False, right: bool = False, **c
     model = model._replace(classifier=fast(model.classifier))
     limit = None if boxes else run.limit
     drawn = draw(
-        run.data, model, run.data_dir, limit, run.seed, rich.get_console(), right=right, **choices
-    )
+        run.data, model, run.data_dir, limit, run.seed, rich.get_console(), right=right,
+        table=run.boxes, **choices,
+    )  # fmt: skip
     if boxes:
         having = [i for i, own in enumerate(drawn.boxes) if own is not None and len(own)]
         drawn = drawn.rows(np.array(having[: run.limit], int))
@@ -151,6 +154,7 @@ def draw(
     crop: float = 1.0,
     label: Callable[[Picture], int | None] | None = None,
     labelled: bool = True,
+    table: Path | None = None,
 ) -> Drawn:
     """Draw `limit` pictures of a set at random, or all of them in random order.
 
@@ -164,6 +168,7 @@ def draw(
         label: the true class of a picture, for sets without labels; pictures for which it returns
             None are left out.
         labelled: every picture must have a label; else the prediction stands for one that lacks it.
+        table: the boxes and labels of picture files.
 
     Raises:
         ValueError: there is no picture, or one has no label or one that the classifier has not.
@@ -171,15 +176,13 @@ def draw(
     found: list[Picture] = []
     # All of them only where some will be left out.
     most = None if shuffled or right else limit
-    for picture in pictures([source], model.size, data_dir, crop=crop):
+    for picture in pictures([source], model.size, data_dir, crop=crop, boxes=table):
         if isinstance(picture, BadPicture):
             console.print(f"left out {picture}", markup=False, soft_wrap=True)
             continue
-        own = picture.label if label is None else label(picture)
+        own = _own_class(picture, model, labelled) if label is None else label(picture)
         if own is not None or (label is None and not labelled):
             found.append(Picture(picture.id, picture.image, own, picture.boxes, picture.source))
-        elif label is None:
-            raise ValueError(f"{picture.source} has no label")
         if len(found) == most:
             break
     if not found:
@@ -194,6 +197,18 @@ def draw(
     if not len(rows):
         raise ValueError(f"{source} has no picture whose class {model.name} predicts")
     return drawn.rows(rows)
+
+
+def _own_class(picture: Picture, model: Pretrained, labelled: bool) -> int | None:
+    """The true class of a picture; None where it has none and needs none."""
+    if picture.label is None and labelled:
+        raise ValueError(f"{picture.source} has no label")
+    try:
+        return true_class(picture, model.labels)
+    except ValueError as error:
+        if labelled:
+            raise ValueError(f"{picture.source} ({model.name}): {error}") from None
+        return None
 
 
 def _seen(model: Pretrained, found: Sequence[Picture]) -> Drawn:

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -84,6 +85,10 @@ class Job:
             "seed": request.seed,
             "fidojax": __version__,
         }
+        if self.asked.boxes:
+            settings["boxes_sha256"] = hashlib.sha256(
+                Path(self.asked.boxes).read_bytes()
+            ).hexdigest()
         if self.asked.layer:
             settings["layer"] = self.asked.layer
         if explainer is not None:

@@ -78,6 +78,8 @@ class Explain:
     """Share of the shorter side that the centre crop keeps."""
     limit: Annotated[int | None, _shown("N", "all")] = None
     """Largest number of pictures."""
+    boxes: Annotated[str | None, _shown("FILE", "none")] = None
+    """Boxes and labels of picture files: CSV (file,x0,y0,x1,y1[,label]), ImageNet's or COCO's."""
     data_dir: Annotated[str | None, _shown("FOLDER", "~/tensorflow_datasets")] = None
     """Folder of the prepared TFDS data sets."""
     shard: Annotated[str | None, _shown("I/N", "all")] = None

@@ -68,10 +68,7 @@ class ExplainRun:
         except ValueError as error:
             raise UsageError(f"--{error}") from None
         self.job: Job = prepare(asked)
-        found = asked.paths or DEFAULT_PICTURES
-        self.items: Pictures = pictures(
-            found, self.job.pretrained.size, asked.data_dir, crop=self.job.crop
-        )
+        self.items = self._pictures(asked.paths or DEFAULT_PICTURES)
         self.total = min(len(self.items), asked.limit or len(self.items))
         if self.total == len(self.items.missing):
             raise UsageError("; ".join(map(str, self.items.missing)) or "there are no pictures")
@@ -89,6 +86,13 @@ class ExplainRun:
         self._meter = ProgressBar(Console(stderr=True), self.total, self.interrupt.check)
         self._page_written = time.monotonic()
         self._probabilities: dict[int, np.ndarray] = {}  # by the identity of the picture
+
+    def _pictures(self, sources: Sequence[str]) -> Pictures:
+        asked, size = self.job.asked, self.job.pretrained.size
+        try:
+            return pictures(sources, size, asked.data_dir, crop=self.job.crop, boxes=asked.boxes)
+        except (ValueError, OSError) as error:
+            raise UsageError(f"--{error}") from None
 
     def _open(self, path: Path) -> None:
         self.made = made_before(path)

@@ -1,11 +1,9 @@
 """The class to explain: a name, an index, the prediction or the data set's label."""
 
-import re
-
 import numpy as np
 
 from fidojax.core import suggest
-from fidojax.data import Picture
+from fidojax.data import Picture, find_classes, true_class
 from fidojax.networks import Pretrained
 
 
@@ -32,10 +30,8 @@ def target_of(
         return int(probabilities.argmax())
     if picture.label is None:
         raise ValueError("it has no label to explain (--target label)")
-    # Data sets write "n02123045 tabby" or "n02123045" for what a classifier calls "tabby".
-    name = re.sub(r"^n\d{8} ?", "", picture.label_name or "")
     try:
-        return class_index(name or str(picture.label), pretrained.labels)
+        return true_class(picture, pretrained.labels)
     except ValueError:
         shown = picture.label_name or picture.label
         raise ValueError(f"{pretrained.name} has no class for its label {shown!r}") from None
@@ -48,7 +44,7 @@ def class_index(name: str, labels: tuple[str, ...]) -> int:
         ValueError: there is no such class, or there are several.
     """
     wanted = name.strip().replace("_", " ").lower()
-    found = [i for i, label in enumerate(labels) if label.replace("_", " ").lower() == wanted]
+    found = find_classes(name, labels)
     if len(found) == 1:
         return found[0]
     if len(found) > 1:

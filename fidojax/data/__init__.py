@@ -9,6 +9,8 @@ for item in pictures(["photos/", "cat.jpg", "tfds:mnist/test[:100]"], size=(224,
 from fidojax.data.atomic import write_atomically, write_json, write_text
 from fidojax.data.boxes import boxes_of, padded
 from fidojax.data.fit import IMAGENET_CROP
+from fidojax.data.labels import find_classes, true_class
+from fidojax.data.names import printable
 from fidojax.data.picture import BadPicture, Picture
 from fidojax.data.sources import Pictures, pictures
 
@@ -18,8 +20,11 @@ __all__ = [
     "Picture",
     "Pictures",
     "boxes_of",
+    "find_classes",
     "padded",
     "pictures",
+    "printable",
+    "true_class",
     "write_atomically",
     "write_json",
     "write_text",

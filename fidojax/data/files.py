@@ -2,20 +2,20 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import PIL.Image
 
-from fidojax.data.decode import UnreadableError, decode, plain
-from fidojax.data.fit import fit
+from fidojax.data.annotations import Annotation, Annotations
+from fidojax.data.decode import UnreadableError, decode, one_picture, plain
+from fidojax.data.fit import fit, place_boxes
+from fidojax.data.folders import walk
+from fidojax.data.names import printable
 from fidojax.data.picture import BadPicture, Picture
 
 SAMPLES = ("astronaut", "camera", "chelsea", "coffee", "rocket")
 """The photos that scikit-image's wheel contains, which need no download."""
-
-# Files that operating systems leave in folders of pictures.
-_LITTER = {"thumbs.db", "desktop.ini"}
 
 
 @dataclass(frozen=True)
@@ -24,45 +24,88 @@ class Files:
 
     Hidden files are skipped, all others are read whatever their suffix. Folders of results of
     `fidojax explain` are skipped. The id of a picture is its path relative to the folder, with
-    forward slashes; the id of a single file is its name.
+    forward slashes; the id of a single file is its name. Both are `printable`.
+
+    If all files lie in two or more subfolders of the folder, these are the classes: the label of a
+    picture is the place of its subfolder in alphabetical order, as in torchvision's ImageFolder.
 
     Attributes:
         paths: the files.
         ids: one per file.
+        closed: subfolders that cannot be listed.
+        classes: names of the classes; empty if they are unknown.
+        annotations: boxes and labels by the file's id.
     """
 
     paths: tuple[Path, ...]
     ids: tuple[str, ...]
+    closed: tuple[BadPicture, ...] = ()
+    classes: tuple[str, ...] = ()
+    annotations: dict[str, Annotation] = field(default_factory=dict)
 
     @classmethod
-    def find(cls, source: str | Path) -> "Files":
+    def find(cls, source: str | Path, annotations: Annotations | None = None) -> "Files":
         """Find the file, or the files of the folder.
 
         Raises:
-            UnreadableError: there is no such file or folder, or the folder has no files.
+            UnreadableError: there is no such file or folder, or the folder has no files, or the
+                annotations name several of its files alike.
         """
-        root = Path(source).expanduser()
-        if root.is_dir():
-            paths = tuple(_walk(root))
-            if not paths:
-                raise UnreadableError("the folder has no files")
-            return cls(paths, tuple(path.relative_to(root).as_posix() for path in paths))
-        if root.exists():
-            return cls((root,), (root.name,))
+        # Unlike Path.expanduser, it takes "~name" as it is if there is no such user.
+        root = Path(os.path.expanduser(source))
+        with one_picture():
+            if root.is_dir():
+                return cls._folder(root, annotations)
+            if root.exists() or root.is_symlink():
+                ids = (printable(root.name),)
+                own = {} if annotations is None else annotations.of(ids)
+                return cls((root,), ids, annotations=own)
         raise UnreadableError("there is no such file or folder")
 
+    @classmethod
+    def _folder(cls, root: Path, annotations: Annotations | None) -> "Files":
+        found = list(walk(root))
+        closed = tuple(item for item in found if isinstance(item, BadPicture))
+        paths = [item for item in found if isinstance(item, Path)]
+        if annotations is not None:  # which may lie beside the pictures
+            paths = [path for path in paths if not annotations.is_file(path)]
+        if not paths and not closed:
+            raise UnreadableError("the folder has no files")
+        ids = tuple(printable(path.relative_to(root).as_posix()) for path in paths)
+        folders = {name.partition("/")[0] for name in ids if "/" in name}
+        alone = any("/" not in name for name in ids)
+        classes = () if alone or len(folders) < 2 else tuple(sorted(folders))
+        own = {} if annotations is None else annotations.of(ids)
+        return cls(tuple(paths), ids, closed, classes, own)
+
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.paths) + len(self.closed)
 
     def read(self, size: tuple[int, int, int], crop: float) -> Iterator[Picture | BadPicture]:
         """Decode and fit one file at a time."""
         for path, name in zip(self.paths, self.ids, strict=True):
             try:
-                image, _ = fit(decode(path), size, crop)
-            except (UnreadableError, OSError) as error:
-                yield BadPicture(str(path), _reason(error))
+                with one_picture():
+                    item = self._picture(path, name, size, crop)
+            except UnreadableError as error:
+                yield BadPicture(printable(path), str(error))
             else:
-                yield Picture(name, image, source=str(path))
+                yield item
+        yield from self.closed
+
+    def _picture(self, path: Path, name: str, size: tuple[int, int, int], crop: float) -> Picture:
+        decoded = decode(path)
+        image, placement = fit(decoded, size, crop)
+        label = label_name = count = boxes = None
+        if self.classes:
+            label_name = name.partition("/")[0]
+            label, count = self.classes.index(label_name), len(self.classes)
+        own = self.annotations.get(name)
+        if own is not None:
+            boxes = place_boxes(own.within(decoded.size), placement)
+            if own.label is not None:
+                label, label_name, count = own.label, own.label_name, own.classes
+        return Picture(name, image, label, boxes, printable(path), label_name, count)
 
 
 @dataclass(frozen=True)
@@ -91,22 +134,3 @@ class Sample:
 
         photo = PIL.Image.fromarray(getattr(skimage.data, self.name)())
         yield Picture(self.name, fit(plain(photo), size, crop)[0], source=f"skimage:{self.name}")
-
-
-def _walk(root: Path) -> Iterator[Path]:
-    for folder, subfolders, names in os.walk(root):
-        if {"figures", "records", "runs"} <= set(subfolders) and (
-            "index.html" in names or "results.zarr" in subfolders
-        ):
-            subfolders.clear()
-            continue
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and name.lower() not in _LITTER:
-                yield Path(folder, name)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return f"it cannot be read ({(error.strerror or str(error)).lower()})"
-    return str(error)

@@ -9,6 +9,9 @@ from jaxtyping import Float, Int, Real
 IMAGENET_CROP = 224 / 256
 """The centre crop of ImageNet classifiers: shorter side to 256, then 224 (also in FIDO)."""
 
+LONG = 16
+"""The ratio of the sides above which only the middle of a picture is resized."""
+
 
 class Placement(NamedTuple):
     """The position of a picture's pixels in the fitted image.
@@ -51,13 +54,34 @@ def fit(
         new_width = round(cols)
         new_height = max(int(new_width * picture.height / picture.width), height)
     top, left = round((new_height - height) / 2), round((new_width - width) / 2)
-    resized = picture.resize((new_width, new_height), PIL.Image.Resampling.BILINEAR)
-    cut = np.asarray(resized.crop((left, top, left + width, top + height)))
+    place = (left, top, left + width, top + height)
+    cut = np.asarray(_resized_part(picture, (new_width, new_height), place))
     image = cut.astype(np.float32) if picture.mode == "F" else cut.astype(np.float32) / 255
     if image.ndim == 2:
         image = np.repeat(image[..., None], channels, axis=2)
     scale = (new_height / picture.height, new_width / picture.width)
     return np.clip(image, 0, 1), Placement(scale, (top, left), (height, width))
+
+
+def _resized_part(
+    picture: PIL.Image.Image, new: tuple[int, int], place: tuple[int, int, int, int]
+) -> PIL.Image.Image:
+    """Resize a picture to `new` (width, height), and cut out `place` (left, top, right, bottom).
+
+    Of a very long picture only the part around `place` is resized, since the whole would take GB
+    for one of 8 x 20,000,000 pixels. The values agree to the rounding of the filter's weights.
+    """
+    if max(new) <= LONG * min(new):
+        return picture.resize(new, PIL.Image.Resampling.BILINEAR).crop(place)
+    scale = np.array([picture.width / new[0], picture.height / new[1]])
+    corners = np.array(place).reshape(2, 2) * scale
+    reach = 2 * np.maximum(scale, 1)  # of the filter, in pixels
+    first = np.maximum(np.floor(corners[0] - reach), 0).astype(int)
+    last = np.minimum(np.ceil(corners[1] + reach), picture.size).astype(int)
+    part = picture.crop((*first.tolist(), *last.tolist()))
+    box = np.clip(corners - first, 0, part.size).ravel().tolist()
+    size = (place[2] - place[0], place[3] - place[1])
+    return part.resize(size, PIL.Image.Resampling.BILINEAR, box=tuple(box))
 
 
 def place_boxes(boxes: Real[np.ndarray, "b 4"], placement: Placement) -> Int[np.ndarray, "k 4"]:

@@ -13,11 +13,13 @@ class Picture:
     Attributes:
         id: name that is the same in every run for the same picture of the same source.
         image: "h w c" float32 in [0, 1].
-        label: index of the true class in the data set that the picture comes from, if known.
+        label: index of the true class in the data set that the picture comes from, if known; see
+            `true_class` for the classifier's index.
         boxes: "b 4" object boxes in pixels of `image`, half-open (top, left, bottom, right);
             None where the source has none.
         source: readable origin: a path or `tfds:NAME/SPLIT example ROW`.
         label_name: the data set's name of `label`.
+        classes: number of classes in the data set, if known.
     """
 
     id: str
@@ -26,6 +28,7 @@ class Picture:
     boxes: Int[np.ndarray, "b 4"] | None = None
     source: str = ""
     label_name: str | None = None
+    classes: int | None = None
 
 
 @dataclass(frozen=True)

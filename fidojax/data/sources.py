@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from fidojax.data.annotations import Annotations, read_annotations
 from fidojax.data.decode import UnreadableError
 from fidojax.data.files import Files, Sample
+from fidojax.data.names import printable
 from fidojax.data.picture import BadPicture, Picture
 from fidojax.data.tfds import TfdsSet
 
@@ -45,32 +47,46 @@ def pictures(
     data_dir: str | Path | None = None,
     *,
     crop: float = 1.0,
+    boxes: str | Path | None = None,
 ) -> Pictures:
     """Find pictures and prepare them for a classifier.
 
     Args:
-        sources: picture files, folders (with their subfolders, in alphabetical order),
+        sources: picture files, folders (with their subfolders, in alphabetical order; subfolders
+            only are taken for classes),
             `tfds:NAME[/CONFIG][:VERSION][/SPLIT][[START:STOP]]` or `skimage:NAME`.
         size: height, width and channels (1 or 3) that the classifier takes.
         data_dir: the folder of prepared TFDS sets; TFDS's own default when None.
         crop: share of the shorter side that the centre crop keeps, in (0, 1]; `IMAGENET_CROP` for
             ImageNet classifiers (256 to 224).
+        boxes: a table of the object boxes, and perhaps the labels, of picture files: a CSV with the
+            columns file, x0, y0, x1, y1 (and label) in pixels, ImageNet's LOC_*_solution.csv, or
+            COCO's JSON.
 
     Returns:
         An iterable of `Picture`, and of `BadPicture` with the reason for each source or file that
         cannot be used. A bad file does not stop the iteration.
 
     Raises:
-        ValueError: `crop` or the channels of `size` are out of range.
+        ValueError: `crop` or the channels of `size` are out of range, or the table of boxes is
+            damaged, or names none of the pictures.
+        FileNotFoundError: there is no table of boxes.
     """
     if not 0 < crop <= 1:
         raise ValueError(f"crop is {crop}, expected a share in (0, 1]")
     if size[2] not in (1, 3):
         raise ValueError(f"size has {size[2]} channels, expected 1 or 3")
-    return Pictures([_open(source, data_dir) for source in sources], size, crop)
+    annotations = None if boxes is None else read_annotations(boxes)
+    found = [_open(source, data_dir, annotations) for source in sources]
+    if annotations is not None and not any(_uses(source) for source in found):
+        first = next(iter(annotations.pictures), None)
+        raise ValueError(f"boxes {boxes}: it names none of the pictures; its first is {first!r}")
+    return Pictures(found, size, crop)
 
 
-def _open(source: str | Path, data_dir: str | Path | None) -> Files | Sample | TfdsSet | BadPicture:
+def _open(
+    source: str | Path, data_dir: str | Path | None, annotations: Annotations | None
+) -> Files | Sample | TfdsSet | BadPicture:
     try:
         match str(source).partition(":"):
             case ("tfds", _, address):
@@ -78,6 +94,13 @@ def _open(source: str | Path, data_dir: str | Path | None) -> Files | Sample | T
             case ("skimage", _, name):
                 return Sample.find(name)
             case _:
-                return Files.find(source)
+                return Files.find(source, annotations)
     except UnreadableError as error:
-        return BadPicture(str(source), str(error))
+        return BadPicture(printable(source), str(error))
+
+
+def _uses(source: Files | Sample | TfdsSet | BadPicture) -> bool:
+    """Whether a source has pictures in the table of boxes, or a reason of its own to fail."""
+    return isinstance(source, BadPicture) or (
+        isinstance(source, Files) and bool(source.annotations)
+    )

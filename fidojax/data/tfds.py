@@ -18,8 +18,9 @@ import numpy as np
 import PIL.Image
 from jaxtyping import Int
 
-from fidojax.data.decode import UnreadableError, decode
+from fidojax.data.decode import UnreadableError, decode, one_picture
 from fidojax.data.fit import Placement, fit, place_boxes
+from fidojax.data.names import printable
 from fidojax.data.picture import BadPicture, Picture
 
 _ADDRESS = re.compile(r"(?P<path>[\w./:+-]+?)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
@@ -93,12 +94,13 @@ class TfdsSet:
                 yield BadPicture(place, reason)
                 continue
             try:
-                # No EXIF rotation: boxes and training pipelines use the stored orientation.
-                picture = decode(io.BytesIO(example["image"]), upright=False)
+                with one_picture():
+                    # No EXIF rotation: boxes and training pipelines use the stored orientation.
+                    picture = decode(io.BytesIO(example["image"]), upright=False)
+                    image, placement = fit(picture, size, crop)
             except UnreadableError as error:
                 yield BadPicture(place, str(error))
                 continue
-            image, placement = fit(picture, size, crop)
             label = None if names is None else int(example["label"])
             label = None if label == -1 else label  # TFDS's value of a missing label
             yield Picture(
@@ -108,6 +110,7 @@ class TfdsSet:
                 boxes=_boxes(example, self.features, picture, placement),
                 source=place,
                 label_name=None if names is None or label is None else names[label],
+                classes=None if names is None else len(names),
             )
 
     def _label_names(self) -> list[str] | None:
@@ -175,9 +178,9 @@ def _example_name(example: dict[str, Any], row: int) -> str:
     for key in _NAMES:
         name = example.get(key)
         if isinstance(name, bytes):
-            return name.decode(errors="replace")
+            return printable(name.decode(errors="backslashreplace"))
         if isinstance(name, str):
-            return name
+            return printable(name)
     return str(row)
 
 

@@ -582,7 +582,7 @@ def test_labels_need_a_data_set_that_has_them(run, folder):
 @pytest.mark.parametrize(
     ("label", "name", "index"),
     [(7, "n01855672 blue jay", 2), (7, "Red_Fox", 0), (1, "n02123045", 1), (1, None, 1),
-     (0, "owl", None), (0, "crane", None), (9, None, None)],
+     (0, "owl", None), (1, "1", 1), (0, "crane", None), (9, None, None)],
 )  # fmt: skip
 def test_a_data_sets_label_is_found_by_its_name(label, name, index):
     network = Pretrained("birds", Partial(average_colour, jnp.float32(1.0)), LABELS, (16, 16, 3))
@@ -593,6 +593,33 @@ def test_a_data_sets_label_is_found_by_its_name(label, name, index):
             target_of("label", network, picture, even)
     else:
         assert target_of("label", network, picture, even) == index
+
+
+def test_boxes_and_labels_come_from_a_table(run, folder):
+    table = folder / "boxes.csv"
+    table.write_text("file,x0,y0,x1,y1,label\nfox.png,2,0,14,10,green lizard\n")
+    how = ("--boxes", table, "--target", "label")
+    ran = run(folder / "fox.png", *how, how=("--no-figures", "--method", "object_box"))
+    assert ran.code == 0
+    expected = np.zeros((16, 16))
+    expected[:8, :9] = 1  # 24 x 20 pixels become 19 x 16, and 2 columns are cut off on the left
+    np.testing.assert_array_equal(ran.saliency("fox.png"), expected)
+    assert ran.records["fox.png"]["target"]["name"] == "green lizard"
+    table.write_text("file,x0,y0,x1,y1,label\nfox.png,2,0,20,10,green lizard\n")
+    again = run(folder / "fox.png", *how, how=("--no-figures", "--method", "object_box"))
+    assert "1 picture explained" in again.out  # by the other box
+    bad = run(folder, "--boxes", "nowhere.csv")
+    assert (bad.code, bad.err) == (2, "fidojax: --boxes nowhere.csv: there is no such file\n")
+
+
+def test_folders_of_classes_are_labels(run, folder):
+    for name, colour in {"red fox/a.png": "blue", "owl/b.png": "red"}.items():
+        (folder / "classes" / name).parent.mkdir(parents=True)
+        PIL.Image.new("RGB", (16, 16), colour).save(folder / "classes" / name)
+    ran = run(folder / "classes", "--target", "label")
+    assert ran.code == 1
+    assert ran.records["red fox/a.png"]["target"]["name"] == "red fox"
+    assert "owl/b.png: tiny_imagenet40 has no class for its label 'owl'" in ran.out
 
 
 def test_boxes_are_shares_padded_to_the_same_number():
