@@ -1,18 +1,25 @@
 """The command line: `fidojax explain`, `fidojax bench`, `fidojax list`, `fidojax cite`.
 
-Exit codes: 0 all is well, 1 some pictures or rows failed, 2 the command cannot be carried out (one
-sentence on standard error), 130 interrupted. Results go to standard output, progress and problems
-to standard error. Heavy imports happen in the commands, so that help and errors come at once.
+Exit codes: 0 all is well, 1 some pictures or rows failed, 2 the command cannot be carried out as
+given, 3 the machine stopped it (a full disk, no memory, no threads), 70 an error of fidojax itself,
+130 interrupted. Each but the first two comes with one sentence on standard error, 70 also with its
+traceback. Results go to standard output, progress and problems to standard error. Heavy imports
+happen in the commands, so that help and errors come at once.
 """
 
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Annotated
 
 import tyro
 
 from fidojax.cli.options import Bench, Cite, Explain, List, UsageError
-from fidojax.cli.renamed import current_arguments, notes
+from fidojax.cli.renamed import current_arguments
+from fidojax.cli.terminal import terminal
+from fidojax.core import printable
+
+__all__ = ["main", "terminal"]
 
 Command = (
     Annotated[Explain, tyro.conf.subcommand("explain")]
@@ -28,8 +35,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the words after the program's name; the process's own when None.
     """
-    with notes():
-        return _main(current_arguments(sys.argv[1:] if arguments is None else arguments))
+    with terminal("fidojax"):
+        try:
+            return _main(current_arguments(sys.argv[1:] if arguments is None else arguments))
+        except UsageError as error:
+            code, said = 2, str(error)
+        except KeyboardInterrupt:
+            code, said = 130, "interrupted before the work began"
+        except Exception as error:
+            code, said = _stopped(error)
+        print(f"fidojax: {printable(said)}", file=sys.stderr)
+        return code
+
+
+def _stopped(error: Exception) -> tuple[int, str]:
+    """The exit code and the sentence of an exception that is not about the command line."""
+    from fidojax.cli.stopping import StoppedError, reason_of
+
+    reason = str(error) if isinstance(error, StoppedError) else reason_of(error)
+    if reason is not None:
+        return 3, reason
+    traceback.print_exc()
+    return 70, "an error of fidojax itself; please report it with the lines above"
 
 
 def _main(arguments: list[str]) -> int:
@@ -48,11 +75,7 @@ def _main(arguments: list[str]) -> int:
         )
     except SystemExit as stop:  # tyro has printed help, or what is wrong
         return int(stop.code or 0)
-    try:
-        return _run(command)
-    except UsageError as error:
-        print(f"fidojax: {error}", file=sys.stderr)
-        return 2
+    return _run(command)
 
 
 def _run(command: Explain | Bench | List | Cite) -> int:

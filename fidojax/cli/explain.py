@@ -3,13 +3,13 @@
 import sys
 import time
 
-import jax
-
 from fidojax.cli.cost import forecast
-from fidojax.cli.options import Explain, UsageError
+from fidojax.cli.options import Explain
 from fidojax.cli.run import ExplainRun
-from fidojax.engine import Spread, concurrent_calls, is_out_of_memory
-from fidojax.runs import duration
+from fidojax.cli.stopping import StoppedError, reason_of
+from fidojax.core import printable
+from fidojax.engine import Spread, concurrent_calls
+from fidojax.runs import DamagedError, duration
 
 
 def explain(asked: Explain) -> int:
@@ -17,40 +17,51 @@ def explain(asked: Explain) -> int:
 
     Raises:
         UsageError: the command cannot be carried out as given.
+        StoppedError: the run cannot go on; finished pictures are kept.
     """
     run = ExplainRun(asked)
     print(_announcement(run), flush=True)
+    if asked.dry_run:
+        print(forecast(run))
+        return 0
     started = time.monotonic()
+    stopped = _work(run)
     try:
-        if asked.dry_run:
-            print(forecast(run))
-            return 0
-        run.go()
-    except KeyboardInterrupt:
         run.finish()
-        print(
-            f"\nInterrupted: {_summary(run, started)} The same command goes on from here.",
-            file=sys.stderr,
-        )
+    except OSError as error:
+        stopped = stopped or f"--out {asked.out}: {reason_of(error)}"
+    if stopped is not None:
+        summary = f"{_summary(run, started)} The same command goes on from here."
+        if stopped:
+            raise StoppedError(f"{stopped}; {summary}")
+        print(f"\nInterrupted: {summary}", file=sys.stderr)
         return 130
-    except jax.errors.JaxRuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        run.finish()
-        raise UsageError(
-            "out of memory with one picture at a time; finished pictures are kept, and the same "
-            "command goes on from there on a machine with more memory"
-        ) from None
-    except OSError as error:  # from writing; `fidojax.data` handles errors of reading
-        raise UsageError(f"--out {asked.out}: {error.strerror or error}") from None
-    run.finish()
     lines = [_summary(run, started)]
     if run.skipped and not run.explained:
         lines[0] += " (--force explains them again.)"
-    lines += [f"  failed: {bad}" for bad in run.failures]
-    lines.append(f"See {run.results.folder / 'index.html'}")
+    lines += [f"  failed: {printable(bad)}" for bad in run.failures]
+    lines += [
+        f"  left out: {printable(path)}: it is no record of a result"
+        for path in sorted(run.results.damaged)
+    ]
+    lines.append(f"See {printable(run.results.folder / 'index.html')}")
     print("\n".join(lines))
     return 1 if run.failures else 0
+
+
+def _work(run: ExplainRun) -> str | None:
+    """Explain; return why the run stopped before its end, "" if the user has interrupted it."""
+    try:
+        run.go()
+    except KeyboardInterrupt:
+        return ""
+    except Exception as error:
+        reason = reason_of(error)
+        if reason is None:
+            raise
+        out = f"--out {run.job.asked.out}: " if isinstance(error, OSError | DamagedError) else ""
+        return out + reason
+    return None
 
 
 def _announcement(run: ExplainRun) -> str:
@@ -66,16 +77,22 @@ def _announcement(run: ExplainRun) -> str:
     part = f", part {index + 1} of {shards}," if shards > 1 else ""
     said = (
         f"Explaining {_count(run.total, 'picture')}{part} with {job.method} "
-        f"({', '.join(how) or 'at its defaults'})\n"
-        f"for {job.pretrained.name} ({height} x {width}, {len(job.pretrained.labels)} classes) "
-        f"on {_places(run)}; "
-        f"results go to {run.results.folder}/"
+        f"({printable(', '.join(how) or 'at its defaults')})\n"
+        f"for {printable(job.pretrained.name)} "
+        f"({height} x {width}, {len(job.pretrained.labels)} classes) on {_places(run)}; "
+        f"results go to {printable(run.results.folder)}/"
     )
     before = run.made and run.made["batch_size"]
     if before and before != run.request.batch_size:
         said += (
             f"\nThe stored maps were made {before} at a time and are kept; "
             f"maps made with another number may differ in the last bits"
+        )
+    if run.damages:
+        count = _count(len(run.damages), "stored file")
+        said += (
+            f"\n{count} cannot be read ({printable(run.damages[0])}); "
+            f"the pictures of these rows are explained again"
         )
     return said
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from fidojax.cli.job import Job
 from fidojax.engine import ExplainRequest, concurrent_calls, find_batch_size, in_batches, on_cpu
-from fidojax.runs import DONE, Ledger, find_ledger, rows_per_file, versions
+from fidojax.runs import DONE, DamagedError, Ledger, find_ledger, rows_per_file, versions
 from fidojax.types import Classifier, Device
 
 LARGEST = 64
@@ -18,9 +18,21 @@ LARGEST = 64
 
 
 def made_before(path: Path) -> dict[str, Any] | None:
-    """The provenance of the stored maps; None if there are none."""
+    """The provenance of the stored maps; None if there are none.
+
+    Raises:
+        DamagedError: a file of the ledger cannot be read, or lacks the provenance.
+    """
     ledger = find_ledger(path)
-    return ledger.provenance if ledger is not None and (ledger.status == DONE).any() else None
+    if ledger is None or not (ledger.status == DONE).any():
+        return None
+    made = ledger.provenance
+    for name in ("batch_size", "pictures"):
+        if not isinstance(made.get(name), int) or made[name] < 1:
+            raise DamagedError(
+                f"{path}/zarr.json has no {name} of the stored maps; restore it, or delete {path}"
+            )
+    return made
 
 
 def batch_size_of(job: Job, total: int, made: dict[str, Any] | None) -> int:

@@ -10,33 +10,40 @@
                                  shard SETTINGS.I-of-N.json
 
 NAME ends with a hash of the settings and of the picture's values. Different results therefore never
-overwrite each other. A finished picture is recognised by its name: its row is DONE (the status is
-written last), and its record and figures exist. Every file is written beside its place and renamed,
-so that a killed process leaves only whole files.
+overwrite each other. A finished picture is recognised by its name: its row is DONE, and its record
+and figures, which are written after the row, can be read. Every file is written beside its place
+and renamed, so that a killed process leaves only whole files.
 """
 
 import functools
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from fidojax.cli.stored import RECORD, RUN, read_stored
 from fidojax.data import write_atomically, write_json, write_text
 
 EXPLAINED, FAILED = "explained", "failed"
 
 
 class ResultsFolder:
-    """The folder of results of `fidojax explain`."""
+    """The folder of results of `fidojax explain`.
+
+    Attributes:
+        folder: the folder.
+        damaged: records and files of runs that could not be read and were left out.
+    """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self.damaged: set[Path] = set()
 
     def make(self) -> None:
         """Make the folder and its subfolders.
@@ -48,18 +55,18 @@ class ResultsFolder:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
 
     def has(self, name: str, *, figure: bool) -> bool:
-        """Whether the record of an explained picture exists with its files.
+        """Whether the record of an explained picture exists with its files, and all can be read.
 
         Args:
             name: the name of the picture.
             figure: whether the usual figure must be among the files.
         """
-        record = _read(self.folder / "records" / f"{name}.json")
-        if not record or record.get("status") != EXPLAINED:
+        record = read_stored(self.folder / "records" / f"{name}.json", RECORD)
+        if not record or record["status"] != EXPLAINED:
             return False
         if figure and "figure" not in record["files"]:
             return False
-        return all((self.folder / file).exists() for file in record["files"].values())
+        return all(_is_whole(self.folder / file) for file in record["files"].values())
 
     def store(
         self, name: str, record: Mapping[str, Any], figures: Mapping[str, Figure] | None = None
@@ -86,7 +93,7 @@ class ResultsFolder:
 
     def failures(self, digest: str, shard: tuple[int, int]) -> list[dict[str, str]]:
         """The failures of that shard of the run so far."""
-        return (_read(self._run(digest, shard)) or {}).get("failures", [])
+        return (read_stored(self._run(digest, shard), RUN) or {}).get("failures", [])
 
     def write_page(self, html: str) -> None:
         """Write index.html."""
@@ -98,7 +105,7 @@ class ResultsFolder:
         found = [
             (path.name.partition(".")[0], run)
             for path in sorted((self.folder / "runs").glob("*.json"))
-            if (run := _read(path))
+            if (run := self._read(path, RUN))
         ]
         for digest, run in sorted(found, key=lambda pair: pair[1]["updated"]):
             failures = runs.get(digest, {}).get("failures", []) + run["failures"]
@@ -110,8 +117,16 @@ class ResultsFolder:
     def records(self) -> Iterator[dict[str, Any]]:
         """All records of pictures with their `name`, sorted by it."""
         for path in sorted((self.folder / "records").glob("*.json")):
-            if record := _read(path):
+            if record := self._read(path, RECORD):
                 yield {**record, "name": path.stem}
+
+    def _read(self, path: Path, form: Any) -> dict[str, Any] | None:
+        found = read_stored(path, form)
+        if found is None:
+            self.damaged.add(path)
+        else:
+            self.damaged.discard(path)
+        return found
 
     def _run(self, digest: str, shard: tuple[int, int]) -> Path:
         index, shards = shard
@@ -136,8 +151,11 @@ def as_number(value: Any) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _is_whole(picture: Path) -> bool:
+    """Whether a PNG can be read to its end."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
+        with PIL.Image.open(picture) as image:
+            image.verify()
+    except (OSError, SyntaxError, ValueError):  # SyntaxError: a checksum of PNG
+        return False
+    return True

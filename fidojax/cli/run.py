@@ -1,6 +1,5 @@
 """One run of `fidojax explain`: read pictures, explain them in batches, draw and store them."""
 
-import itertools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,21 +14,25 @@ from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.job import Job, prepare
 from fidojax.cli.opening import batch_size_of, made_before, open_ledger, softmax
 from fidojax.cli.options import Explain, UsageError
-from fidojax.cli.outcome import exhibit, outcome
+from fidojax.cli.outcome import Outcome, exhibit, outcome
 from fidojax.cli.page import write_index
 from fidojax.cli.records import ResultsFolder, result_name
+from fidojax.cli.stopping import reason_of
 from fidojax.cli.target import target_of
 from fidojax.data import BadPicture, Picture, Pictures, pictures
 from fidojax.engine import cores, split_cpu
 from fidojax.runs import (
+    DamagedError,
     Explained,
     Item,
     ProgressBar,
     RowAssignment,
     explain_missing,
+    find_damages,
     find_ledger,
     join_processes,
     parse_shard,
+    repair,
 )
 from fidojax.viz import figure
 
@@ -51,6 +54,7 @@ class ExplainRun:
         explained, skipped, others: the numbers of pictures that were explained, that were explained
             before, and that belong to other shards.
         failures: pictures that were not explained, and why.
+        damages: the damaged files of the ledger, whose rows are explained again.
     """
 
     def __init__(self, asked: Explain) -> None:
@@ -70,22 +74,26 @@ class ExplainRun:
         self.job: Job = prepare(asked)
         self.items = self._pictures(asked.paths or DEFAULT_PICTURES)
         self.total = min(len(self.items), asked.limit or len(self.items))
-        if self.total == len(self.items.missing):
+        if len(self.items) == len(self.items.missing):
             raise UsageError("; ".join(map(str, self.items.missing)) or "there are no pictures")
         self.results = ResultsFolder(asked.out)
         self._place = Path("results.zarr", f"{self.job.method}-{self.job.digest}")
         try:
             self._open(self.results.folder / self._place)
-        except OSError as error:
-            raise UsageError(f"--out {asked.out}: {error.strerror or error}") from None
+        except (OSError, DamagedError) as error:
+            raise UsageError(f"--out {asked.out}: {reason_of(error)}") from None
         at_once = self.request.pictures_at_once
-        self.rows = RowAssignment(self.ledger, self.total, at_once, self.shard)
+        lost = [int(row) for damage in self.damages for row in damage.rows]
+        self.rows = RowAssignment(
+            self.ledger, self.total, at_once, self.shard, lost=lost, most=len(self.items)
+        )
         self.failures: list[BadPicture] = []
         self.explained = self.skipped = self.others = 0
         self.interrupt = Interrupt()
         self._meter = ProgressBar(Console(stderr=True), self.total, self.interrupt.check)
         self._page_written = time.monotonic()
         self._probabilities: dict[int, np.ndarray] = {}  # by the identity of the picture
+        self._outcomes: list[Outcome] = []  # of the pictures that are being stored
 
     def _pictures(self, sources: Sequence[str]) -> Pictures:
         asked, size = self.job.asked, self.job.pretrained.size
@@ -100,9 +108,11 @@ class ExplainRun:
         self.request = replace(self.job.request, batch_size=batch_size)
         if self.job.asked.dry_run:
             self.ledger = find_ledger(path)
+            self.damages = find_damages(self.ledger, self.shard) if self.ledger else []
             return
         self.results.make()
         self.ledger = open_ledger(path, self.job, self.request, self.total, self.shard[1])
+        self.damages = repair(self.ledger, self.shard)
 
     def go(self) -> None:
         """Read, explain and store picture after picture."""
@@ -115,6 +125,7 @@ class ExplainRun:
                 self._targets,
                 each=self.job.each,
                 finish=self._finish,
+                stored=self._draw,
                 progress=self._progress,
                 smaller=self._smaller,
             )
@@ -127,8 +138,13 @@ class ExplainRun:
 
     def todo(self) -> Iterator[Item]:
         """Yield the shard's unfinished pictures, and those that cannot be read."""
-        seen = set()
-        for position, found in enumerate(itertools.islice(self.items, self.total)):
+        seen, readable = set(), 0
+        for position, found in enumerate(self.items):
+            if isinstance(found, Picture):
+                readable += 1
+            elif self.job.asked.limit and self.total < len(self.items):
+                self.total += 1  # the limit counts pictures
+                self._meter.extend()
             if isinstance(found, BadPicture):
                 name, finished = found.source, False
             else:
@@ -139,13 +155,18 @@ class ExplainRun:
                 self.skipped += row is not None
                 self.others += row is None
                 self._meter.skip()
-                continue
-            seen.add(name)
-            if isinstance(found, BadPicture):
-                self.failures.append(found)
-            if self.ledger is not None and row >= len(self.ledger) and not self.job.asked.dry_run:
-                self.ledger.grow(self.rows.room)
-            yield Item(row, name, found)
+            else:
+                seen.add(name)
+                if isinstance(found, BadPicture):
+                    self.failures.append(found)
+                self._make_room(row)
+                yield Item(row, name, found)
+            if readable == self.job.asked.limit:
+                break
+
+    def _make_room(self, row: int) -> None:
+        if self.ledger is not None and row >= len(self.ledger) and not self.job.asked.dry_run:
+            self.ledger.grow(self.rows.room(row))
 
     def _is_finished(self, name: str) -> bool:
         if self.job.asked.force or name not in self.rows.finished:
@@ -168,32 +189,39 @@ class ExplainRun:
         return found
 
     def _finish(self, batch: Explained) -> list[str | None]:
-        """Draw and store explained pictures; return for each the reason why it failed, or None."""
-        return [self._store(batch, at) for at in range(len(batch.items))]
+        """Put explained pictures into words; return for each why it failed, or None."""
+        self._outcomes = [self._outcome(batch, at) for at in range(len(batch.items))]
+        return [result.problem for result in self._outcomes]
 
-    def _store(self, batch: Explained, at: int) -> str | None:
-        item, target, job = batch.items[at], batch.targets[at], self.job
-        picture = item.picture
+    def _outcome(self, batch: Explained, at: int) -> Outcome:
+        picture = batch.items[at].picture
         assert isinstance(picture, Picture)
-        probabilities = self._probabilities.pop(id(picture))
         one = jax.tree.map(lambda leaf: leaf[at], batch.explanation)
-        result = outcome(
-            job, self.request, picture, target, probabilities, one, seconds=batch.seconds
-        )
-        if result.problem is not None:
-            self.results.store(item.name, {**result.record, "map": None})
-            self.failures.append(BadPicture(picture.source, result.problem))
-            return result.problem
-        drawn = {}
-        if self.job.asked.figures:
-            drawn = {"figure": figure(exhibit(result, job, picture, one))}
-            drawn |= more_figures(job, picture, one, target, probabilities)
-        where = {"ledger": self._place.as_posix(), "row": item.row}
-        self.results.store(item.name, {**result.record, "map": where}, drawn)
-        self.explained += 1
-        if self.total <= 50:
-            self._meter.say(result.line)
-        return None
+        return outcome(
+            self.job, self.request, picture, batch.targets[at],
+            self._probabilities[id(picture)], one, seconds=batch.seconds,
+        )  # fmt: skip
+
+    def _draw(self, batch: Explained) -> None:
+        """Draw pictures whose rows are stored, and write their records."""
+        for at, (item, result) in enumerate(zip(batch.items, self._outcomes, strict=True)):
+            picture = item.picture
+            assert isinstance(picture, Picture)
+            probabilities = self._probabilities.pop(id(picture))
+            if result.problem is not None:
+                self.results.store(item.name, {**result.record, "map": None})
+                self.failures.append(BadPicture(picture.source, result.problem))
+                continue
+            drawn = {}
+            if self.job.asked.figures:
+                one = jax.tree.map(lambda leaf: leaf[at], batch.explanation)  # noqa: B023
+                drawn = {"figure": figure(exhibit(result, self.job, picture, one))}
+                drawn |= more_figures(self.job, picture, one, batch.targets[at], probabilities)
+            where = {"ledger": self._place.as_posix(), "row": item.row}
+            self.results.store(item.name, {**result.record, "map": where}, drawn)
+            self.explained += 1
+            if self.total <= 50:
+                self._meter.say(result.line)
 
     def _smaller(self, batch_size: int) -> None:
         plural = "" if batch_size == 1 else "s"

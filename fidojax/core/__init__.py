@@ -19,6 +19,7 @@ from fidojax.core.mix import black, mix
 from fidojax.core.moments import Moments, add, none_of, standard_error
 from fidojax.core.objectives import OBJECTIVES, saliency_of
 from fidojax.core.optimisers import sgd
+from fidojax.core.printable import printable
 from fidojax.core.scores import (
     SCORES,
     class_divergence,
@@ -75,6 +76,7 @@ __all__ = [
     "none_of",
     "of_one_image",
     "others",
+    "printable",
     "probability",
     "rank",
     "renamed_arguments",

@@ -1,10 +1,12 @@
 """Runs on disk: ledgers, resuming, shards, progress, provenance."""
 
+from fidojax.runs.columns import DamagedError
 from fidojax.runs.compile_cache import SETTINGS
 from fidojax.runs.ledger import CHUNK, DONE, FAILED, MISSING, Ledger, find_ledger, rows_per_file
 from fidojax.runs.maps import load_maps, pack, read_maps, unpack
 from fidojax.runs.progress import ProgressBar, duration
 from fidojax.runs.provenance import about, digest, environment, versions
+from fidojax.runs.repair import Damage, find_damages, repair, verify
 from fidojax.runs.resume import Explained, Item, explain_missing, seconds_per_map
 from fidojax.runs.rows import RowAssignment
 from fidojax.runs.shards import join_processes, parse_shard
@@ -15,6 +17,8 @@ __all__ = [
     "FAILED",
     "MISSING",
     "SETTINGS",
+    "Damage",
+    "DamagedError",
     "Explained",
     "Item",
     "Ledger",
@@ -25,14 +29,17 @@ __all__ = [
     "duration",
     "environment",
     "explain_missing",
+    "find_damages",
     "find_ledger",
     "join_processes",
     "load_maps",
     "pack",
     "parse_shard",
     "read_maps",
+    "repair",
     "rows_per_file",
     "seconds_per_map",
     "unpack",
+    "verify",
     "versions",
 ]

@@ -6,9 +6,10 @@ A `Ledger` is a zarr group. Besides the columns that are written to it, "n ...",
     ids      "n", the picture's id, "" while unknown
     problem  "n", the reason why a row failed
 
-Its attributes hold `settings`, everything that decides the results, and `provenance`. zarr writes
-every file beside its place and renames it, and the status of a row is written last: a row that is
-DONE is complete. Any zarr reader opens the group.
+Its attributes hold `settings`, everything that decides the results, `provenance`, and the names of
+the `columns`. zarr writes every file beside its place and renames it, and the status of a row is
+written last: a row that is DONE is complete. Files have checksums, see `fidojax.runs.repair`. Any
+zarr reader opens the group.
 
     ledger = find_ledger("run/results.zarr/rows/fido")
     maps = read_maps(ledger, np.flatnonzero(ledger.status == DONE))
@@ -16,14 +17,21 @@ DONE is complete. Any zarr reader opens the group.
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 from jaxtyping import Int, UInt8
-from zarr.errors import ContainsArrayError, ContainsGroupError
+
+from fidojax.runs.columns import (
+    DamagedError,
+    create_column,
+    naming,
+    open_column,
+    open_group,
+    readable,
+)
 
 MISSING, DONE, FAILED = 0, 1, 2
 
@@ -56,13 +64,14 @@ class Ledger:
 
         Raises:
             ValueError: the folder holds results of other settings.
+            DamagedError: a file that describes the results cannot be read, or is missing.
         """
         self.path = Path(path)
         settings = json.loads(json.dumps(settings))
         for parent in reversed(self.path.parents):  # so that the parent opens as zarr, too
             if ".zarr" in (above.suffix for above in (parent, *parent.parents)):
-                _opened(parent)
-        self._group = _opened(self.path)
+                open_group(parent, "a")
+        self._group = open_group(self.path, "a")
         before: Any = self._group.attrs.get("settings")
         if before not in (None, settings):
             raise ValueError(
@@ -72,7 +81,16 @@ class Ledger:
         self._arrays: dict[str, zarr.Array] = {}
         self._count = count
         for name, dtype in (("status", "uint8"), ("ids", str), ("problem", str)):
+            if before is not None and not (self.path / name / "zarr.json").exists():
+                raise DamagedError(
+                    f"{self.path / name}/zarr.json is missing; restore it, or delete {self.path}"
+                )
             self._column(name, (count,), dtype)
+        if before is None and self.status.any():
+            raise DamagedError(
+                f"{self.path}/zarr.json has no settings, so the results beside it may be of any; "
+                f"restore it, or delete {self.path}"
+            )
         known = dict(provenance or {})
         if before is None or (
             known and known != self.provenance and not (self.status == DONE).any()
@@ -89,9 +107,9 @@ class Ledger:
 
         Several processes may do so at the same time if all of them ask for the same number.
         """
-        self._count = max(count, self._group["status"].shape[0])  # type: ignore[union-attr]
         self._arrays.clear()
-        for name in self._stored():
+        self._count = max(count, self._array("status").shape[0])
+        for name in sorted(self._stored(), key=lambda name: name != "status"):  # the status first
             self._fit(self._array(name))
 
     @property
@@ -102,28 +120,34 @@ class Ledger:
     @property
     def provenance(self) -> dict[str, Any]:
         """The provenance of the stored results."""
-        return dict(self._group.attrs["provenance"])  # type: ignore[arg-type]
+        return dict(self._group.attrs.get("provenance") or {})  # type: ignore[arg-type]
 
     @property
     def status(self) -> UInt8[np.ndarray, " n"]:
-        """The status of every row: MISSING, DONE or FAILED."""
-        return self._read("status")
+        """The status of every row: MISSING, also where its file is damaged, DONE or FAILED."""
+        return readable(self.path / "status", self._array("status"))
 
     @property
     def ids(self) -> list[str]:
-        """The picture's id of every row, "" while unknown."""
-        return [str(name) for name in self._read("ids")]
+        """The picture's id of every row, "" while unknown or where its file is damaged."""
+        return [str(name) for name in readable(self.path / "ids", self._array("ids"))]
 
     @property
     def problems(self) -> dict[int, str]:
         """The reason for every row that failed, by row."""
-        reasons = self._read("problem")
+        reasons = readable(self.path / "problem", self._array("problem"))
         return {int(row): str(reasons[row]) for row in np.flatnonzero(self.status == FAILED)}
 
     @property
     def names(self) -> list[str]:
         """The names of the columns that were written to the ledger."""
         return sorted(self._stored() - {"status", "ids", "problem"})
+
+    @property
+    def declared(self) -> list[str]:
+        """The names of the columns that finished rows have, also of those deleted since."""
+        names: Any = self._group.attrs.get("columns")
+        return list(names or ())
 
     def missing(self, shard: tuple[int, int] = (0, 1)) -> Int[np.ndarray, " rows"]:
         """The shard's rows without a result; rows that failed count as missing."""
@@ -151,33 +175,47 @@ class Ledger:
             columns: values by column name, "rows ...". Rows that are never written hold NaN, or 0
                 for integers.
             problems: for each row the reason why it failed, or None.
+
+        Raises:
+            DamagedError: a file that holds other rows, too, cannot be read.
         """
         rows = np.asarray(rows, int)
         if not len(rows):
             return
         reasons = ["" if reason is None else reason for reason in problems or [None] * len(rows)]
-        for name, values in columns.items():
-            values = np.asarray(values)
-            column = self._column(name, (len(self), *values.shape[1:]), values.dtype)
-            column.oindex[rows] = values
-        self._array("ids").oindex[rows] = np.array(ids, dtype=object)
+        given = {name: np.asarray(values) for name, values in columns.items()}
+        for name, values in given.items():
+            self._column(name, (len(self), *values.shape[1:]), values.dtype)
+        self._declare(given)
+        for name, values in given.items():
+            self._put(name, rows, values)
+        self._put("ids", rows, np.array(ids, dtype=object))
         if any(reasons) or any(self.read("problem", rows)):
-            self._array("problem").oindex[rows] = np.array(reasons, dtype=object)
+            self._put("problem", rows, np.array(reasons, dtype=object))
         status = np.array([FAILED if reason else DONE for reason in reasons], np.uint8)
-        self._array("status").oindex[rows] = status
+        self._put("status", rows, status)
 
     def read(self, name: str, rows: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
         """Return a column, or some rows of it.
 
         Raises:
             KeyError: there is no column of this name.
+            DamagedError: a file of the column cannot be read.
         """
-        if rows is None:
-            return self._read(name)
-        return np.asarray(self._array(name).oindex[np.asarray(rows, int)])
+        column = self._array(name)
+        with naming(self.path / name, "the command that made it computes its rows again"):
+            chosen = slice(None) if rows is None else np.asarray(rows, int)
+            return np.asarray(column.oindex[chosen])
 
-    def _read(self, name: str) -> np.ndarray:
-        return np.asarray(self._array(name)[...])
+    def forget(self, rows: Sequence[int] | np.ndarray) -> None:
+        """Make rows MISSING; their values stay until they are written again."""
+        rows = np.asarray(rows, int)
+        self._put("status", rows, np.full(len(rows), MISSING, np.uint8))
+
+    def _put(self, name: str, rows: np.ndarray, values: np.ndarray) -> None:
+        column = self._array(name)
+        with naming(self.path / name, "start the same command again, which computes it again"):
+            column.oindex[rows] = values
 
     @property
     def chunk(self) -> int:
@@ -186,20 +224,31 @@ class Ledger:
 
     def _array(self, name: str) -> zarr.Array:
         if name not in self._arrays:
-            self._arrays[name] = self._group[name]  # type: ignore[assignment]
+            try:
+                self._arrays[name] = open_column(self.path / name)
+            except FileNotFoundError:
+                raise KeyError(name) from None
         return self._arrays[name]
 
     def _column(self, name: str, shape: tuple[int, ...], dtype: Any) -> zarr.Array:
         """Return the array of a column, and create it if it does not exist."""
-        if name not in self._arrays and name not in self._group:
-            fill: Any = np.nan if dtype is not str and np.dtype(dtype).kind == "f" else None
+        if name not in self._arrays and not (self.path / name / "zarr.json").is_file():
             # All columns alike, or shards would share files.
-            chunks = (self._chunk if name == "status" else self.chunk, *shape[1:])
-            with suppress(ContainsArrayError):  # another process was faster
-                self._group.create_array(
-                    name, shape=shape, dtype=dtype, chunks=chunks, fill_value=fill
-                )
-        return self._fit(self._array(name))
+            rows = self._chunk if name == "status" else self.chunk
+            create_column(self._group, name, shape, dtype, rows)
+        column = self._fit(self._array(name))
+        if column.shape[1:] != shape[1:] or column.chunks[1:] != shape[1:]:
+            raise DamagedError(
+                f"{self.path / name}/zarr.json describes rows of shape {column.shape[1:]}, "
+                f"expected {shape[1:]}; restore it, or delete {self.path}"
+            )
+        return column
+
+    def _declare(self, names: Mapping[str, Any]) -> None:
+        """Store the names of the columns, so that a column that is deleted is known to be."""
+        if not names.keys() <= set(self.declared):
+            self._group = open_group(self.path, "r+")  # with what another process has written
+            self._group.update_attributes({"columns": sorted({*self.declared, *names})})
 
     def _fit(self, array: zarr.Array) -> zarr.Array:
         """Return the array, extended if it was created when the ledger had fewer rows."""
@@ -212,14 +261,6 @@ class Ledger:
         return {found.parent.name for found in self.path.glob("*/zarr.json")}
 
 
-def _opened(path: Path) -> zarr.Group:
-    """Open a zarr group, and create it if it does not exist."""
-    try:
-        return zarr.open_group(path, mode="a")
-    except ContainsGroupError:  # another process was faster
-        return zarr.open_group(path, mode="r+")
-
-
 def find_ledger(path: str | Path, settings: Mapping[str, Any] | None = None) -> Ledger | None:
     """Open an existing ledger without changing it; None where there is none.
 
@@ -229,10 +270,11 @@ def find_ledger(path: str | Path, settings: Mapping[str, Any] | None = None) -> 
 
     Raises:
         ValueError: the ledger holds results of other settings.
+        DamagedError: a file that describes the results cannot be read, or is missing.
     """
     if not (Path(path) / "zarr.json").is_file():
         return None
-    found: Any = zarr.open_group(path, mode="r").attrs.get("settings")
+    found: Any = open_group(Path(path), "r").attrs.get("settings")
     return None if found is None else Ledger(path, 0, found if settings is None else settings)
 
 

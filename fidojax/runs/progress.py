@@ -14,6 +14,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from fidojax.core import printable
+
 LINE_EVERY = 15.0
 """Seconds between two lines where there is no terminal."""
 
@@ -101,13 +103,20 @@ class ProgressBar:
 
     def skip(self) -> None:
         """Take one picture off the total: it was done before, or another process does it."""
+        self._resize(-1)
+
+    def extend(self) -> None:
+        """Add one picture to the total."""
+        self._resize(1)
+
+    def _resize(self, by: int) -> None:
         self._check()
-        self._total -= 1
+        self._total += by
         self._bar.update(self._task, total=self._total, count=f"{self._finished}/{self._total}")
 
     def say(self, line: str) -> None:
-        """Print a line above the bar."""
-        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        """Print a line above the bar, see `printable`."""
+        self._bar.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def rate(per_second: float) -> str:

@@ -84,6 +84,7 @@ def explain_missing(
     *,
     each: Each | None = None,
     finish: Callable[[Explained], Sequence[str | None]] = Explained.problems,
+    stored: Callable[[Explained], None] | None = None,
     record: Callable[[Any], Mapping[str, np.ndarray]] | None = None,
     progress: Callable[[float, int], None] | None = None,
     smaller: Callable[[int], None] | None = None,
@@ -103,7 +104,9 @@ def explain_missing(
         targets: called with several pictures at a time, in the order of the items.
         each: called with the same pictures; returns the options that differ per picture.
         finish: called with explained pictures before they are stored; returns for each the reason
-            why it failed, or None. Whatever else belongs to a finished picture is done here.
+            why it failed, or None.
+        stored: called with the same pictures when their rows are stored. Whatever else belongs to
+            a finished picture is written here, so that none of it is there without its map.
         record: called with the `info` of explained pictures; returns further columns, "n ...".
         progress: called with the number of pictures done, a fraction for those under way, and with
             the number of pictures stored.
@@ -115,19 +118,22 @@ def explain_missing(
     Raises:
         ValueError: as `fidojax.explain_batch`, or the request leaves its batch size open.
     """
-    work = _Work(ledger, request, targets, each, finish, record, progress, smaller)
+    work = _Work(ledger, request, targets, each, finish, stored, record, progress, smaller)
     return work.run(iter(items))
 
 
 class _Work:
     """One call of `explain_missing` and its results so far."""
 
-    def __init__(self, ledger, request, targets, each, finish, record, progress, smaller) -> None:
+    def __init__(
+        self, ledger, request, targets, each, finish, stored, record, progress, smaller
+    ) -> None:
         self._ledger, self._request = ledger, request
         self._targets, self._each = targets, each
         self._finish, self._progress = finish, progress or (lambda done, stored: None)
         self._tell = smaller or (lambda batch_size: None)
         self._record = record or (lambda info: {})
+        self._after = stored or (lambda explained: None)
         self._pending: dict[int, tuple[Item, int]] = {}
         self._batch_size = request.batch_size
         self._stored = self._explained = 0
@@ -215,6 +221,7 @@ class _Work:
         for item, reason in zip(one.items, problems, strict=True):
             if reason is not None:
                 self._failures.append(BadPicture(item.picture.source, reason))
+        self._after(one)
         self._explained += sum(reason is None for reason in problems)
         self._stored += len(one.items)
         self._progress(self._stored, self._stored)

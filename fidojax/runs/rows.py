@@ -1,5 +1,7 @@
 """Which row of a ledger belongs to a picture, and which shard explains it."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from fidojax.runs.ledger import DONE, Ledger, rows_per_file
@@ -19,10 +21,19 @@ class RowAssignment:
         total: the number of pictures in the listing.
         batch: the pictures that are stored together.
         shard: (index, number of shards).
+        lost: rows that count as missing though they are DONE, since they cannot be read.
+        most: the number of positions, where `total` leaves out those that cannot be read.
     """
 
     def __init__(
-        self, ledger: Ledger | None, total: int, batch: int, shard: tuple[int, int]
+        self,
+        ledger: Ledger | None,
+        total: int,
+        batch: int,
+        shard: tuple[int, int],
+        *,
+        lost: Iterable[int] = (),
+        most: int | None = None,
     ) -> None:
         self._shard = shard
         self._chunk = ledger.chunk if ledger is not None else rows_per_file(total, batch, shard[1])
@@ -31,14 +42,22 @@ class RowAssignment:
         length = total
         if ledger is not None:
             names = ledger.ids
-            self.finished = {names[row]: int(row) for row in np.flatnonzero(ledger.status == DONE)}
+            done = np.setdiff1d(np.flatnonzero(ledger.status == DONE), list(lost))
+            self.finished = {names[row]: int(row) for row in done}
             length = max(total, len(ledger))
         self._rows = dict(self.finished)
         self._taken = set(self.finished.values())
         self._spare = total
         period = self._chunk * shard[1]
-        self.room = period * (-(-length // period) - (-total // period))
-        """A sufficient number of rows, the same for all shards of a run."""
+        spare = period * -(-total // period)
+        self._rooms = tuple(
+            period * -(-count // period) + spare for count in (length, max(length, most or total))
+        )
+
+    def room(self, row: int) -> int:
+        """Return a sufficient number of rows, the same for all shards of a run."""
+        few, many = self._rooms
+        return few if row < few else many
 
     def owns(self, row: int) -> bool:
         """Whether the row belongs to this shard."""

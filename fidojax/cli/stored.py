@@ -1,0 +1,72 @@
+"""JSON files of earlier runs: read only if they hold what the page and a resumed run need."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+NUMBER = (int, float, None)
+CLASS = {"name": str, "probability": NUMBER}
+SETTINGS = {
+    "method": str,
+    "options": dict,
+    "infill": (str, None),
+    "preset": (str, None),
+    "classifier": str,
+    "target": (int, str),
+}
+RECORD = {
+    "status": str,
+    "id": str,
+    "source": str,
+    "settings_digest": str,
+    "settings": SETTINGS,
+    "prediction": CLASS,
+    "target": CLASS,
+    "label": (None, {"index": NUMBER, "name": (str, None)}),
+    "probability": {"image": NUMBER, "mixture": NUMBER},
+    "kept_area": NUMBER,
+    "objective": (None, {"end": NUMBER}),
+    "seconds": NUMBER,
+    "files": {},
+}
+"""The form of a picture's record, see `fits`."""
+RUN = {
+    "settings": SETTINGS,
+    "versions": dict,
+    "updated": str,
+    "failures": [{"source": str, "reason": str}],
+}
+"""The form of the file of a run."""
+
+
+def read_stored(path: Path, form: Any) -> dict[str, Any] | None:
+    """Read a JSON file; None if it cannot be read or does not have the form."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content if fits(content, form) else None
+
+
+def fits(value: Any, form: Any) -> bool:
+    """Whether a JSON value has a form.
+
+    Args:
+        value: the value.
+        form: a type; None; a tuple of forms, of which one must fit; a list of the form of all
+            elements; or a dict of the forms of some keys. An empty dict stands for strings.
+    """
+    match form:
+        case tuple():
+            return any(fits(value, one) for one in form)
+        case list():
+            return isinstance(value, list) and all(fits(one, form[0]) for one in value)
+        case dict() if not form:
+            return isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
+        case dict():
+            return isinstance(value, dict) and all(
+                key in value and fits(value[key], one) for key, one in form.items()
+            )
+        case None:
+            return value is None
+    return isinstance(value, form) and not (form is not bool and isinstance(value, bool))
