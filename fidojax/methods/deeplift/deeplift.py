@@ -27,6 +27,8 @@ class DeepLIFTInfo(NamedTuple):
         score: of the target on the image.
         reference_score: of the target on the reference.
         gap: the sum of the contributions minus the difference of the scores; 0 but for rounding.
+        rescaled: in [0, 1], the share of the elements of nonlinearities under RevealCancel at which
+            it is undefined, so that Rescale stands in; 0 where none takes RevealCancel.
     """
 
     attribution: Float[Array, "h w c"]
@@ -35,6 +37,7 @@ class DeepLIFTInfo(NamedTuple):
     score: Scalar
     reference_score: Scalar
     gap: Scalar
+    rescaled: Scalar
 
 
 @of_one_image
@@ -56,18 +59,18 @@ def deeplift(
 
     The rules are applied to the classifier's program, so an activation may be reused, functional,
     or composed of several operations. Elementwise operations on one value are one nonlinearity; a
-    maximum's difference belongs to one element of its window.
+    maximum's difference belongs to one element of its window. In a product of two values that
+    depend on the image (a gate, attention, a normalisation), each factor's difference is multiplied
+    by the mean of the other factor at the image and at the reference.
 
     Args:
         infill: makes the reference, from the image with every pixel dropped; black when None.
         rule: "reveal_cancel" or "rescale" in all nonlinearities, or "genomics_default": Rescale
             after convolutions and RevealCancel after dense layers.
-        score: a name in `fidojax.core.scores.SCORES`, by the Rescale rule whatever the other; but a
-            probability is a quotient of values that depend on the image, which has no rule.
+        score: a name in `fidojax.core.scores.SCORES`, by the Rescale rule whatever `rule` is.
 
     Raises:
-        ValueError: an unknown name, or an operation of the classifier without a rule, such as the
-            product of two values that depend on the image.
+        ValueError: an unknown name, or an operation of the classifier without a rule, as sorting.
 
     Example:
         >>> explanation = fidojax.deeplift(key, classifier, image, target, infill=infillers.blur())
@@ -103,4 +106,5 @@ def _explain(classifier, image, target, reference, rule, score):
         score=found.image,
         reference_score=found.reference,
         gap=jnp.sum(found.attribution) - (found.image - found.reference),  # 0 by summation to delta
+        rescaled=found.rescaled,
     )

@@ -10,7 +10,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fidojax.methods.deeplift.value import DifferenceRule, Parts, Value, change
+from fidojax.methods.deeplift.value import (
+    DifferenceRule,
+    Parts,
+    Value,
+    added,
+    change,
+    mean_of,
+    reveal_of,
+)
 from fidojax.transforms import cpu, interpreter
 
 WEIGHTED = {"conv_general_dilated": "conv", "dot_general": "dense"}
@@ -26,33 +34,39 @@ MOVING = {
 
 
 def weighted(rule: DifferenceRule, eqn, *operands: Any) -> list:
-    """Evaluate a layer of one value and its weights, which come in either order."""
-    at = next(i for i, operand in enumerate(operands) if isinstance(operand, Value))
-    value, weights = operands[at], jnp.asarray(operands[1 - at])
+    """Evaluate a layer of a value and its weights, which come in either order.
 
-    def layer(x, weights):
+    The weights may be a value as well, as in attention: each of the two then passes the mean of
+    the other's values at the image and at the reference, which sums to the difference exactly.
+    """
+
+    def layer(x, weights, at):
         return cpu.bind(eqn, *((x, weights) if at == 0 else (weights, x)))[0]
 
-    def split(parts: Parts) -> Parts:
+    def split(value: Value, weights: Any, at: int) -> Parts:
+        parts = value.parts
         if len(parts) == 1:
-            return (layer(parts[0], weights),)
+            return (layer(parts[0], weights, at),)
         positive, negative = jnp.maximum(weights, 0), jnp.minimum(weights, 0)
         # Sides are chosen by the sign of the whole difference, as the authors' code does.
         side = (1 + jnp.sign(change(value.image, value.reference))) / 2
         up, down = side * sum(parts), (1 - side) * sum(parts)
         return (
-            layer(up, positive) + layer(down, negative),
-            layer(up, negative) + layer(down, positive),
+            layer(up, positive, at) + layer(down, negative, at),
+            layer(up, negative, at) + layer(down, positive, at),
         )
 
-    return [
-        Value(
-            layer(value.image, weights),
-            layer(value.reference, weights),
-            split(value.parts),
-            getattr(rule, WEIGHTED[eqn.primitive.name]),
-        )
+    passed = [
+        split(operand, mean_of(operands[1 - at]), at)
+        for at, operand in enumerate(operands)
+        if isinstance(operand, Value)
     ]
+    image, reference = (
+        cpu.bind(eqn, *(getattr(o, side) if isinstance(o, Value) else o for o in operands))[0]
+        for side in ("image", "reference")
+    )
+    reveal = getattr(rule, WEIGHTED[eqn.primitive.name])
+    return [Value(image, reference, added(*passed), reveal)]
 
 
 def moved(eqn, *operands: Any) -> list:
@@ -73,7 +87,7 @@ def moved(eqn, *operands: Any) -> list:
     references = [value.reference for value in values]
     entering = zip(*(leaving(value, i) for value, i in zip(values, at, strict=True)), strict=True)
     parts = [jax.jvp(layer, references, list(tangents))[1] for tangents in entering]
-    reveal = any(value.root.reveal for value in values)
+    reveal = reveal_of(values)
     return [
         Value(image, reference, tuple(split), reveal)
         for image, reference, *split in zip(

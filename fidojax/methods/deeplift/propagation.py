@@ -7,17 +7,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.methods.deeplift import control, linear, pooling
+from fidojax.methods.deeplift import control, linear, pooling, product
+from fidojax.methods.deeplift.linear import WEIGHTED
+from fidojax.methods.deeplift.tally import Tally
 from fidojax.methods.deeplift.value import DifferenceRule, Value, change
 from fidojax.transforms import interpreter
 from fidojax.types import Image, Scalar
 
 RULES = {
-    "reveal_cancel": DifferenceRule(conv=True, dense=True),
-    "rescale": DifferenceRule(conv=False, dense=False),
-    "genomics_default": DifferenceRule(conv=False, dense=True),
+    "reveal_cancel": {"conv", "dense"},
+    "rescale": set(),
+    "genomics_default": {"dense"},
 }
-"""By the authors' names."""
+"""The authors' name of a rule -> the layers whose nonlinearities take RevealCancel."""
 
 
 class Contributions(NamedTuple):
@@ -28,12 +30,15 @@ class Contributions(NamedTuple):
         multiplier: "h w c", per unit of the input's difference.
         image: the function's result at the image.
         reference: the function's result at the reference.
+        rescaled: the share of the elements of nonlinearities under RevealCancel at which it is
+            undefined, so that Rescale stands in; 0 where none takes RevealCancel.
     """
 
     attribution: Float[Array, "h w c"]
     multiplier: Float[Array, "h w c"]
     image: Scalar
     reference: Scalar
+    rescaled: Scalar
 
 
 def contributions(
@@ -53,18 +58,23 @@ def contributions(
     """
     whole = change(image, reference)
     entering = (whole,)
-    if any(RULES[rule]):
+    if RULES[rule]:
         entering = (jnp.maximum(whole, 0), jnp.minimum(whole, 0))
 
     def leaving(parts):
-        start = Value(image, reference, parts, RULES[rule].conv)
-        result = _through(function, RULES[rule], start)
+        tally = Tally()
+        layers = DifferenceRule(
+            **{k: tally if k in RULES[rule] else None for k in WEIGHTED.values()}
+        )
+        result = _through(function, layers, tally, Value(image, reference, parts, layers.conv))
         if isinstance(result, Value):
             result = Value(result.image, result.reference, result.parts)
-            result = _through(score, RULES["rescale"], result)
+            result = _through(score, DifferenceRule(None, None), tally, result)
+        counts = tally.sum()
+        rescaled = counts.undefined / jnp.maximum(counts.total, 1)
         if not isinstance(result, Value):
-            return 0 * sum(map(jnp.sum, parts)), (score(result), score(result))
-        return sum(result.parts), (result.image, result.reference)
+            return 0 * sum(map(jnp.sum, parts)), (score(result), score(result), rescaled)
+        return sum(result.parts), (result.image, result.reference, rescaled)
 
     multipliers, results = jax.grad(leaving, has_aux=True)(
         entering
@@ -74,12 +84,12 @@ def contributions(
     return Contributions(multiplier * whole, multiplier, *results)
 
 
-def _through(function: Callable, rule: DifferenceRule, value: Value) -> Any:
+def _through(function: Callable, rule: DifferenceRule, tally: Tally, value: Value) -> Any:
     traced = jax.make_jaxpr(function)(value.image)
-    return interpreter.run(_propagation(rule, len(value.parts)), traced, [value])[0]
+    return interpreter.run(_propagation(rule, tally, len(value.parts)), traced, [value])[0]
 
 
-def _propagation(rule: DifferenceRule, parts: int) -> interpreter.Rule:
+def _propagation(rule: DifferenceRule, tally: Tally, parts: int) -> interpreter.Rule:
     def propagate(eqn, *operands):
         name = eqn.primitive.name
         values = [operand for operand in operands if isinstance(operand, Value)]
@@ -90,16 +100,20 @@ def _propagation(rule: DifferenceRule, parts: int) -> interpreter.Rule:
             return interpreter.run(propagate, inner, list(operands))
         if name in interpreter.ELEMENTWISE and _one_root(eqn, values):
             return [_elementwise(eqn, operands)]
-        if name in linear.WEIGHTED and len(values) == 1:
+        if name in WEIGHTED:
             return linear.weighted(rule, eqn, *operands)
         if name in linear.MOVING and all(map(_floating, values)):
             return linear.moved(eqn, *operands)
+        if name == "mul":
+            return product.product(*operands)
+        if name in product.REWRITTEN:
+            return interpreter.run(propagate, product.rewritten(eqn), list(operands))
         if name in pooling.EXTREMES:
             return pooling.extreme(eqn, values[0])
         if name == "scan":
-            return control.scan(propagate, eqn, list(operands), parts)
+            return control.scan(propagate, tally, eqn, list(operands), parts)
         if name == "cond" and operands[0] is not values[0]:
-            return control.cond(propagate, eqn, list(operands), parts)
+            return control.cond(propagate, tally, eqn, list(operands), parts)
         several = " of several values" if len(values) > 1 else ""
         how = "that depend" if several else "of a value that depends"
         raise ValueError(f"DeepLIFT has no rule for {name!r}{several} {how} on the image")

@@ -4,13 +4,15 @@ Elementwise operations on one value are kept together as one function of it, how
 operations spell it: x times sigmoid(x) is one nonlinearity, as is min(max(x, 0), 6).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from fidojax.methods.deeplift.tally import Tally
 
 Parts = tuple[Any, ...]
 """(positive, negative) parts of a difference, or (difference,)."""
@@ -19,11 +21,18 @@ NEAR_ZERO = 1e-7
 """Differences below it are taken as 0, as in the authors' code."""
 
 
-class DifferenceRule(NamedTuple):
-    """Whether nonlinearities take RevealCancel, not Rescale, after convolutions, dense layers."""
+MODERATE = 100.0
+"""RevealCancel may take a value to this multiple of the sizes that meet in it, no farther."""
 
-    conv: bool
-    dense: bool
+
+class DifferenceRule(NamedTuple):
+    """What nonlinearities take after convolutions and after dense layers.
+
+    Each is the tally of RevealCancel, or None for Rescale.
+    """
+
+    conv: Tally | None
+    dense: Tally | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +47,13 @@ class Value:
         root: that other value; None where there are parts.
         operation: the last step of that function, of `operands`: values of this root and arrays.
         affine: whether that function is.
-        reveal: whether a nonlinear function of this value takes RevealCancel.
+        reveal: the tally, where a nonlinear function of this value takes RevealCancel; else None.
     """
 
     image: Any
     reference: Any
     source: Parts | None = None
-    reveal: bool = False
+    reveal: Tally | None = None
     of: "Value | None" = None
     operation: Callable | None = None
     operands: tuple = ()
@@ -76,10 +85,29 @@ class Value:
             )
         if self.affine:
             parts = scaled(slope(self, self.root.reference), self.root.parts)
+        elif self.root.reveal is None:
+            parts = rescaled(self)
         else:
-            parts = revealed(self) if self.root.reveal else rescaled(self)
+            parts = revealed(self, self.root.reveal)
         # The root may be in another precision.
         return tuple(part.astype(self.image.dtype) for part in parts)
+
+
+def reveal_of(values: Sequence[Value]) -> Tally | None:
+    """Return the tally where any of the values takes RevealCancel, else None."""
+    return next((value.root.reveal for value in values if value.root.reveal is not None), None)
+
+
+def mean_of(operand: Any) -> Any:
+    """Return the mean of a value at the image and at the reference; of an array, the array."""
+    if isinstance(operand, Value):
+        return (operand.image + operand.reference) / 2
+    return jnp.asarray(operand)
+
+
+def added(*parts: Parts) -> Parts:
+    """Return the sums of the positive and of the negative parts."""
+    return tuple(sum(same[1:], same[0]) for same in zip(*parts, strict=True))
 
 
 def slope(value: Value, point: Any) -> Any:
@@ -116,20 +144,33 @@ def secant(value: Value) -> Any:
     )
 
 
-def revealed(value: Value) -> Parts:
+def revealed(value: Value, tally: Tally) -> Parts:
     """The RevealCancel rule: what each part adds, before and after the other, on average.
 
     What adds to a value is its positive part: a falling function turns the parts round. Where one
-    part alone leaves the function's domain, as that of a logarithm, both are rescaled.
+    part alone leaves the function's domain, as that of a logarithm, or takes it so far that
+    rounding would spoil the sum of both, as an exponential, both are rescaled.
     """
     positive, negative = value.root.parts
     up, down = jax.lax.stop_gradient((positive, negative))
     rise, fall = _per_unit(value, up, down), _per_unit(value, down, up)
-    defined = jnp.isfinite(rise) & jnp.isfinite(fall)
+    defined = jnp.isfinite(rise) & jnp.isfinite(fall) & _moderate(value, up, down)
+    tally.add(jnp.sum(~defined), defined.size)
     rise, fall = (jnp.where(defined, each, secant(value)) for each in (rise, fall))
     risen = scaled(rise, (positive, jnp.zeros_like(positive)))
     fallen = scaled(fall, (jnp.zeros_like(negative), negative))
     return (risen[0] + fallen[0], risen[1] + fallen[1])
+
+
+def _moderate(value: Value, *parts: Any) -> Any:
+    """Whether the values after one part alone are no larger than what rounding allows.
+
+    A function of slope 1 takes a part to at most the sum of the sizes that meet there.
+    """
+    sizes = [value.root.reference, *parts, value.reference, value.image]
+    size = sum(jnp.where(jnp.isfinite(each), jnp.abs(each), 0) for each in sizes)
+    farthest = [jnp.abs(value.at(value.root.reference + part)) for part in parts]
+    return jnp.maximum(*farthest) <= MODERATE * size
 
 
 def _per_unit(value: Value, part: Any, other: Any) -> Any:
