@@ -274,6 +274,7 @@ PROGRAMS = {
     "weights computed": lambda x: x * jax.nn.softmax(SCALE) / jnp.linalg.norm(BIAS),
     "unused": lambda x: (jnp.sort(x), jax.nn.relu(x))[1],
     "stop_gradient": lambda x: jax.nn.relu(x) + lax.stop_gradient(x),
+    "broadcasting": lambda x: lax.mul(x[:1], jnp.tanh(BIAS)) + lax.mul(x, BIAS[:1]),
     "product in a scan": lambda x: lax.scan(lambda c, s: (c * (s + x[::-1]), None), x, SCALE[:2])[
         0
     ],

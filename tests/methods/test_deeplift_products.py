@@ -33,8 +33,8 @@ BY_HAND = {
 @pytest.mark.parametrize("name", BY_HAND)
 def test_by_hand(name, rule, float64):
     function, x, reference, expected = BY_HAND[name]
-    given = (jnp.asarray(v, float).reshape(1, -1, 1) for v in (x, reference))
-    found = contributions(rule, lambda image: function(image.ravel()), *given)
+    x, reference = (jnp.asarray(v, float).reshape(1, -1, 1) for v in (x, reference))
+    found = contributions(rule, lambda image: function(image.ravel()), x, reference)
     np.testing.assert_allclose(found.attribution.ravel(), expected, atol=1e-9)
 
 
@@ -142,8 +142,8 @@ def test_an_exponential_that_parts_would_overflow_is_rescaled(scale):
     def share(image):
         return jax.nn.softmax(weights @ image.ravel())[0]
 
-    given = (jnp.array(v).reshape(1, 2, 1) for v in ([1.0, 0.99], [0.0, 0.0]))
-    found = contributions("reveal_cancel", share, *given)
+    image = jnp.array([1.0, 0.99]).reshape(1, 2, 1)
+    found = contributions("reveal_cancel", share, image, jnp.zeros_like(image))
     total = float(found.image - found.reference)
     assert abs(float(found.attribution.sum()) - total) < 1e-5
     assert (float(found.rescaled) > 0) == (scale == 40)

@@ -1,6 +1,6 @@
 """The rule of each operation; an operation without a rule raises ValueError with its name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -98,8 +98,11 @@ def _propagation(rule: DifferenceRule, tally: Tally, parts: int) -> interpreter.
         inner = interpreter.body(eqn)
         if inner is not None:
             return interpreter.run(propagate, inner, list(operands))
-        if name in interpreter.ELEMENTWISE and _one_root(eqn, values):
-            return [_elementwise(eqn, operands)]
+        if name in interpreter.ELEMENTWISE:
+            shape = eqn.outvars[0].aval.shape
+            operands = [_broadcast(propagate, operand, shape) for operand in operands]
+            if _one_root([operand for operand in operands if isinstance(operand, Value)]):
+                return [_elementwise(eqn, operands)]
         if name in WEIGHTED:
             return linear.weighted(rule, eqn, *operands)
         if name in linear.MOVING and all(map(_floating, values)):
@@ -125,13 +128,19 @@ def _floating(value: Value) -> bool:
     return jnp.issubdtype(value.image.dtype, jnp.floating)
 
 
-def _one_root(eqn, values: list[Value]) -> bool:
-    root = values[0].root
-    shape = eqn.outvars[0].aval.shape
-    return all(v.root is root and v.image.shape == shape for v in values)
+def _broadcast(rule: interpreter.Rule, operand: Any, shape: tuple[int, ...]) -> Any:
+    """Return a value in the shape of the result, to which operations may broadcast it."""
+    if not isinstance(operand, Value) or operand.image.shape == shape:
+        return operand
+    traced = jax.make_jaxpr(lambda x: jnp.broadcast_to(x, shape))(operand.image)
+    return interpreter.run(rule, traced, [operand])[0]
 
 
-def _elementwise(eqn, operands: tuple) -> Value:
+def _one_root(values: list[Value]) -> bool:
+    return all(value.root is values[0].root for value in values)
+
+
+def _elementwise(eqn, operands: Sequence) -> Value:
     """One more step of an elementwise function of a value."""
     name = eqn.primitive.name
 
@@ -153,12 +162,12 @@ def _elementwise(eqn, operands: tuple) -> Value:
         reference,
         of=values[0].root,
         operation=operation,
-        operands=operands,
+        operands=tuple(operands),
         affine=_affine(name, operands) and all(v.affine and _floating(v) for v in values),
     )
 
 
-def _affine(name: str, operands: tuple) -> bool:
+def _affine(name: str, operands: Sequence) -> bool:
     """Whether an operation is affine in those of its operands that are values."""
     depends = [isinstance(operand, Value) for operand in operands]
     if name == "mul":
