@@ -16,8 +16,8 @@ def reason_of(error: BaseException) -> str | None:
         case DamagedError():
             return str(error)
         case OSError():
-            file = f"{error.filename}: " if error.filename else ""
-            return f"{file}{error.strerror or error}"
+            file = error.filename2 or error.filename  # a file is renamed to the second
+            return f"{file}: {error.strerror or error}" if file else str(error.strerror or error)
         case MemoryError():
             return "the memory is exhausted"
         case jax.errors.JaxRuntimeError() if is_out_of_memory(error):

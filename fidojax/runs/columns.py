@@ -69,8 +69,15 @@ def open_column(path: Path) -> zarr.Array:
         DamagedError: its zarr.json cannot be read.
         FileNotFoundError: there is none.
     """
-    with naming(path / "zarr.json", f"restore it, or delete {path.parent}"):
-        return zarr.open_array(path, mode="r+").with_config(WRITE_ALL)  # type: ignore[arg-type]
+    advice = f"restore it, or delete {path.parent}"
+    with naming(path / "zarr.json", advice):
+        column = zarr.open_array(path, mode="r+").with_config(WRITE_ALL)  # type: ignore[arg-type]
+    if column.chunks[1:] != column.shape[1:]:
+        raise DamagedError(
+            f"{path}/zarr.json describes rows of shape {column.shape[1:]} in parts of shape "
+            f"{column.chunks[1:]}, expected whole rows; {advice}"
+        )
+    return column
 
 
 def create_column(

@@ -6,10 +6,10 @@ A `Ledger` is a zarr group. Besides the columns that are written to it, "n ...",
     ids      "n", the picture's id, "" while unknown
     problem  "n", the reason why a row failed
 
-Its attributes hold `settings`, everything that decides the results, `provenance`, and the names of
-the `columns`. zarr writes every file beside its place and renames it, and the status of a row is
-written last: a row that is DONE is complete. Files have checksums, see `fidojax.runs.repair`. Any
-zarr reader opens the group.
+Its attributes hold `settings`, everything that decides the results, `provenance`, and the dtypes
+and shapes of the `columns`. zarr writes every file beside its place and renames it, and the status
+of a row is written last: a row that is DONE is complete. Files have checksums, see
+`fidojax.runs.repair`. Any zarr reader opens the group.
 
     ledger = find_ledger("run/results.zarr/rows/fido")
     maps = read_maps(ledger, np.flatnonzero(ledger.status == DONE))
@@ -85,7 +85,7 @@ class Ledger:
                 raise DamagedError(
                     f"{self.path / name}/zarr.json is missing; restore it, or delete {self.path}"
                 )
-            self._column(name, (count,), dtype)
+            self._created(name, (count,), dtype)
         if before is None and self.status.any():
             raise DamagedError(
                 f"{self.path}/zarr.json has no settings, so the results beside it may be of any; "
@@ -108,9 +108,9 @@ class Ledger:
         Several processes may do so at the same time if all of them ask for the same number.
         """
         self._arrays.clear()
-        self._count = max(count, self._array("status").shape[0])
+        self._count = max(count, self.column("status").shape[0])
         for name in sorted(self._stored(), key=lambda name: name != "status"):  # the status first
-            self._fit(self._array(name))
+            self._fit(self.column(name))
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -125,17 +125,17 @@ class Ledger:
     @property
     def status(self) -> UInt8[np.ndarray, " n"]:
         """The status of every row: MISSING, also where its file is damaged, DONE or FAILED."""
-        return readable(self.path / "status", self._array("status"))
+        return readable(self.path / "status", self.column("status"))
 
     @property
     def ids(self) -> list[str]:
         """The picture's id of every row, "" while unknown or where its file is damaged."""
-        return [str(name) for name in readable(self.path / "ids", self._array("ids"))]
+        return [str(name) for name in readable(self.path / "ids", self.column("ids"))]
 
     @property
     def problems(self) -> dict[int, str]:
         """The reason for every row that failed, by row."""
-        reasons = readable(self.path / "problem", self._array("problem"))
+        reasons = readable(self.path / "problem", self.column("problem"))
         return {int(row): str(reasons[row]) for row in np.flatnonzero(self.status == FAILED)}
 
     @property
@@ -144,10 +144,13 @@ class Ledger:
         return sorted(self._stored() - {"status", "ids", "problem"})
 
     @property
-    def declared(self) -> list[str]:
-        """The names of the columns that finished rows have, also of those deleted since."""
-        names: Any = self._group.attrs.get("columns")
-        return list(names or ())
+    def declared(self) -> dict[str, list[Any]]:
+        """The dtype and shape of a row of the columns that finished rows have, by name.
+
+        It also names columns that were deleted since.
+        """
+        columns: Any = self._group.attrs.get("columns")
+        return {"status": ["uint8", []], **(columns or {})}
 
     def missing(self, shard: tuple[int, int] = (0, 1)) -> Int[np.ndarray, " rows"]:
         """The shard's rows without a result; rows that failed count as missing."""
@@ -185,7 +188,7 @@ class Ledger:
         reasons = ["" if reason is None else reason for reason in problems or [None] * len(rows)]
         given = {name: np.asarray(values) for name, values in columns.items()}
         for name, values in given.items():
-            self._column(name, (len(self), *values.shape[1:]), values.dtype)
+            self._created(name, (len(self), *values.shape[1:]), values.dtype)
         self._declare(given)
         for name, values in given.items():
             self._put(name, rows, values)
@@ -202,7 +205,7 @@ class Ledger:
             KeyError: there is no column of this name.
             DamagedError: a file of the column cannot be read.
         """
-        column = self._array(name)
+        column = self.column(name)
         with naming(self.path / name, "the command that made it computes its rows again"):
             chosen = slice(None) if rows is None else np.asarray(rows, int)
             return np.asarray(column.oindex[chosen])
@@ -212,32 +215,48 @@ class Ledger:
         rows = np.asarray(rows, int)
         self._put("status", rows, np.full(len(rows), MISSING, np.uint8))
 
-    def _put(self, name: str, rows: np.ndarray, values: np.ndarray) -> None:
-        column = self._array(name)
-        with naming(self.path / name, "start the same command again, which computes it again"):
-            column.oindex[rows] = values
-
     @property
     def chunk(self) -> int:
         """Rows in one file."""
-        return self._array("status").chunks[0]
+        return self.column("status").chunks[0]
 
-    def _array(self, name: str) -> zarr.Array:
+    def column(self, name: str) -> zarr.Array:
+        """Return the array of a column.
+
+        Raises:
+            KeyError: there is no column of this name.
+            DamagedError: its zarr.json cannot be read, or does not fit the ledger.
+        """
         if name not in self._arrays:
             try:
-                self._arrays[name] = open_column(self.path / name)
+                column = open_column(self.path / name)
             except FileNotFoundError:
                 raise KeyError(name) from None
+            rows = column.chunks[0] if name == "status" else self.chunk
+            expected = [rows, *self.declared.get(name, _described(column))]
+            if [column.chunks[0], *_described(column)] != expected:
+                raise DamagedError(
+                    f"{self.path / name}/zarr.json describes {column.dtype} {column.shape[1:]} in "
+                    f"files of {column.chunks[0]} rows, expected {expected[1]} "
+                    f"{tuple(expected[2])} in files of {expected[0]} rows; restore it, or delete "
+                    f"{self.path}"
+                )
+            self._arrays[name] = column
         return self._arrays[name]
 
-    def _column(self, name: str, shape: tuple[int, ...], dtype: Any) -> zarr.Array:
+    def _put(self, name: str, rows: np.ndarray, values: np.ndarray) -> None:
+        column = self.column(name)
+        with naming(self.path / name, "start the same command again, which computes it again"):
+            column.oindex[rows] = values
+
+    def _created(self, name: str, shape: tuple[int, ...], dtype: Any) -> zarr.Array:
         """Return the array of a column, and create it if it does not exist."""
         if name not in self._arrays and not (self.path / name / "zarr.json").is_file():
             # All columns alike, or shards would share files.
             rows = self._chunk if name == "status" else self.chunk
             create_column(self._group, name, shape, dtype, rows)
-        column = self._fit(self._array(name))
-        if column.shape[1:] != shape[1:] or column.chunks[1:] != shape[1:]:
+        column = self._fit(self.column(name))
+        if column.shape[1:] != shape[1:]:
             raise DamagedError(
                 f"{self.path / name}/zarr.json describes rows of shape {column.shape[1:]}, "
                 f"expected {shape[1:]}; restore it, or delete {self.path}"
@@ -246,9 +265,10 @@ class Ledger:
 
     def _declare(self, names: Mapping[str, Any]) -> None:
         """Store the names of the columns, so that a column that is deleted is known to be."""
-        if not names.keys() <= set(self.declared):
+        if not names.keys() <= self.declared.keys():
             self._group = open_group(self.path, "r+")  # with what another process has written
-            self._group.update_attributes({"columns": sorted({*self.declared, *names})})
+            known = {name: _described(self.column(name)) for name in names}
+            self._group.update_attributes({"columns": {**known, **self.declared}})
 
     def _fit(self, array: zarr.Array) -> zarr.Array:
         """Return the array, extended if it was created when the ledger had fewer rows."""
@@ -291,6 +311,11 @@ def rows_per_file(count: int, batch: int, shards: int = 1) -> int:
     """
     most = CHUNK if shards == 1 else min(CHUNK, count // (8 * shards))
     return batch * min(8, max(1, most // batch))
+
+
+def _described(column: zarr.Array) -> list[Any]:
+    """The dtype and the shape of a row, as JSON."""
+    return [str(column.dtype), list(column.shape[1:])]
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

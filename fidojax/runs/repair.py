@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from fidojax.runs.columns import DamagedError, chunk_damage, chunk_file, open_column
+from fidojax.runs.columns import DamagedError, chunk_damage, chunk_file
 from fidojax.runs.ledger import DONE, Ledger, find_ledger
 
 
@@ -46,7 +46,7 @@ def find_damages(ledger: Ledger, shard: tuple[int, int] = (0, 1)) -> list[Damage
     for name in dict.fromkeys(["status", "ids", "problem", *ledger.declared, *ledger.names]):
         folder = ledger.path / name
         there = (folder / "zarr.json").is_file()
-        column = open_column(folder) if there else None
+        column = ledger.column(name) if there else None
         for rows in chunks:
             needed = name != "problem" and bool((status[rows] == DONE).any())
             if column is None:
@@ -113,7 +113,7 @@ def verify(folder: str | Path) -> list[str]:
 def _nameless(ledger: Ledger, chunks: list[np.ndarray], status: np.ndarray) -> list[Damage]:
     """The files of names where a finished row has none, as in ledgers without checksums."""
     folder, names = ledger.path / "ids", np.array(ledger.ids, dtype=object)
-    column = open_column(folder)
+    column = ledger.column("ids")
     return [
         Damage(chunk_file(folder, column, int(rows[0]) // ledger.chunk), "a name is missing", rows)
         for rows in chunks

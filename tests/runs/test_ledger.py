@@ -159,14 +159,14 @@ def test_a_crash_before_the_status_leaves_the_row_missing(ledger, monkeypatch):
     write(ledger, [0, 1])
     for name in ("maps", "targets", "ids", "status"):
         cut = again(ledger)
-        find = cut._array
+        find = cut.column
 
         def stopping(asked, name=name, find=find):
             if asked == name:
                 raise KeyboardInterrupt
             return find(asked)
 
-        monkeypatch.setattr(cut, "_array", stopping)
+        monkeypatch.setattr(cut, "column", stopping)
         with pytest.raises(KeyboardInterrupt):
             write(cut, [2, 3])
         reopened = again(ledger)

@@ -136,7 +136,7 @@ def test_the_same_bits_wherever_it_was_stopped(whole, tmp_path, monkeypatch, whe
         elif where == "columns":
             patch.setattr(ledger, "write", stopping(ledger.write))
         else:
-            find, write = ledger._array, ledger.write
+            find, write = ledger.column, ledger.write
 
             def counted(*arguments):
                 calls.append(1)
@@ -148,7 +148,7 @@ def test_the_same_bits_wherever_it_was_stopped(whole, tmp_path, monkeypatch, whe
                 return find(name)
 
             patch.setattr(ledger, "write", counted)
-            patch.setattr(ledger, "_array", before_status)
+            patch.setattr(ledger, "column", before_status)
         with pytest.raises(KeyboardInterrupt):
             explain(ledger)
     reopened = opened(ledger.path)
