@@ -34,6 +34,6 @@ def product(one: Value, other: Value) -> list:
     ]
 
 
-def rewritten(eqn) -> core.ClosedJaxpr:
-    """Return the program of an operation of `REWRITTEN`, of the same operands."""
-    return jax.make_jaxpr(REWRITTEN[eqn.primitive.name])(*[each.aval for each in eqn.invars])
+def rewritten(name: str, *values: Value) -> core.ClosedJaxpr:
+    """Return the program of an operation of `REWRITTEN` of these values."""
+    return jax.make_jaxpr(REWRITTEN[name])(*[value.image for value in values])

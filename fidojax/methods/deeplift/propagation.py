@@ -110,7 +110,7 @@ def _propagation(rule: DifferenceRule, tally: Tally, parts: int) -> interpreter.
         if name == "mul":
             return product.product(*operands)
         if name in product.REWRITTEN:
-            return interpreter.run(propagate, product.rewritten(eqn), list(operands))
+            return interpreter.run(propagate, product.rewritten(name, *operands), list(operands))
         if name in pooling.EXTREMES:
             return pooling.extreme(eqn, values[0])
         if name == "scan":
