@@ -147,3 +147,17 @@ def test_an_exponential_that_parts_would_overflow_is_rescaled(scale):
     total = float(found.image - found.reference)
     assert abs(float(found.attribution.sum()) - total) < 1e-5
     assert (float(found.rescaled) > 0) == (scale == 40)
+
+
+@pytest.mark.parametrize("rule", ["rescale", "reveal_cancel"])
+@pytest.mark.parametrize("size", [5e-8, 1e-9])
+def test_a_vanishing_difference_may_matter(rule, size, float64):
+    """As the variance of a layer normalisation near 0, where its reference is one colour."""
+
+    def inverse_deviation(image):
+        return lax.rsqrt(image.ravel() @ jnp.array([1.0, 1, -1]) + 1e-6)
+
+    image = size * jnp.array([1.0, 3, 2]).reshape(1, 3, 1)
+    found = contributions(rule, inverse_deviation, image, jnp.zeros_like(image))
+    total = float(found.image - found.reference)
+    assert abs(float(found.attribution.sum()) - total) < 1e-9 * abs(total)

@@ -135,13 +135,18 @@ def rescaled(value: Value) -> Parts:
 
 
 def secant(value: Value) -> Any:
-    """Difference of a value per difference of its root, the slope where that vanishes."""
+    """Difference of a value per difference of its root, the slope where that vanishes.
+
+    A vanishing difference still has a secant where the slope changes within it by more than
+    rounding spoils the secant, as that of 1 / sqrt(variance + 1e-6) does near 0.
+    """
     entering = change(value.root.image, value.root.reference)
     leaving = change(value.image, value.reference)
-    flat = jnp.abs(entering) < NEAR_ZERO
-    return jnp.where(
-        flat, slope(value, value.root.reference), leaving / jnp.where(flat, 1, entering)
-    )
+    before, after = slope(value, value.root.reference), slope(value, value.root.image)
+    rounding = jnp.finfo(leaving.dtype).eps * (jnp.abs(value.image) + jnp.abs(value.reference))
+    steady = jnp.abs(entering * (after - before)) <= rounding
+    flat = (entering == 0) | (jnp.abs(entering) < NEAR_ZERO) & steady
+    return jnp.where(flat, before, leaving / jnp.where(flat, 1, entering))
 
 
 def revealed(value: Value, tally: Tally) -> Parts:
@@ -149,14 +154,17 @@ def revealed(value: Value, tally: Tally) -> Parts:
 
     What adds to a value is its positive part: a falling function turns the parts round. Where one
     part alone leaves the function's domain, as that of a logarithm, or takes it so far that
-    rounding would spoil the sum of both, as an exponential, both are rescaled.
+    rounding would spoil the sum of both, as an exponential, both are rescaled; so are two parts
+    that both vanish in rounding.
     """
     positive, negative = value.root.parts
     up, down = jax.lax.stop_gradient((positive, negative))
-    rise, fall = _per_unit(value, up, down), _per_unit(value, down, up)
+    small = _small(value, up, down)
+    rise, fall = _per_unit(value, up, down, small), _per_unit(value, down, up, small)
     defined = jnp.isfinite(rise) & jnp.isfinite(fall) & _moderate(value, up, down)
     tally.add(jnp.sum(~defined), defined.size)
-    rise, fall = (jnp.where(defined, each, secant(value)) for each in (rise, fall))
+    together = ~defined | (jnp.maximum(jnp.abs(up), jnp.abs(down)) < small)
+    rise, fall = (jnp.where(together, secant(value), each) for each in (rise, fall))
     risen = scaled(rise, (positive, jnp.zeros_like(positive)))
     fallen = scaled(fall, (jnp.zeros_like(negative), negative))
     return (risen[0] + fallen[0], risen[1] + fallen[1])
@@ -173,15 +181,20 @@ def _moderate(value: Value, *parts: Any) -> Any:
     return jnp.maximum(*farthest) <= MODERATE * size
 
 
-def _per_unit(value: Value, part: Any, other: Any) -> Any:
+def _small(value: Value, part: Any, other: Any) -> Any:
+    """Return the size of a part whose effect would be lost in rounding."""
+    before = value.root.reference
+    size = jnp.where(jnp.isfinite(before), jnp.abs(before), 0) + jnp.abs(part) + jnp.abs(other)
+    return jnp.maximum(NEAR_ZERO, jnp.sqrt(jnp.finfo(size.dtype).eps) * size)
+
+
+def _per_unit(value: Value, part: Any, other: Any, small: Any) -> Any:
     """What a part of the root's difference adds to a value, per unit of it.
 
-    A part whose effect would be lost in rounding has the limit of what it adds per unit, where the
-    authors' code moves the part away from 0, and leaves the rest of the difference to the other.
+    A part below `small` has the limit of what it adds per unit, where the authors' code moves the
+    part away from 0, and leaves the rest of the difference to the other.
     """
     f, start, end, before = value.at, value.reference, value.image, value.root.reference
-    size = jnp.where(jnp.isfinite(before), jnp.abs(before), 0) + jnp.abs(part) + jnp.abs(other)
-    small = jnp.maximum(NEAR_ZERO, jnp.sqrt(jnp.finfo(size.dtype).eps) * size)
 
     def limit(other: Any) -> Any:
         return (slope(value, before) + slope(value, before + other)) / 2
