@@ -1,7 +1,7 @@
 """Classifiers with weights, adapters for other frameworks, networks of the amortised methods.
 
-Importing this package imports Flax, but neither Keras nor Equinox. The module `weight_files` reads
-and writes weights.
+Importing this package imports Flax, but neither Keras, Equinox nor PyTorch. The module
+`weight_files` reads and writes weights.
 """
 
 from fidojax.networks.adapters import from_equinox, from_linen, from_nnx
@@ -13,6 +13,7 @@ from fidojax.networks.preprocessing import IMAGENET_MEAN, IMAGENET_STD, normalis
 from fidojax.networks.pretrained import load
 from fidojax.networks.realtime import REALTIME_WIDTHS, RealtimeNetwork
 from fidojax.networks.shipped import SHIPPED, WEIGHTS, Pretrained
+from fidojax.networks.torch import from_torch
 from fidojax.networks.varsal import VARSAL_WIDTHS, VarSalNetwork
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "from_keras",
     "from_linen",
     "from_nnx",
+    "from_torch",
     "import_keras",
     "load",
     "load_encoder",
