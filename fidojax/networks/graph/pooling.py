@@ -116,5 +116,14 @@ def adaptive_max_pool(x: Any, sizes: Sequence[int]) -> Any:
             lax.slice_in_dim(image, i * n // size, -(-(i + 1) * n // size), axis=axis)
             for i in range(size)
         ]
-        image = jnp.concatenate([part.max(axis, keepdims=True) for part in parts], axis)
+        image = jnp.concatenate([maximum(part, axis, True) for part in parts], axis)
     return from_channels_last(image)
+
+
+def maximum(x: Any, axis: Any, keepdims: bool) -> Any:
+    """Return the largest value along axes; equal ones share the gradient.
+
+    The barrier keeps XLA from computing the values once more for the gradient: rounded otherwise,
+    none of them would equal the maximum.
+    """
+    return jnp.max(lax.optimization_barrier(x), axis=axis, keepdims=keepdims)

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fidojax.networks.graph import shapes
+from fidojax.networks.graph import pooling, shapes
 from fidojax.networks.graph.view import on_axes, on_plain, permuted, plain, view
 
 
@@ -169,12 +169,17 @@ def _reduction(function: Callable) -> Callable:
     return rule
 
 
-def _extreme(function: Callable, place: Callable) -> Callable:
+def _minimum(x: Any, axis: Any, keepdims: bool) -> Any:
+    return -pooling.maximum(-x, axis, keepdims)
+
+
+def _extreme(place: Callable) -> Callable:
     """Return ATen's max.dim or min.dim: the values and their places."""
 
     def rule(x: Any, dim: int, keepdim: bool = False) -> Any:
-        options = {"axis": dim, "keepdims": keepdim}
-        return function(x, **options), place(x, **options)
+        found = place(x, axis=dim, keepdims=True)
+        value = jnp.take_along_axis(x, found, axis=dim)
+        return (value, found) if keepdim else (value.squeeze(dim), found.squeeze(dim))
 
     return on_plain(rule)
 
@@ -222,8 +227,8 @@ def _same(x: Any, *_: Any, **__: Any) -> Any:
 RULES: dict[str, Callable] = {
     "alias": _same,
     "all": _reduction(jnp.all),
-    "amax": _reduction(jnp.max),
-    "amin": _reduction(jnp.min),
+    "amax": _reduction(pooling.maximum),
+    "amin": _reduction(_minimum),
     "any": _reduction(jnp.any),
     "argmax": on_plain(lambda x, dim=None, keepdim=False: jnp.argmax(x, dim, keepdims=keepdim)),
     "cat": _concatenate,
@@ -247,11 +252,11 @@ RULES: dict[str, Callable] = {
     "index_put": _index_put,
     "index_select": on_plain(_index_select),
     "lift_fresh_copy": _same,
-    "max.dim": _extreme(jnp.max, jnp.argmax),
-    "max.default": _reduction(jnp.max),
+    "max.dim": _extreme(jnp.argmax),
+    "max.default": _reduction(pooling.maximum),
     "mean": _reduction(jnp.mean),
-    "min.dim": _extreme(jnp.min, jnp.argmin),
-    "min.default": _reduction(jnp.min),
+    "min.dim": _extreme(jnp.argmin),
+    "min.default": _reduction(_minimum),
     "permute": permuted,
     "pad": _pad,
     "pixel_shuffle": _pixel_shuffle,
