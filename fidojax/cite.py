@@ -22,6 +22,9 @@ _OTHERS = {
     "bbmp_localisation": ("bbmp",),
     "tiny_imagenet40": ("resnet", "imagenet"),
     "mnist": ("deeplift", "mnist"),
+    "efficientnet_lite0": ("efficientnet", "imagenet"),
+    "efficientnet_lite1": ("efficientnet", "imagenet"),
+    "efficientnet_lite2": ("efficientnet", "imagenet"),
 }
 """The papers of presets and classifiers."""
 

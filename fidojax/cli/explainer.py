@@ -26,7 +26,7 @@ class Explainer(NamedTuple):
     network: Any
 
 
-def load_explainer(asked: Explain) -> Explainer | None:
+def load_explainer(asked: Explain, classifier: str) -> Explainer | None:
     """Load the network that the method explains by; None for methods that need none.
 
     Raises:
@@ -46,10 +46,10 @@ def load_explainer(asked: Explain) -> Explainer | None:
     # A shipped network is trained for the shipped weights and explains no others.
     try:
         if asked.weights is None:
-            return Explainer(option, asked.classifier, LOADERS[option](asked.classifier))
+            return Explainer(option, classifier, LOADERS[option](classifier))
     except FileNotFoundError:
         pass
-    whose = f"{asked.classifier} with other weights" if asked.weights else asked.classifier
+    whose = f"{classifier} with other weights" if asked.weights else classifier
     raise ValueError(
         f"--method {asked.method}: no {option} is shipped for {whose}; give the file of one that "
         f"was trained for it by --explainer FILE (python -m train.{asked.method} trains one)"

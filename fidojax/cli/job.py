@@ -12,17 +12,18 @@ import jax
 import numpy as np
 
 from fidojax import __version__
+from fidojax.cli.classifier import classifier_name, load_classifier
 from fidojax.cli.explainer import Explainer, load_explainer
 from fidojax.cli.method_options import chosen_options, complete
 from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.target import class_index
-from fidojax.core import check_name, suggest
-from fidojax.data import IMAGENET_CROP, boxes_of
+from fidojax.core import check_name
+from fidojax.data import boxes_of
 from fidojax.engine import ExplainRequest, Spread, Stop
 from fidojax.methods import METHOD_ROWS, MethodRow, method_row
-from fidojax.networks import SHIPPED, Pretrained, load
+from fidojax.networks import Pretrained
 from fidojax.runs import digest
-from fidojax.transforms import PRECISIONS, cpu
+from fidojax.transforms import PRECISIONS
 from infillers import make_infill
 
 
@@ -31,7 +32,7 @@ class Job:
     """A checked command: the request for the engine, and what only the command line knows.
 
     Attributes:
-        asked: the command line, with the present name of the method.
+        asked: the command line, with the present name of the method and the chosen classifier.
         request: how the pictures are explained. With `rewrite`, its classifier is in the fast form
             for CPUs; its batch size is None if the user has chosen none.
         pretrained: the classifier with its labels and the size of its pictures.
@@ -147,12 +148,13 @@ def _job(asked: Explain) -> Job:
     asked = replace(asked, method=method_row(asked.method, "--method").name)
     if asked.precision is not None:
         check_name("--precision", asked.precision, PRECISIONS)
+    name = classifier_name(asked)
+    asked = replace(asked, classifier=name)
     preset, chosen = chosen_options(asked)
     infill = _infill_name(asked)
     made: dict[str, Any] = {} if infill is None else {"infill": make_infill(infill)}
-    _check_classifier(asked.classifier)
-    explainer = load_explainer(asked)
-    pretrained = _load(asked)
+    explainer = load_explainer(asked, name)
+    pretrained = load_classifier(asked, name)
     options = complete(asked.method, chosen, pretrained.size)
     if explainer is not None:
         made[explainer.option] = explainer.network
@@ -169,8 +171,7 @@ def _job(asked: Explain) -> Job:
         asked.rewrite,
     )
     target = _target(asked, pretrained.labels)
-    keras = asked.classifier.startswith("keras:")
-    crop = (IMAGENET_CROP if keras else 1.0) if asked.crop is None else asked.crop
+    crop = pretrained.crop if asked.crop is None else asked.crop
     return Job(asked, request, pretrained, preset, options, infill, explainer, target, crop)
 
 
@@ -205,23 +206,6 @@ def _infill_name(asked: Explain) -> str | None:
         return None
     # Dropped pixels of a digit become background; ImageNet's mean colour would be ink.
     return asked.infill or ("mean:color=0.0" if asked.classifier == "mnist" else "mean")
-
-
-def _check_classifier(name: str) -> None:
-    if not name.startswith("keras:") and name not in SHIPPED:
-        clause = suggest(name, SHIPPED)
-        raise ValueError(f"--classifier: there is no {name!r}; {clause} (or keras:NAME)")
-
-
-def _load(asked: Explain) -> Pretrained:
-    try:
-        pretrained = load(asked.classifier, asked.weights, layer=asked.layer)
-    except (ValueError, OSError, ImportError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"--classifier {asked.classifier}: {reason}") from error
-    if not asked.rewrite:
-        return pretrained
-    return pretrained._replace(classifier=cpu.fast(pretrained.classifier))
 
 
 def _target(asked: Explain, labels: tuple[str, ...]) -> int | str:

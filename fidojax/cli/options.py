@@ -19,9 +19,9 @@ class UsageError(Exception):
 class Explain:
     """Find the pixels that a classifier's decision rests on, and show them.
 
-    Without arguments, two photos that come with scikit-image are explained with the shipped
-    network, offline. Pictures that were explained before with the same settings are skipped, so
-    an interrupted run goes on where it was.
+    Without arguments, two photos that come with scikit-image are explained, offline. Pictures that
+    were explained before with the same settings are skipped, so an interrupted run goes on where it
+    was.
     """
 
     paths: Positional[Annotated[tuple[str, ...], _shown("[PATH ...]", "")]] = ()
@@ -38,8 +38,10 @@ class Explain:
     """ssr: smallest region that supports the class; sdr: smallest whose loss destroys it."""
     target: Annotated[str | None, _shown("CLASS", "the prediction")] = None
     """Class to explain: a name, an index, or "label" for a data set's own label."""
-    classifier: Annotated[str, arg(metavar="NAME")] = "tiny_imagenet40"
-    """Shipped classifier, or keras:NAME for a network of keras.applications."""
+    classifier: Annotated[
+        str | None, _shown("NAME", "efficientnet_lite0, where not installed tiny_imagenet40")
+    ] = None
+    """Classifier of `fidojax list`, or keras:NAME for a network of keras.applications."""
     weights: Annotated[str | None, _shown("FILE", "the classifier's own")] = None
     """File with other weights."""
     explainer: Annotated[str | None, _shown("FILE", "the one shipped for the classifier")] = None
@@ -74,7 +76,7 @@ class Explain:
     """Divide each picture's evaluations among the devices, on CPUs the cores; for few pictures."""
     rewrite: bool = True
     """On CPUs, evaluate the classifier by operations that compute the same and are fast there."""
-    crop: Annotated[float | None, _shown("SHARE", "0.875 for keras, else 1")] = None
+    crop: Annotated[float | None, _shown("SHARE", "0.875 for ImageNet networks, else 1")] = None
     """Share of the shorter side that the centre crop keeps."""
     limit: Annotated[int | None, _shown("N", "all")] = None
     """Largest number of pictures."""

@@ -6,23 +6,26 @@ Importing this package imports Flax, but neither Keras, Equinox nor PyTorch. The
 
 from fidojax.networks.adapters import from_equinox, from_linen, from_nnx
 from fidojax.networks.classifiers import MnistAllConv, ResNet
+from fidojax.networks.efficientnet_lite import EfficientNetLite, package_of, packaged_weights
 from fidojax.networks.explainers import load_encoder, load_masker
 from fidojax.networks.keras import from_keras, import_keras
 from fidojax.networks.layers import fold
 from fidojax.networks.preprocessing import IMAGENET_MEAN, IMAGENET_STD, normalised
 from fidojax.networks.pretrained import load
 from fidojax.networks.realtime import REALTIME_WIDTHS, RealtimeNetwork
-from fidojax.networks.shipped import SHIPPED, WEIGHTS, Pretrained
+from fidojax.networks.shipped import PACKAGED, SHIPPED, WEIGHTS, Pretrained
 from fidojax.networks.torch import from_torch
 from fidojax.networks.varsal import VARSAL_WIDTHS, VarSalNetwork
 
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "PACKAGED",
     "REALTIME_WIDTHS",
     "SHIPPED",
     "VARSAL_WIDTHS",
     "WEIGHTS",
+    "EfficientNetLite",
     "MnistAllConv",
     "Pretrained",
     "RealtimeNetwork",
@@ -39,4 +42,6 @@ __all__ = [
     "load_encoder",
     "load_masker",
     "normalised",
+    "package_of",
+    "packaged_weights",
 ]

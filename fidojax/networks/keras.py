@@ -6,7 +6,6 @@ Keras itself is imported at the first use, never when this module is.
 import functools
 import os
 import zipfile
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,11 @@ import numpy as np
 from jax.tree_util import Partial
 
 from fidojax.core import check_name
+from fidojax.data import IMAGENET_CROP
 from fidojax.networks import weight_files
 from fidojax.networks.interception import Static, Tapped
 from fidojax.networks.preprocessing import Preprocess, pack, prepare
-from fidojax.networks.shipped import Pretrained
+from fidojax.networks.shipped import Pretrained, imagenet_labels
 from fidojax.types import Classifier
 
 
@@ -195,13 +195,7 @@ def load_keras(
     )
     height, width, channels = model.input_shape[1:]
     size = (height or 224, width or 224, channels)  # some networks take any size
-    return Pretrained(f"keras:{name}", classifier, imagenet_labels(), size)
-
-
-def imagenet_labels() -> tuple[str, ...]:
-    """Return the names of ImageNet's 1000 classes, in the order of Keras's logits."""
-    file = resources.files("fidojax").joinpath("weights/imagenet_labels.txt")
-    return tuple(file.read_text("utf-8").splitlines())
+    return Pretrained(f"keras:{name}", classifier, imagenet_labels(), size, IMAGENET_CROP)
 
 
 @functools.cache

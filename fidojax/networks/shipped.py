@@ -1,12 +1,15 @@
-"""The shipped classifiers by name, and the form in which every loaded classifier is returned."""
+"""The classifiers with weights by name, and the form in which every loaded one is returned."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from flax import nnx
 
+from fidojax.data import IMAGENET_CROP
 from fidojax.networks.classifiers import MnistAllConv, ResNet
+from fidojax.networks.efficientnet_lite import SCALES, EfficientNetLite
 from fidojax.types import Classifier
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -35,28 +38,39 @@ class Pretrained(NamedTuple):
             its last convolutional features, for Grad-CAM.
         labels: readable names of the classes, one per logit.
         size: (h, w, c) of the images.
+        crop: share of a picture's shorter side that the centre crop keeps, as the network was
+            trained; 1 keeps all of it.
     """
 
     name: str
     classifier: Classifier
     labels: tuple[str, ...]
     size: tuple[int, int, int]
+    crop: float = 1.0
 
 
 class Shipped(NamedTuple):
-    """A row of `SHIPPED`.
+    """A row of `SHIPPED` or of `PACKAGED`.
 
     Attributes:
         network: builds the network that the weights of this name belong to.
         labels: readable names of the classes, one per logit.
         size: (h, w, c) of the images.
         layer: the layer whose output is the last convolutional features.
+        crop: as in `Pretrained`.
     """
 
     network: Callable[[], nnx.Module]
     labels: tuple[str, ...]
     size: tuple[int, int, int]
     layer: str
+    crop: float = 1.0
+
+
+@functools.cache
+def imagenet_labels() -> tuple[str, ...]:
+    """Return the names of ImageNet's 1000 classes, in the usual order of the logits."""
+    return tuple((WEIGHTS / "imagenet_labels.txt").read_text("utf-8").splitlines())
 
 
 SHIPPED = {
@@ -68,3 +82,19 @@ SHIPPED = {
     ),
     "mnist": Shipped(lambda: MnistAllConv(nnx.Rngs(0)), tuple("0123456789"), (28, 28, 1), "conv2"),
 }
+"""Networks that this project has trained, with their weights in `WEIGHTS`."""
+
+
+def _efficientnet_lite(name: str) -> Shipped:
+    scale = SCALES[name]
+    return Shipped(
+        lambda: EfficientNetLite(scale, rngs=nnx.Rngs(0)),
+        imagenet_labels(),
+        (scale.size, scale.size, 3),
+        layer="head",
+        crop=IMAGENET_CROP,
+    )
+
+
+PACKAGED = {name: _efficientnet_lite(name) for name in SCALES}
+"""ImageNet networks with their weights in packages that are installed on their own."""

@@ -23,6 +23,7 @@ from jax.tree_util import Partial
 
 from benchmarks.kills import compare
 from fidojax import Stop, cite, presets
+from fidojax.cli import classifier as classifiers
 from fidojax.cli import job as jobs
 from fidojax.cli import main
 from fidojax.cli.explainer import LOADERS
@@ -67,7 +68,8 @@ def colours(monkeypatch):
         scale = jnp.float32(np.nan if weights == "broken.npz" else 10.0)
         return Pretrained(name, Partial(average_colour, scale), LABELS, (16, 16, 3))
 
-    monkeypatch.setattr(jobs, "load", load)
+    monkeypatch.setattr(classifiers, "load", load)
+    monkeypatch.setattr(classifiers, "packaged_weights", lambda name: None)
     return asked
 
 
@@ -368,9 +370,10 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 sys.path[:0] = ["tests", "tests/cli"]
 from test_cli import LABELS, average_colour
-from fidojax.cli import explain, job, main
+from fidojax.cli import classifier, main
 from fidojax.networks import Pretrained
-job.load = lambda name, weights, layer: Pretrained(
+classifier.packaged_weights = lambda name: None
+classifier.load = lambda name, weights, layer: Pretrained(
     name, Partial(average_colour, jnp.float32(10.0)), LABELS, (16, 16, 3)
 )
 sys.exit(main(sys.argv[1:]))

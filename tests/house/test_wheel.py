@@ -51,7 +51,8 @@ def test_explains_a_picture_from_the_wheel_alone(wheel, tmp_path):
     program = (
         "import fidojax, infillers, sys; from fidojax.cli import main;"
         "assert 'site' in fidojax.__file__ and 'site' in infillers.__file__;"
-        "sys.argv = ['fidojax', 'explain', '--steps', '3', '--out', 'maps']; main()"
+        "sys.argv = ['fidojax', 'explain', '--classifier', 'tiny_imagenet40', '--steps', '3',"
+        " '--out', 'maps']; main()"
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
     subprocess.run(

@@ -314,7 +314,8 @@ def test_figures(channels):
 
 
 def test_the_command_line_draws_all_four_figures(tmp_path, capsys):
-    command = ["explain", "skimage:chelsea", "--method", "nonlinear_saliency", "--steps", "3"]
+    command = ["explain", "skimage:chelsea", "--classifier", "tiny_imagenet40", "--steps", "3"]
+    command += ["--method", "nonlinear_saliency"]
     assert main([*command, "--out", str(tmp_path)]) == 0
     assert "3 classifier evaluations each" in capsys.readouterr().out
     (path,) = (tmp_path / "records").glob("*.json")

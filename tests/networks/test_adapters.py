@@ -13,6 +13,7 @@ from jax.tree_util import Partial
 
 from fidojax import networks
 from fidojax.networks import keras as keras_networks
+from fidojax.networks.shipped import imagenet_labels
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -260,7 +261,7 @@ def test_weights_files_are_checked_against_the_network(tmp_path):
 
 
 def test_imagenet_labels_match_the_sample_photos(shared):
-    names = keras_networks.imagenet_labels()
+    names = imagenet_labels()
     assert len(set(names)) == len(names) == 1000
     photos = sorted(shared.glob("data/imagenet_samples/*.jpg"))
     assert len(photos) == 200
