@@ -11,6 +11,8 @@ import matplotlib
 import tyro
 
 from eval.protocols import PROTOCOLS
+from fidojax.cli import terminal
+from fidojax.core import printable
 from fidojax.runs import compile_cache
 
 RENAMED = {
@@ -25,10 +27,20 @@ POSITIONAL = ("fido-photos", "all-methods")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the protocol that the command line names; return 1 where its input is unusable."""
+    """Run the protocol that the command line names.
+
+    Returns:
+        The exit code: 0, 1 where its input is unusable or its results cannot be stored, or 130
+        where the user has interrupted it.
+    """
     compile_cache.enable()
     matplotlib.use("Agg")  # figures go to files; not on import, which would take notebooks' own
     words = sys.argv[1:] if arguments is None else arguments
+    with terminal("eval"):
+        return _main(words)
+
+
+def _main(words: Sequence[str]) -> int:
     try:
         tyro.extras.subcommand_cli_from_dict(
             PROTOCOLS,
@@ -38,8 +50,11 @@ def main(arguments: list[str] | None = None) -> int:
             config=(tyro.conf.OmitArgPrefixes,),
         )
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -26,11 +26,13 @@ import rich
 from rich.console import Console
 
 from eval.cost import Cost, costs
+from eval.ledgers import open_ledger
 from eval.report import Panel, panels, terminal_table
 from eval.report.reading import read
 from eval.scoring import Scorer
 from eval.study import Study, plain
 from eval.subject import StudyRun, Subject
+from fidojax.core import printable
 from fidojax.data import padded, write_json
 from fidojax.engine import ExplainRequest
 from fidojax.runs import (
@@ -140,7 +142,7 @@ class _Conductor:
         count = self._count(name)
         chunk = rows_per_file(count, self._batch_size(name), self._shard[1])
         settings = self._row_settings(name)
-        return Ledger(self._path(name), count, settings, provenance=environment(), chunk=chunk)
+        return open_ledger(self._path(name), count, settings, self._shard, chunk=chunk)
 
     def _explain(self, name: str, number: int, ledger: Ledger, later: float) -> int:
         """Explain a row's missing pictures; return how many failed."""
@@ -172,7 +174,7 @@ class _Conductor:
                 progress=meter.show,
             )
         for bad in tally.failures:
-            self._console.print(f"{place}: {bad}", markup=False, soft_wrap=True)
+            self._console.print(f"{place}: {printable(bad)}", markup=False, soft_wrap=True)
         return len(tally.failures)
 
     def _announce(self, cost: Mapping[str, Cost]) -> None:
@@ -205,7 +207,10 @@ class _Conductor:
             "label_names": list(self._subject.model.labels),
             "began_with": self._began_with(),
         }
-        ledger = Ledger(self._pictures_path, len(drawn.ids), self._common, provenance=provenance)
+        # Every process writes all of it, so that each may repair all of it.
+        ledger = open_ledger(
+            self._pictures_path, len(drawn.ids), self._common, (0, 1), provenance=provenance
+        )
         if len(ledger.missing()):
             columns = {
                 "images": np.round(drawn.images * 255).astype(np.uint8),

@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from eval.ledgers import open_ledger
 from eval.scores import Maps
 from eval.study import Study
 from eval.subject import StudyRun, Subject
-from fidojax.runs import CHUNK, DONE, MISSING, Ledger, environment, read_maps
+from fidojax.runs import CHUNK, DONE, MISSING, Ledger, read_maps
 
 
 class Scorer(NamedTuple):
@@ -38,7 +39,7 @@ class Scorer(NamedTuple):
         settings = maps.settings | {"scores": {**scores.settings, **reference}}
         path = self.run.out / "results.zarr" / "scores" / self.study.folder(name, kind) / name
         # In files like those of the maps, so that a shard scores what it has explained.
-        ledger = Ledger(path, limit, settings, provenance=environment(), chunk=maps.chunk)
+        ledger = open_ledger(path, limit, settings, self.shard, chunk=maps.chunk)
         status = maps.status[:limit]
         if scores.whole:
             if (status == MISSING).any() or not len(ledger.missing()):

@@ -12,7 +12,7 @@ import tyro
 from rich.console import Console
 
 from fidojax import networks
-from fidojax.core import check_count
+from fidojax.core import check_count, printable
 from fidojax.data import BadPicture, Picture, pictures, true_class
 from fidojax.engine import in_batches
 from fidojax.networks import Pretrained
@@ -178,7 +178,7 @@ def draw(
     most = None if shuffled or right else limit
     for picture in pictures([source], model.size, data_dir, crop=crop, boxes=table):
         if isinstance(picture, BadPicture):
-            console.print(f"left out {picture}", markup=False, soft_wrap=True)
+            console.print(f"left out {printable(picture)}", markup=False, soft_wrap=True)
             continue
         own = _own_class(picture, model, labelled) if label is None else label(picture)
         if own is not None or (label is None and not labelled):

@@ -23,6 +23,7 @@ import numpy as np
 import rich
 
 from eval.intervals import means
+from eval.ledgers import open_ledger
 from eval.protocols.sanity_cascade.figures import by_level
 from eval.protocols.sanity_cascade.likeness import Measure, classes, likeness
 from eval.protocols.varsal.encoder_training import (
@@ -40,7 +41,7 @@ from fidojax import networks
 from fidojax.core import check_count, check_name
 from fidojax.data import BadPicture, pictures
 from fidojax.methods import varsal
-from fidojax.runs import Ledger, digest, environment, find_ledger, parse_shard
+from fidojax.runs import Ledger, digest, find_ledger, parse_shard
 from fidojax.types import Classifier, Encoder
 
 MEASURES = {
@@ -192,7 +193,7 @@ def _encoders(
             console.print(f"{len(waiting)} encoders to train first, {training.steps} steps each")
             return None
         return found
-    ledger = Ledger(path, count, settings, provenance=environment(), chunk=1)
+    ledger = open_ledger(path, count, settings, shard, chunk=1)
     waiting = [row for row in ledger.missing(shard).tolist() if row in work]
     console.print(
         f"{len(work)} encoders of {training.steps} steps, {len(waiting)} of them to train here"
