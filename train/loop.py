@@ -14,8 +14,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from orbax.checkpoint import v1 as ocp
 from rich import progress
+
+from train.checkpoints import Checkpoints
 
 
 class Stopped(SystemExit):
@@ -34,9 +35,10 @@ class _Log:
     def __init__(self, path: Path, start: int):
         self.path, self.rows = path, []
         if path.exists():
-            with path.open(newline="") as file:
-                whole = [r for r in csv.DictReader(file) if None not in r.values()]
-            self.rows = [row for row in whole if int(row["step"]) <= start]
+            with path.open(newline="", errors="replace") as file:
+                found = list(csv.DictReader(file))
+            whole = [row for row in found if None not in row.values() and None not in row]
+            self.rows = [row for row in whole if 0 < _number(row.get("step")) <= start]
         self.fields = list(self.rows[0]) if self.rows else []
         if self.rows:
             self._rewrite()
@@ -53,6 +55,11 @@ class _Log:
             self._rewrite()
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, self.fields).writerow(row)
+
+
+def _number(text: str | None) -> int:
+    """The number of steps in a row of the log; 0 if a damage has made it unreadable."""
+    return int(text) if text is not None and text.isdecimal() else 0
 
 
 def fit(
@@ -80,6 +87,7 @@ def fit(
     Raises:
         FloatingPointError: the loss or the state of the named step is not finite. The last
             checkpoint stays.
+        ValueError: there are checkpoints, but none can be read.
         Stopped: SIGTERM or Ctrl-C came, and the state is saved.
     """
     asked: list[int] = []
@@ -87,20 +95,9 @@ def fit(
         number: signal.signal(number, lambda number, frame: asked.append(number))
         for number in (signal.SIGTERM, signal.SIGINT)
     }
-    keep: Any = ocp.training.preservation_policies.LatestN(2)
-    keeper = ocp.training.Checkpointer(
-        str((directory / "checkpoints").absolute()),
-        preservation_policy=keep,
-        cleanup_tmp_directories=True,
-    )
+    keeper = Checkpoints(directory / "checkpoints")
     try:
-        start = 0
-        if keeper.latest is not None:
-            start = keeper.latest.step
-            abstract = jax.tree.map(
-                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
-            )
-            state = keeper.load(start, abstract)
+        start, state = keeper.restore(state)
         log = _Log(directory / "metrics.csv", start)
         columns = (
             progress.TextColumn("{task.description}"),
@@ -128,7 +125,7 @@ def fit(
                     row = {n: sum(r[n] for r in recent) / len(recent) for n in values}
                     row = {"step": done} | row | evaluate(state, done)
                     log.add(row)  # before the checkpoint: resuming drops a row without one
-                    keeper.save(done, state, force=True)
+                    keeper.save(done, state)
                     recent = []
                     bar.update(task, note=" ".join(f"{k} {v:.4g}" for k, v in row.items()))
                 if asked:

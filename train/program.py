@@ -5,12 +5,15 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import tyro
 
+from fidojax.cli import terminal
+from fidojax.core import printable
 from fidojax.data import write_text
 from train import loop, pictures
 from train.data_parallel import Placement, placement
@@ -150,15 +153,15 @@ def same_settings(config: Any) -> None:
     """Write settings.json into `config.out`, or check that it holds the same settings.
 
     Raises:
-        ValueError: the folder holds a run with other settings.
+        ValueError: the folder holds a run with other settings, or of settings that cannot be read.
     """
     directory = config.out
     settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in NEUTRAL}
     path = directory / "settings.json"
     text = json.dumps(settings, indent=1, sort_keys=True, default=str)
-    if path.exists() and path.read_text() != text:
-        old = json.loads(path.read_text())
-        new = json.loads(text)
+    before = _read(path)
+    if before not in (None, text):
+        old, new = json.loads(before), json.loads(text)
         names = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
         raise ValueError(
             f"--out {directory} holds a run with another {', '.join(names)}: "
@@ -166,3 +169,36 @@ def same_settings(config: Any) -> None:
         )
     directory.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
+
+
+def command(main: Callable[[Any], None], configs: Mapping[str, tuple[str, Any]]) -> None:
+    """Run a program with the settings of the command line; a problem is one sentence.
+
+    The exit code is 2 where the input or a stored file is unusable, 3 where the loss is not finite.
+
+    Args:
+        main: called with the settings.
+        configs: descriptions and settings by the name of a configuration.
+    """
+    with terminal("train"):
+        try:
+            main(tyro.extras.overridable_config_cli(dict(configs)))
+        except (ValueError, OSError, FloatingPointError) as error:
+            print(f"error: {printable(error)}", file=sys.stderr)
+            sys.exit(3 if isinstance(error, FloatingPointError) else 2)
+
+
+def _read(path: Path) -> str | None:
+    """The text of settings.json; None if there is none."""
+    if not path.exists():
+        return None
+    try:
+        text = path.read_text()
+        found = json.loads(text)
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}); restore it, or choose another --out"
+        ) from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds no settings: restore it, or choose another --out")
+    return text

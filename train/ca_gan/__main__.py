@@ -14,7 +14,6 @@ import dataclasses
 from pathlib import Path
 
 import jax
-import tyro
 from flax import nnx
 
 from fidojax import networks
@@ -192,4 +191,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.extras.overridable_config_cli(CONFIGS))
+    program.command(main, CONFIGS)

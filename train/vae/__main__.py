@@ -17,7 +17,6 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import tyro
 from flax import nnx
 
 from fidojax.networks import fold, weight_files
@@ -181,4 +180,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.extras.overridable_config_cli(CONFIGS))
+    program.command(main, CONFIGS)

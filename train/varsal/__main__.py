@@ -20,7 +20,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 from flax import nnx
 from jax.tree_util import Partial
 
@@ -192,4 +191,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.extras.overridable_config_cli(CONFIGS))
+    program.command(main, CONFIGS)
