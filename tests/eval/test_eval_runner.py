@@ -15,7 +15,7 @@ from eval import runner
 from eval.run import main
 from eval.subject import Drawn
 from fidojax.networks import Pretrained
-from fidojax.runs import resume
+from fidojax.runs import resume, verify
 from fidojax.runs.ledger import DONE, Ledger, find_ledger
 from fidojax.runs.maps import read_maps
 
@@ -114,11 +114,25 @@ def test_a_stopped_run_goes_on_to_the_same_bits(finished, tmp_path, monkeypatch)
 
         with monkeypatch.context() as patch:
             patch.setattr(Ledger, "write", dying)
-            with pytest.raises(KeyboardInterrupt):
-                run(out)
+            assert run(out) == 130
         assert not equal(finished, out)
     assert run(out) == 0
     assert equal(finished, out)
+
+
+def test_damaged_files_are_computed_again_to_the_same_bits(finished, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    stored = out / "results.zarr"
+    for column in ("pictures/images", "rows/gradient/maps", "scores/erased/max_box/status"):
+        file = next(path for path in (stored / column).rglob("c/0*") if path.exists())
+        file = file if file.is_file() else next(p for p in file.rglob("*") if p.is_file())
+        file.write_bytes(file.read_bytes()[:-1])
+    assert len(verify(out)) == 3
+    assert run(out) == 0
+    assert capsys.readouterr().out.count("1 stored file cannot be read (") == 3
+    assert equal(finished, out)
+    assert verify(out) == []
 
 
 def test_a_refused_run_leaves_what_is_there(finished, tmp_path, capsys):
