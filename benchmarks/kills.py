@@ -216,7 +216,7 @@ def _draw_photos(folder: Path) -> None:
     network = load("tiny_imagenet40")
     pictures = [
         PIL.Image.fromarray(np.random.default_rng(i).integers(0, 255, (6, 6, 3), np.uint8)).resize(
-            network.size[1::-1]
+            (network.size[1], network.size[0])
         )
         for i in range(PICTURES)
     ]
