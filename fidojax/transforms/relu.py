@@ -5,8 +5,9 @@
 The program is traced and its ReLUs are recognised by what they compute, so that a network needs
 no layer names: max(x, 0), `jax.nn.relu`, `jnp.where(x > 0, x, 0)`, a product with (x > 0), and the
 lower bound of `jax.nn.relu6` and of `jnp.clip(x, 0, ...)`, also in jit, scan, cond, remat and in
-functions with custom derivatives. Everything else keeps its gradient: the upper bound of relu6,
-leaky and smooth activations, pooling.
+functions with custom derivatives. A clamp that keeps the variance of a normalisation from falling
+below 0 is none (`rectifiers`). Everything else keeps its gradient: the upper bound of relu6, leaky
+and smooth activations, pooling.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fidojax.core import SCORES
-from fidojax.transforms import interpreter
+from fidojax.transforms import interpreter, rectifiers
+from fidojax.transforms.rectifiers import EXPANDED, RECTIFIED
 from fidojax.types import Classifier, Image, Scalar, Target
 
 
@@ -75,27 +77,65 @@ def with_relu(relu: Callable, function: Callable) -> Callable:
 
 
 def _evaluate(relu, function, *arguments):
-    replaced = 0
+    # First every rectifier is marked; which of them are ReLUs is known when all are.
+    marked = partial(_marked, function)
+    traced, shape = jax.make_jaxpr(marked, return_shape=True)(*arguments)
+    relus = rectifiers.relus(traced)
+    if not relus:
+        return function(*arguments)
+    results = interpreter.run(_replacing(relu, relus), traced, jax.tree.leaves(arguments))
+    return jax.tree.unflatten(jax.tree.structure(shape), results)
+
+
+def _replacing(relu: Callable, relus: set[int]) -> interpreter.Rule:
+    """The rule that evaluates a marked program with `relu` in place of the ReLUs."""
 
     def rule(eqn, *operands):
-        nonlocal replaced
+        if eqn.primitive is RECTIFIED:
+            x, plain, *upper = operands
+            if eqn.params["number"] not in relus:
+                return [plain]
+            return [jnp.minimum(relu(x), *upper) if upper else relu(x)]
+        if eqn.primitive is EXPANDED:
+            half = len(operands) // 2
+            expanded = not relus.isdisjoint(eqn.params["numbers"])
+            return list(operands[:half] if expanded else operands[half:])
+        if eqn.primitive.name == "scan":
+            return interpreter.scan(evaluate, eqn, list(operands))
+        if eqn.primitive.name == "cond":
+            return interpreter.cond(evaluate, eqn, list(operands))
+        return interpreter.bind(eqn, *operands)
+
+    evaluate = partial(interpreter.run, rule)
+    return rule
+
+
+def _marked(function, *arguments):
+    """Evaluate a function with a mark at each rectifier, and without calls of other programs."""
+    count = 0
+
+    def rule(eqn, *operands):
+        nonlocal count
         name = eqn.primitive.name
-        x = _rectified(name, operands)
+        x, *upper = _rectified(name, operands)
         if x is not None and jnp.issubdtype(x.dtype, jnp.floating):
-            replaced += 1
-            return [relu(x)]
-        if name == "clamp" and interpreter.is_zero(operands[0]):
-            replaced += 1
-            return [jnp.minimum(relu(operands[1]), operands[2])]
+            plain = interpreter.bind(eqn, *map(_plain, operands))[0]
+            count += 1
+            return [RECTIFIED.bind(x, plain, *upper, number=count)]
         if name in _SIGNS:
             return [_sign(eqn, *operands)]
         if name == "convert_element_type" and isinstance(operands[0], _Sign):
             return [operands[0]._replace(value=interpreter.bind(eqn, operands[0].value)[0])]
-        inner, before = interpreter.body(eqn), replaced
-        if inner is not None and not (_custom(name) and _is_smooth_activation(inner)):
+        inner, before = interpreter.body(eqn), count
+        custom = name.startswith("custom_")
+        if inner is not None and not (custom and _is_smooth_activation(inner)):
             results = interpreter.run(rule, inner, list(operands))
-            if replaced > before or not _custom(name):
+            if not custom:
                 return results
+            if count > before:
+                plain = interpreter.bind(eqn, *map(_plain, operands))
+                numbers = tuple(range(before + 1, count + 1))
+                return EXPANDED.bind(*map(_plain, results), *plain, numbers=numbers)
         operands = [_plain(operand) for operand in operands]
         if name == "scan":
             return interpreter.scan(evaluate, eqn, operands)
@@ -136,25 +176,23 @@ def _plain(value):
 
 
 def _rectified(name, operands):
-    """Return the input of the ReLU that an operation computes, or None."""
+    """Return the input of the rectifier that an operation computes and its upper bound, or None."""
+    if name == "clamp" and interpreter.is_zero(operands[0]):
+        return operands[1:]
     if name == "max":
         for x, bound in (operands, operands[::-1]):
             if interpreter.is_zero(bound) and not interpreter.is_zero(x):
-                return x
+                return (x,)
     if name == "mul":
         for x, sign in (operands, operands[::-1]):
             if isinstance(sign, _Sign) and sign.positive and sign.of is x:
-                return x
+                return (x,)
     if name == "select_n" and isinstance(operands[0], _Sign):
         sign, *cases = operands
         zero, x = cases if sign.positive else cases[::-1]
         if x is sign.of and interpreter.is_zero(zero):
-            return x
-    return None
-
-
-def _custom(name: str) -> bool:
-    return name.startswith("custom_")
+            return (x,)
+    return (None,)
 
 
 def _is_smooth_activation(closed) -> bool:
