@@ -43,17 +43,23 @@ def split_options(options: Mapping[str, Any]) -> tuple[tuple[tuple[str, Any], ..
     """Split options into static ones (hashable) and traced ones (arrays).
 
     Floats and arrays are traced: a new value does not recompile. Integers, strings, flags and None
-    are static.
+    are static, and so are tuples of them.
     """
     static, traced = {}, {}
     for name, value in options.items():
         if isinstance(value, float | np.floating):
             traced[name] = jnp.float32(value)
-        elif value is None or isinstance(value, bool | int | str):
+        elif _is_static(value):
             static[name] = value
         else:
             traced[name] = value
     return tuple(sorted(static.items())), traced
+
+
+def _is_static(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_static, value))
+    return value is None or isinstance(value, bool | int | str)
 
 
 def loop_of(method: Method, **options: Any) -> loops.Loop:

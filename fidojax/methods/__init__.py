@@ -13,11 +13,14 @@ from fidojax.methods.extremal_perturbation import extremal_perturbation, extrema
 from fidojax.methods.fido import fido, fido_loop
 from fidojax.methods.fido_path import PATH_LIMIT, fido_path
 from fidojax.methods.grad_cam import grad_cam
+from fidojax.methods.grad_cam_pp import grad_cam_pp
 from fidojax.methods.gradient import gradient
 from fidojax.methods.guided_backprop import guided_backprop
 from fidojax.methods.guided_grad_cam import guided_grad_cam
+from fidojax.methods.hires_cam import hires_cam
 from fidojax.methods.input_x_gradient import input_x_gradient
 from fidojax.methods.integrated_gradients import integrated_gradients
+from fidojax.methods.layer_cam import layer_cam
 from fidojax.methods.meaningful_perturbation import (
     meaningful_perturbation,
     meaningful_perturbation_loop,
@@ -82,11 +85,14 @@ __all__ = [
     "fido_loop",
     "fido_path",
     "grad_cam",
+    "grad_cam_pp",
     "gradient",
     "guided_backprop",
     "guided_grad_cam",
+    "hires_cam",
     "input_x_gradient",
     "integrated_gradients",
+    "layer_cam",
     "linear_saliency",
     "linear_saliency_loop",
     "loop_maker",

@@ -10,32 +10,12 @@ via Gradient-based Localization", ICCV 2017 (arXiv 1610.02391).
 | alpha_k^c   | `weights`                                       |
 """
 
-from typing import NamedTuple
-
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, check_name, of_one_image, require_features, widened
-from fidojax.types import Classifier, Explanation, Image, PRNGKey, Saliency, Scalar, Target
-
-INTERPOLATIONS = ("bilinear", "nearest", "cubic")
-
-
-class CamInfo(NamedTuple):
-    """The further results of Grad-CAM.
-
-    Attributes:
-        coarse: "rows columns", >= 0, the map at the resolution of the features.
-        weights: "channels", the mean over places of the gradient of the score to each feature.
-        activations: "rows columns channels", the features of the image.
-        score: the score that is explained, on the image.
-    """
-
-    coarse: Float[Array, "rows columns"]
-    weights: Float[Array, " channels"]
-    activations: Float[Array, "rows columns channels"]
-    score: Scalar
+from fidojax.core import of_one_image
+from fidojax.methods.class_activation import Features, Grid, class_activation
+from fidojax.types import Classifier, Explanation, Image, PRNGKey, Target
 
 
 @of_one_image
@@ -47,6 +27,7 @@ def grad_cam(
     *,
     interpolation: str = "bilinear",
     score: str = "logit",
+    grid: Grid | None = None,
 ) -> Explanation:
     """Saliency by the features of one layer, weighted with the score's mean gradient to each.
 
@@ -56,13 +37,17 @@ def grad_cam(
 
     Args:
         classifier: one that shows its features (`fidojax.HasFeatures`): a `fidojax.Split`, one from
-            an adapter with its `layer`, or one that `fidojax.networks.load` returns.
+            an adapter with its `layer`, or one that `fidojax.networks.load` returns. The features
+            are "n rows columns channels", or a transformer's tokens "n tokens channels".
         interpolation: "bilinear", "nearest" or "cubic".
         score: what is differentiated, a name in `fidojax.core.scores.SCORES`.
+        grid: (rows, columns) of a transformer's patches, row by row; the tokens before them, for
+            the class or registers, are left out. When None, the patches make a square, with or
+            without one token for the class.
 
     Raises:
         TypeError: the classifier gives no access to features.
-        ValueError: an unknown name, or features that are no picture.
+        ValueError: an unknown name, features that are no picture, or tokens that are no grid.
 
     Example:
         >>> # classifier = fidojax.networks.load().classifier, or fidojax.Split(features, head)
@@ -73,28 +58,17 @@ def grad_cam(
     Reference: Selvaraju et al. 2017, section 3.
     """
     del key
-    check_name("interpolation", interpolation, INTERPOLATIONS)
-    check_name("score", score, SCORES)
-    features, rest = require_features(classifier).tap(image[None])
-    if features.ndim != 4:
-        raise ValueError(
-            f"classifier: its features have shape {features.shape}, expected (n, rows, columns,"
-            " channels)"
-        )
-
-    def explained(activations):
-        return SCORES[score](rest(activations[None].astype(features.dtype))[0], target)
-
-    activations = widened(features[0])
-    value, grads = jax.value_and_grad(explained)(activations)
-    weights = jnp.mean(grads, axis=(0, 1))  # alpha_k^c
-    coarse = jax.nn.relu(jnp.einsum("ijk,k->ij", activations, weights))
-    info = CamInfo(coarse, weights, activations, value)
-    return Explanation(resize(coarse, image.shape, interpolation), info)
+    return class_activation(
+        classifier,
+        image,
+        target,
+        weigh=_mean_gradient,
+        interpolation=interpolation,
+        score=score,
+        grid=grid,
+    )
 
 
-def resize(
-    coarse: Float[Array, "rows columns"], shape: tuple[int, ...], interpolation: str
-) -> Saliency:
-    """Return a map interpolated to the first two sides of `shape`."""
-    return jax.image.resize(coarse, shape[:2], interpolation, antialias=False)
+def _mean_gradient(features: Features, gradients: Features) -> Float[Array, " channels"]:
+    del features
+    return jnp.mean(gradients, axis=(0, 1))  # alpha_k^c

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from fidojax.core import check_name, of_one_image
 from fidojax.methods.attribution import CHANNELS, Attribution
+from fidojax.methods.class_activation import Grid
 from fidojax.methods.grad_cam import grad_cam
 from fidojax.methods.guided_backprop import guided_gradient
 from fidojax.types import Classifier, Explanation, Image, PRNGKey, Saliency, Scalar, Target
@@ -41,6 +42,7 @@ def guided_grad_cam(
     interpolation: str = "bilinear",
     channels: str = "max",
     score: str = "logit",
+    grid: Grid | None = None,
 ) -> Explanation:
     """Saliency by the product of guided backprop and Grad-CAM.
 
@@ -53,6 +55,7 @@ def guided_grad_cam(
         channels: how the map is made of the channels, a name in
             `fidojax.methods.attribution.CHANNELS`.
         score: what is differentiated, a name in `fidojax.core.scores.SCORES`.
+        grid: (rows, columns) of a transformer's patches, see `grad_cam`.
 
     Raises:
         TypeError: the classifier gives no access to features.
@@ -67,7 +70,9 @@ def guided_grad_cam(
     Reference: Selvaraju et al. 2017, section 3.2.
     """
     check_name("channels", channels, CHANNELS)
-    cam, info = grad_cam(key, classifier, image, target, interpolation=interpolation, score=score)
+    cam, info = grad_cam(
+        key, classifier, image, target, interpolation=interpolation, score=score, grid=grid
+    )
     guided = guided_gradient(classifier, image, target, score)
     attribution = guided * cam[..., None]
     return Explanation(

@@ -18,11 +18,14 @@ from fidojax.methods.extremal_perturbation import (
 )
 from fidojax.methods.fido import fido, fido_loop
 from fidojax.methods.grad_cam import grad_cam
+from fidojax.methods.grad_cam_pp import grad_cam_pp
 from fidojax.methods.gradient import gradient
 from fidojax.methods.guided_backprop import guided_backprop
 from fidojax.methods.guided_grad_cam import guided_grad_cam
+from fidojax.methods.hires_cam import hires_cam
 from fidojax.methods.input_x_gradient import input_x_gradient
 from fidojax.methods.integrated_gradients import integrated_gradients
+from fidojax.methods.layer_cam import layer_cam
 from fidojax.methods.meaningful_perturbation import (
     meaningful_perturbation,
     meaningful_perturbation_loop,
@@ -273,6 +276,27 @@ _ROWS = (
         says="where the features are that raise the logit",
         unit="weighted features",
         papers=("grad_cam",),
+        features=True,
+    ),
+    MethodRow(
+        function=grad_cam_pp,
+        says="where the features are that raise the logit, however often",
+        unit="weighted features",
+        papers=("grad_cam_pp", "grad_cam"),
+        features=True,
+    ),
+    MethodRow(
+        function=layer_cam,
+        says="the features, each place weighted with its own positive gradient",
+        unit="weighted features",
+        papers=("layer_cam", "grad_cam"),
+        features=True,
+    ),
+    MethodRow(
+        function=hires_cam,
+        says="the features times their own gradient",
+        unit="features times gradient",
+        papers=("hires_cam", "grad_cam"),
         features=True,
     ),
     MethodRow(

@@ -15,8 +15,11 @@ from fidojax import networks
 from fidojax.core import HasFeatures, Split
 from fidojax.engine.explain import explain_batch
 from fidojax.methods.grad_cam import grad_cam
+from fidojax.methods.grad_cam_pp import grad_cam_pp
 from fidojax.methods.gradient import gradient
 from fidojax.methods.guided_grad_cam import guided_grad_cam
+from fidojax.methods.hires_cam import hires_cam
+from fidojax.methods.layer_cam import layer_cam
 from fidojax.networks import weight_files
 from fidojax.transforms import cpu
 
@@ -156,8 +159,96 @@ def test_guided_grad_cam(close):
     close(smooth.saliency, guided * cam)
 
 
+def slow_plus_plus(features, slopes):
+    weights = np.zeros(features.shape[-1])
+    for k in range(len(weights)):
+        for slope in slopes[..., k].ravel():
+            below = 2 * slope**2 + features[..., k].sum() * slope**3
+            weights[k] += (slope**2 / below if below else 0) * max(slope, 0)
+    return weights
+
+
+WEIGHTS = {
+    grad_cam: lambda features, slopes: slopes.mean((0, 1)),
+    grad_cam_pp: slow_plus_plus,
+    layer_cam: lambda features, slopes: np.maximum(slopes, 0),
+    hires_cam: lambda features, slopes: slopes,
+}
+
+
+@pytest.mark.parametrize("method", WEIGHTS)
+@pytest.mark.parametrize("split", [AT_CONV1, AT_RELU1])
+def test_the_weights_of_each_method(method, split, close):
+    image = ramp() + 1
+    features = np.asarray(split.features(image[None])[0])
+    slopes = np.asarray(jax.grad(lambda a: split.head(a[None])[0, 0])(jnp.asarray(features)))
+    weights = WEIGHTS[method](features, slopes)
+    saliency, info = compiled(method, interpolation="nearest")(split, image)
+    close(info.weights, weights)
+    close(info.coarse, np.maximum((weights * features).sum(-1), 0))
+    close(saliency, np.repeat(np.repeat(info.coarse, 2, 0), 2, 1))
+
+
+def test_hires_cam_is_what_each_place_adds_to_the_score(close):
+    def logits(features):
+        return features.sum((1, 2)) @ jnp.array([[0.5, 1.0]])
+
+    image = ramp() + 1
+    found = compiled(hires_cam)(Split(Partial(unchanged), Partial(logits)), image)
+    close(found.saliency.sum(), found.info.score)
+
+
+def tokens_of(images, before=1):
+    """The pixels of the image as tokens, row by row, after tokens that are no patches."""
+    tokens = images.reshape(len(images), -1, images.shape[-1])
+    return jnp.concatenate([jnp.full((len(images), before, images.shape[-1]), 5.0), tokens], 1)
+
+
+def of_tokens(tokens):
+    weights = jnp.arange(tokens.shape[1] * 3.0).reshape(tokens.shape[1], 3) - 5
+    return jnp.einsum("ntc,tk->nk", tokens, weights)
+
+
+@pytest.mark.parametrize("method", [*WEIGHTS, guided_grad_cam])
+@pytest.mark.parametrize(
+    ("before", "shape", "grid"), [(0, (4, 4), None), (1, (4, 4), None), (2, (4, 4), (4, 4)),
+                                  (1, (2, 6), (2, 6))]
+)  # fmt: skip
+def test_tokens_are_a_grid(method, before, shape, grid):
+    image = jax.random.uniform(KEY, (*shape, 2))
+
+    def patches(images):
+        return tokens_of(images, before)
+
+    def pixels(features):
+        flat = features.reshape(1, -1, 2)
+        return of_tokens(jnp.concatenate([jnp.full((1, before, 2), 5.0), flat], 1))
+
+    found = method(KEY, Split(Partial(patches), Partial(of_tokens)), image, 1, grid=grid)
+    expected = method(KEY, Split(Partial(unchanged), Partial(pixels)), image, 1)
+    np.testing.assert_allclose(found.saliency, expected.saliency, rtol=1e-5)
+    assert float(found.saliency.max()) > 0
+
+
+def test_tokens_that_are_no_grid_are_refused():
+    image = jnp.ones((2, 6, 2))
+    split = Split(Partial(tokens_of), Partial(of_tokens))
+    with pytest.raises(ValueError, match=r"its 13 tokens are no square.*grid=\(rows, columns\)"):
+        grad_cam(KEY, split, image, 0)
+    with pytest.raises(ValueError, match=r"grid is \(3, 5\), expected \(rows, columns\) of at mos"):
+        grad_cam(KEY, split, image, 0, grid=(3, 5))
+
+
+def test_the_engine_takes_a_grid():
+    images = jax.random.uniform(KEY, (2, 2, 6, 2))
+    split = Split(Partial(tokens_of), Partial(of_tokens))
+    found = explain_batch("layer_cam", split, images, jnp.array([0, 1]), options={"grid": (2, 6)})
+    alone = layer_cam(KEY, split, images[1], 1, grid=(2, 6))
+    np.testing.assert_allclose(found.saliency[1], alone.saliency, rtol=1e-5)
+
+
 def test_a_classifier_without_features_is_refused():
-    for method in (grad_cam, guided_grad_cam):
+    for method in (*WEIGHTS, guided_grad_cam):
         with pytest.raises(TypeError, match=r"shows no features \(a Partial\): pass .*Split"):
             method(KEY, Partial(whole), ramp(), 0)
     pooled = Split(Partial(lambda x: x.mean((1, 2))), Partial(lambda x: x))
