@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fidojax.cli.job import Job
+from fidojax.core import logits_of
 from fidojax.engine import ExplainRequest, concurrent_calls, find_batch_size, in_batches, on_cpu
 from fidojax.runs import DONE, DamagedError, Ledger, find_ledger, rows_per_file, versions
 from fidojax.types import Classifier, Device
@@ -103,4 +104,4 @@ def softmax(
 
 @jax.jit
 def _softmax(classifier: Any, images: Any) -> Any:
-    return jax.nn.softmax(classifier(jnp.asarray(images)).astype(jnp.float32))
+    return jax.nn.softmax(logits_of(classifier, jnp.asarray(images)).astype(jnp.float32))

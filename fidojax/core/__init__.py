@@ -3,6 +3,13 @@
 from fidojax.core.arguments import of_one_image
 from fidojax.core.boxes import COMPONENTS, EMPTY, Box, Boxes, area, bounding_box, inside
 from fidojax.core.checks import check_count, check_name, suggest
+from fidojax.core.contract import (
+    check_classifier,
+    check_target,
+    checked_output,
+    logits_of,
+    real_target,
+)
 from fidojax.core.deprecation import current_name, renamed_arguments, warn_renamed
 from fidojax.core.features import (
     HasFeatures,
@@ -13,7 +20,7 @@ from fidojax.core.features import (
     untransformed,
 )
 from fidojax.core.loop import Loop, Record, State
-from fidojax.core.masked_scores import in_chunks, masked_scores, rank
+from fidojax.core.masked_scores import in_chunks, masked_scores, masked_values, rank
 from fidojax.core.masks import bernoulli, concrete, total_variation, upsample
 from fidojax.core.mix import black, mix
 from fidojax.core.moments import Moments, add, none_of, standard_error
@@ -58,8 +65,11 @@ __all__ = [
     "bernoulli",
     "black",
     "bounding_box",
+    "check_classifier",
     "check_count",
     "check_name",
+    "check_target",
+    "checked_output",
     "class_divergence",
     "concrete",
     "current_name",
@@ -71,7 +81,9 @@ __all__ = [
     "log_odds",
     "log_probability",
     "logit",
+    "logits_of",
     "masked_scores",
+    "masked_values",
     "mix",
     "none_of",
     "of_one_image",
@@ -79,6 +91,7 @@ __all__ = [
     "printable",
     "probability",
     "rank",
+    "real_target",
     "renamed_arguments",
     "require_features",
     "row_of",

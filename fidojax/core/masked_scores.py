@@ -7,9 +7,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from fidojax.core.checks import check_count, check_name
+from fidojax.core.contract import logits_of
 from fidojax.core.mix import mix
 from fidojax.core.scores import SCORES
-from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Target
+from fidojax.types import Classifier, Image, Images, Infiller, Mask, PRNGKey, Target
 
 
 def masked_scores(
@@ -34,14 +35,32 @@ def masked_scores(
     """
     check_name("score", score, SCORES)
 
+    def value(images: Images) -> Float[Array, " chunk"]:
+        return SCORES[score](logits_of(classifier, images), target)
+
+    return masked_values(key, value, image, make_mask, count, infill=infill, chunk=chunk)
+
+
+def masked_values(
+    key: PRNGKey,
+    value: Callable[[Images], Float[Array, " chunk"]],
+    image: Image,
+    make_mask: Callable[[Int[Array, ""]], Mask],
+    count: int,
+    *,
+    infill: Infiller,
+    chunk: int,
+) -> Float[Array, " count"]:
+    """Return `value(images)` of the images that `masked_scores` shows to its classifier."""
+
     def mixture(index: Int[Array, ""]) -> Image:
         mask = make_mask(index)
         return mix(image, mask, infill(jax.random.fold_in(key, index), image, mask))
 
-    def scores(indices: Int[Array, " chunk"]) -> Float[Array, " chunk"]:
-        return SCORES[score](classifier(jax.vmap(mixture)(indices)), target)
+    def values(indices: Int[Array, " chunk"]) -> Float[Array, " chunk"]:
+        return value(jax.vmap(mixture)(indices))
 
-    return in_chunks(scores, count, chunk)
+    return in_chunks(values, count, chunk)
 
 
 def in_chunks(

@@ -1,7 +1,9 @@
 """Scores of one class, which a method maximises (SSR) or minimises (SDR).
 
 Every `Score` takes logits "... k" and the index of the class, and returns "...", float32 or the
-logits' own wider type. Logarithms are natural.
+logits' own wider type. Logarithms are natural. Logits that are no floating numbers or have fewer
+than 2 classes are refused, and so is a target outside 0 ... k - 1 whose value is concrete; where it
+is traced, the scores and their gradients are NaN.
 """
 
 from collections.abc import Callable
@@ -10,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fidojax.core.contract import check_logits, real_target
 from fidojax.types import Logits, Target
 
 Score = Callable[[Logits, Target], Float[Array, "..."]]
@@ -31,8 +34,8 @@ def log_probability(logits: Logits, target: Target) -> Float[Array, "..."]:
 
 
 def logit(logits: Logits, target: Target) -> Float[Array, "..."]:
-    """Return the logit of the target."""
-    return jnp.take(widened(logits), jnp.asarray(target), axis=-1)
+    """Return the logit of the target; of a network that ends in log p, its log-probability."""
+    return jnp.take(_asked(logits, target), jnp.asarray(target), axis=-1)
 
 
 def probability(logits: Logits, target: Target) -> Float[Array, "..."]:
@@ -55,10 +58,21 @@ def widened(values: Float[Array, "..."]) -> Float[Array, "..."]:
 
 def others(logits: Logits, target: Target) -> Logits:
     """Return the logits of all other classes: minus infinity stands in the target's place."""
-    return jnp.where(jnp.arange(logits.shape[-1]) == target, -jnp.inf, widened(logits))
+    logits = _asked(logits, target)
+    return jnp.where(jnp.arange(logits.shape[-1]) == target, -jnp.inf, logits)
 
 
 def class_divergence(original: Logits, perturbed: Logits) -> Float[Array, "..."]:
     """Return the KL divergence of the perturbed from the original class probabilities, in nats."""
+    check_logits(original)
+    check_logits(perturbed)
     before, after = (jax.nn.log_softmax(widened(logits)) for logits in (original, perturbed))
     return jnp.sum(jnp.exp(before) * (before - after), axis=-1)  # VarSal eq. 2
+
+
+def _asked(logits: Logits, target: Target) -> Logits:
+    """Return the logits in at least float32, checked; NaN for a traced target that is no class."""
+    check_logits(logits)
+    logits = widened(logits)
+    real = real_target(target, logits.shape[-1])
+    return logits if real is None else logits * real.astype(logits.dtype)

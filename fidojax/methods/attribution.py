@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fidojax.core import SCORES
+from fidojax.core import SCORES, logits_of
 from fidojax.types import Classifier, Images, Scalar, Target
 
 Attribution = Float[Array, "h w c"]
@@ -41,7 +41,7 @@ def gradients(
     """Return the score of every picture and its gradient to the picture's values, in one batch."""
 
     def total(images):
-        scores = SCORES[score](classifier(images), target)
+        scores = SCORES[score](logits_of(classifier, images), target)
         return jnp.sum(scores), scores
 
     (_, scores), grads = jax.value_and_grad(total, has_aux=True)(images)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fidojax.core import OBJECTIVES, SCORES, check_count, check_name, mix, upsample
+from fidojax.core import OBJECTIVES, SCORES, check_count, check_name, logits_of, mix, upsample
 from fidojax.core import loop as loops
 from fidojax.methods import readout
 from fidojax.types import Infiller, Mask, Scalar
@@ -77,7 +77,7 @@ def bbmp_loop(
             keep = upsample(mask, image.shape[:2])
             hard = jax.lax.stop_gradient((keep >= threshold).astype(image.dtype))
             reference = jax.lax.stop_gradient(infill(infill_key, image, hard))
-            logits = classifier(mix(image, keep, reference)[None])[0]
+            logits = logits_of(classifier, mix(image, keep, reference)[None])[0]
             value = SCORES[score](logits, target)
             return OBJECTIVES[objective](value, keep, lam, tv, weight), value
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fidojax.core import SCORES, check_count, check_name, of_one_image
+from fidojax.core import SCORES, check_count, check_name, logits_of, of_one_image
 from fidojax.methods.attribution import CHANNELS, Attribution, gradients, mean_and_variance
 from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Scalar, Target
 
@@ -91,7 +91,7 @@ def expected_gradients(
     info = ExpectedInfo(
         attribution=attribution,
         error=jnp.sqrt(variance / max(samples - 1, 1)),
-        score=SCORES[score](classifier(image[None])[0], target),
+        score=SCORES[score](logits_of(classifier, image[None])[0], target),
         reference=reference,
     )
     return Explanation(CHANNELS[channels](attribution), info)

@@ -27,6 +27,7 @@ from fidojax.core import (
     check_count,
     check_name,
     concrete,
+    logits_of,
     mix,
     optimisers,
     smoothing,
@@ -216,6 +217,6 @@ def sampled_objective(
     # The classifier sees the relaxed mask, the infiller the rounded one, and no gradient passes it.
     hard = jax.lax.stop_gradient(jnp.round(z))
     reference = jax.lax.stop_gradient(jax.vmap(infill, in_axes=(0, None, 0))(keys, image, hard))
-    logits = classifier(jax.vmap(mix, in_axes=(None, 0, 0))(image, z, reference))
+    logits = logits_of(classifier, jax.vmap(mix, in_axes=(None, 0, 0))(image, z, reference))
     mean = jnp.mean(SCORES[score](logits, target))
     return OBJECTIVES[objective](mean, keep, lam, tv, warmup), mean

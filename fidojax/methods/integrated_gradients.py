@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, check_count, check_name, of_one_image
+from fidojax.core import SCORES, check_count, check_name, logits_of, of_one_image
 from fidojax.methods.attribution import CHANNELS, Attribution, gradients, mean_and_variance
 from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Scalar, Target
 
@@ -104,7 +104,7 @@ def integrated_gradients(
 
     mean, _ = mean_and_variance(along, weights, chunk)
     attribution = difference * mean  # the Riemann sum
-    there, here = SCORES[score](classifier(jnp.stack([image, reference])), target)
+    there, here = SCORES[score](logits_of(classifier, jnp.stack([image, reference])), target)
     gap = jnp.sum(attribution) - (there - here)
     info = PathInfo(attribution, mean, gap, there, reference)
     return Explanation(CHANNELS[channels](attribution), info)

@@ -13,7 +13,15 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from fidojax.core import check_count, check_name, gaussian_blur, mix, widened
+from fidojax.core import (
+    check_count,
+    check_name,
+    gaussian_blur,
+    logits_of,
+    mix,
+    real_target,
+    widened,
+)
 from fidojax.core import loop as loops
 from fidojax.methods import readout
 from fidojax.types import Classifier, Explanation, Image, Infiller, Mask, PRNGKey, Scalar
@@ -79,8 +87,10 @@ def meaningful_perturbation_loop(
     def init(key, classifier, image, target):
         key, infill_key, noise_key = jax.random.split(key, 3)
         reference = infill(infill_key, image, jnp.zeros(image.shape[:2], image.dtype))
-        logits = classifier(image[None])[0]
+        logits = logits_of(classifier, image[None])[0]
+        real = real_target(target, logits.shape[-1])
         classes = jax.nn.one_hot(target, logits.shape[-1], dtype=image.dtype)
+        classes = classes if real is None else real * classes
         if top_classes:
             _, best = jax.lax.top_k(logits, top_classes)
             classes = jax.nn.one_hot(best, logits.shape[-1], dtype=image.dtype).sum(axis=0)
@@ -98,8 +108,8 @@ def meaningful_perturbation_loop(
 
         def loss(mask):
             keep = _enlarge(mask, image.shape[:2], scale, mask_blur)
-            probabilities = jax.nn.softmax(widened(classifier(mix(shifted, keep, null)[None])[0]))
-            score = jnp.sum(classes * probabilities)
+            logits = logits_of(classifier, mix(shifted, keep, null)[None])[0]
+            score = jnp.sum(classes * jax.nn.softmax(widened(logits)))
             area = lam * jnp.sum(1 - mask)  # mask <= 1, so this is the L1 norm
             return score + area + tv * _total_variation(mask, tv_exponent), score
 
@@ -172,7 +182,8 @@ def _circle(
     discs = jax.vmap(lambda d: gaussian_blur(d[..., None], 10 * unit)[..., 0])(discs)
 
     def score(picture):
-        return jnp.sum(classes * jax.nn.softmax(widened(classifier(picture[None])[0])))
+        logits = logits_of(classifier, picture[None])[0]
+        return jnp.sum(classes * jax.nn.softmax(widened(logits)))
 
     # One after the other: 35 pictures at once would need more memory than any later step.
     scores = jax.lax.map(lambda disc: score(mix(image, 1 - disc, reference)), discs)

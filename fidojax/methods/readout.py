@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import Record, check_count, mix, probability, saliency_of, upsample
+from fidojax.core import Record, check_count, logits_of, mix, probability, saliency_of, upsample
 from fidojax.types import (
     Classifier,
     Explanation,
@@ -93,7 +93,7 @@ def mask_info(
 ) -> MaskInfo:
     """Show the classifier the kept pixels on the reference, and return what it says of them."""
     mixture = mix(image, harden(keep), reference)
-    shown, original = probability(classifier(jnp.stack([mixture, image])), target)
+    shown, original = probability(logits_of(classifier, jnp.stack([mixture, image])), target)
     return MaskInfo(
         objective=history.objective,
         score=history.score,

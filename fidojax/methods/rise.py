@@ -26,6 +26,7 @@ from fidojax.core import (
     check_count,
     check_name,
     interpolation,
+    logits_of,
     mix,
     none_of,
     of_one_image,
@@ -119,7 +120,7 @@ def rise_loop(
             return mask, mix(image, mask, fill(infill_key, image, harden(mask)))
 
         masks, pictures = jax.vmap(see)(index)
-        scores = SCORES[score](classifier(pictures), target).astype(image.dtype)
+        scores = SCORES[score](logits_of(classifier, pictures), target).astype(image.dtype)
         values = contributions(scores, masks, keep, centred)
         moments = add(state.moments, values, index < samples)
         if tolerance is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fidojax.core import SCORES, check_count, check_name, of_one_image, with_options_of
+from fidojax.core import SCORES, check_count, check_name, logits_of, of_one_image, with_options_of
 from fidojax.methods.attribution import CHANNELS, Attribution, AttributionInfo, mean_and_variance
 from fidojax.methods.gradient import gradient
 from fidojax.methods.input_x_gradient import input_x_gradient
@@ -64,7 +64,7 @@ def under_noise(
 
     weights = jnp.full(samples, 1 / samples, image.dtype)
     attribution = statistic(*mean_and_variance(jax.vmap(attribute), weights, chunk))
-    value = SCORES[score](classifier(image[None])[0], target)
+    value = SCORES[score](logits_of(classifier, image[None])[0], target)
     return Explanation(CHANNELS[channels](attribution), AttributionInfo(attribution, value))
 
 

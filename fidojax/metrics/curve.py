@@ -1,5 +1,7 @@
 """The score of a picture while its pixels go, or come, in a given order."""
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -34,14 +36,25 @@ def score_curve(
     Raises:
         ValueError: the score is unknown, or `chunk` is below 1.
     """
+    keep = masks_of(place, counts, image, show=show)
+    return masked_scores(
+        key, classifier, image, target, keep, len(counts), infill=infill, score=score, chunk=chunk
+    )
+
+
+def masks_of(
+    place: Int[Array, "h w"], counts: Int[Array, " points"], image: Image, *, show: bool = False
+) -> Callable[[Int[Array, ""]], Mask]:
+    """Return the mask of each point of a curve as a function of the point's index.
+
+    The arguments are those of `score_curve`.
+    """
 
     def keep(point: Int[Array, ""]) -> Mask:
         first = place < counts[point]
         return (first if show else ~first).astype(image.dtype)
 
-    return masked_scores(
-        key, classifier, image, target, keep, len(counts), infill=infill, score=score, chunk=chunk
-    )
+    return keep
 
 
 def has_order(saliency: Saliency) -> Bool[Array, ""]:

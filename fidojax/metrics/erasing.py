@@ -10,10 +10,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fidojax.core import check_name, class_divergence, of_one_image, rank
+from fidojax.core import check_name, class_divergence, logits_of, masked_values, of_one_image, rank
 from fidojax.metrics.checks import check_map
-from fidojax.metrics.curve import has_order, score_curve
-from fidojax.types import Classifier, Image, Images, Logits, PRNGKey, Saliency, Scalar, Target
+from fidojax.metrics.curve import has_order, masks_of
+from fidojax.types import Classifier, Image, Images, PRNGKey, Saliency, Scalar, Target
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 ORDERS = ("lowest", "highest")
@@ -92,15 +92,14 @@ def erasing(
     filled = ERASED[erased](image)
     counts = jnp.round(jnp.asarray(shares) * saliency.size).astype(int)
     place = rank(saliency)
-    before = classifier(image[None])
+    before = logits_of(classifier, image[None])
 
-    def divergence(images: Images) -> Logits:
-        """A classifier whose only logit is the divergence."""
-        return class_divergence(before, classifier(images))[:, None]
+    def divergence(images: Images) -> Float[Array, " n"]:
+        return class_divergence(before, logits_of(classifier, images))
 
-    curve = score_curve(
-        key, divergence, image, 0, place if order == "highest" else saliency.size - 1 - place,
-        counts, infill=lambda *_: filled, score="logit", chunk=chunk,
-    )  # fmt: skip
+    keep = masks_of(place if order == "highest" else saliency.size - 1 - place, counts, image)
+    curve = masked_values(
+        key, divergence, image, keep, len(counts), infill=lambda *_: filled, chunk=chunk
+    )
     curve = jnp.where(has_order(saliency), curve, jnp.nan)
     return Erasing(curve, counts, curve.mean())

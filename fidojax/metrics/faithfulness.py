@@ -22,6 +22,7 @@ from fidojax.core import (
     check_count,
     check_name,
     in_chunks,
+    logits_of,
     masked_scores,
     of_one_image,
     rank,
@@ -129,7 +130,7 @@ def attributed_and_fall(
         infill=infill, score=score, chunk=chunk,
     )  # fmt: skip
     attributed = in_chunks(jax.vmap(lambda i: jnp.sum(group(i) * saliency)), count, chunk)
-    return attributed, SCORES[score](classifier(image[None])[0], target) - without
+    return attributed, SCORES[score](logits_of(classifier, image[None])[0], target) - without
 
 
 def groups(

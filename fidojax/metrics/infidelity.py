@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, check_count, check_name, in_chunks, of_one_image
+from fidojax.core import SCORES, check_count, check_name, in_chunks, logits_of, of_one_image
 from fidojax.metrics.checks import check_map
 from fidojax.metrics.faithfulness import DROPS, Numbers, attributed_and_fall
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar, Target
@@ -143,8 +143,8 @@ def _under_noise(
 
     def without(indices):
         moved = image - jax.vmap(noise)(indices)[..., None]
-        return SCORES[score](classifier(moved), target)
+        return SCORES[score](logits_of(classifier, moved), target)
 
     attributed = in_chunks(jax.vmap(lambda i: jnp.sum(noise(i) * saliency)), samples, chunk)
-    before = SCORES[score](classifier(image[None])[0], target)
+    before = SCORES[score](logits_of(classifier, image[None])[0], target)
     return attributed, before - in_chunks(without, samples, chunk)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from fidojax.core import mix, probability
+from fidojax.core import logits_of, mix, probability
 from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Scalar, Target
 
 TOLERANCE = 2.5 / 255
@@ -84,7 +84,7 @@ def infill_quality(
     seen = mix(image, mask, reference)
     error = reconstruction(image, mask, reference)
     return InfillQuality(
-        probability(classifier(seen[None])[0], target),
+        probability(logits_of(classifier, seen[None])[0], target),
         error.absolute,
         error.rms,
         copied(image, mask, reference, tolerance=tolerance),

@@ -13,6 +13,7 @@ from fidojax.core import (
     OBJECTIVES,
     bernoulli,
     check_name,
+    logits_of,
     mix,
     of_one_image,
     probability,
@@ -105,13 +106,13 @@ def mixture(
         return mix(image, mask, infill(infill_key, image, mask))
 
     seen = jax.vmap(see)(masks)
-    shown = probability(classifier(jnp.concatenate([seen, image[None]])), target)
+    shown = probability(logits_of(classifier, jnp.concatenate([seen, image[None]])), target)
 
     def draw(key: PRNGKey, keep: Mask) -> Scalar:
         mask_key, infill_key = jax.random.split(key)
         mask = bernoulli(mask_key, keep)
         picture = mix(image, mask, infill(infill_key, image, mask))
-        return probability(classifier(picture[None])[0], target)
+        return probability(logits_of(classifier, picture[None])[0], target)
 
     keys = jax.random.split(drawn_key, samples)
     flat = jnp.full_like(keep, keep.mean())

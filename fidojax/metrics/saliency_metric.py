@@ -10,7 +10,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from fidojax.core import Box, area, bounding_box, check_name, log_probability, of_one_image
+from fidojax.core import (
+    Box,
+    area,
+    bounding_box,
+    check_name,
+    log_probability,
+    logits_of,
+    of_one_image,
+)
 from fidojax.metrics.checks import check_map
 from fidojax.metrics.localisation import choose
 from fidojax.types import Classifier, Image, PRNGKey, Saliency, Scalar, Target
@@ -98,7 +106,7 @@ def box_metric(
         ValueError: an unknown interpolation.
     """
     seen = crop(image, box, interpolation=interpolation)
-    shown = log_probability(classifier(seen[None])[0], target)
+    shown = log_probability(logits_of(classifier, seen[None])[0], target)
     share = area(jnp.asarray(box)) / (image.shape[0] * image.shape[1])
     return SaliencyMetric(jnp.log(jnp.maximum(share, floor)) - shown, share, shown)
 

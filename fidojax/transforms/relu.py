@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES
+from fidojax.core import SCORES, logits_of
 from fidojax.transforms import interpreter, rectifiers
 from fidojax.transforms.rectifiers import EXPANDED, RECTIFIED
 from fidojax.types import Classifier, Image, Scalar, Target
@@ -65,7 +65,7 @@ def score_gradient(
 @partial(jax.jit, static_argnames=("relu", "score"))
 def _score_gradient(relu, classifier, image, target, score):
     def evidence(image):
-        return SCORES[score](with_relu(relu, classifier)(image[None])[0], target)
+        return SCORES[score](logits_of(with_relu(relu, classifier), image[None])[0], target)
 
     value, gradient = jax.value_and_grad(evidence)(image)
     return RectifierInfo(gradient, value)

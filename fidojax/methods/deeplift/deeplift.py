@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, check_name, of_one_image, untransformed
+from fidojax.core import SCORES, check_name, logits_of, of_one_image, untransformed
 from fidojax.methods.deeplift.propagation import RULES, contributions
 from fidojax.transforms import interpreter
 from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Scalar, Target
@@ -94,7 +94,7 @@ def deeplift(
 def _explain(classifier, image, target, reference, rule, score):
     found = contributions(
         rule,
-        lambda image: classifier(image[None])[0],
+        lambda image: logits_of(classifier, image[None])[0],
         image,
         reference,
         lambda logits: SCORES[score](logits, target),

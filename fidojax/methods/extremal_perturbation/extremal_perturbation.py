@@ -23,6 +23,7 @@ from fidojax.core import (
     SCORES,
     check_count,
     check_name,
+    logits_of,
     mix,
     others,
     probability,
@@ -180,7 +181,7 @@ def extremal_perturbation_loop(
             pictures = see(key, image, state.constant, shown)
             if jitter:
                 pictures = jnp.where(state.step % 2 == 0, pictures[:, :, ::-1], pictures)
-            rewards = reward(classifier(pictures), target, score, contrast)
+            rewards = reward(logits_of(classifier, pictures), target, score, contrast)
             rewards = -rewards if variant == "delete" else rewards
             if variant == "dual":
                 rewards = rewards[: len(masks)] - rewards[len(masks) :]
@@ -199,7 +200,7 @@ def extremal_perturbation_loop(
         key = jax.random.fold_in(state.key, steps)
         seen = see(key, image, state.constant, jnp.concatenate([kept, kept.mean(0)[None]]))
         *each, shown, original = probability(
-            classifier(jnp.concatenate([seen, image[None]])), target
+            logits_of(classifier, jnp.concatenate([seen, image[None]])), target
         )
         saliency = masks.mean(axis=0)
         if smooth is not None:

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from fidojax.core import check_count, check_name, log_odds, probability, smoothed
+from fidojax.core import check_count, check_name, log_odds, logits_of, probability, smoothed
 from fidojax.core import loop as loops
 from fidojax.types import Classifier, Explanation, Image, Mask, Scalar, Target
 
@@ -158,7 +158,8 @@ def trajectory_loop(
     def finish(classifier, image, target, state, history):
         wide = sigma * jnp.sqrt(float(steps)) if removal_sigma is None else removal_sigma
         removed = jnp.where(history.sharp[-1][..., None], _blur(image, wide), image)
-        last, without = probability(classifier(jnp.stack([state.image, removed])), target)
+        logits = logits_of(classifier, jnp.stack([state.image, removed]))
+        last, without = probability(logits, target)
         probabilities = jnp.append(-history.objective, last)
         level = level_after(jnp.arange(steps + 1, dtype=image.dtype))
         everything = jnp.ones((1, *image.shape[:2]), bool)
@@ -186,7 +187,9 @@ def trajectory_loop(
 
 
 def _probability(classifier: Classifier, image: Image, target: Target) -> Scalar:
-    return jax.nn.sigmoid(log_odds(classifier(image[None])[0], target)).astype(image.dtype)
+    return jax.nn.sigmoid(log_odds(logits_of(classifier, image[None])[0], target)).astype(
+        image.dtype
+    )
 
 
 def _enhancement(
@@ -194,7 +197,11 @@ def _enhancement(
 ) -> tuple[Scalar, Image]:
     """Return p(target) and its gradient, divided by the largest norm if asked for."""
     # The gradient of p is p (1 - p) that of the log-odds, which stays exact where p rounds to 1.
-    odds, grad = jax.value_and_grad(lambda x: log_odds(classifier(x[None])[0], target))(image)
+
+    def evidence(image):
+        return log_odds(logits_of(classifier, image[None])[0], target)
+
+    odds, grad = jax.value_and_grad(evidence)(image)
     now, rest = (jax.nn.sigmoid(sign * odds).astype(image.dtype) for sign in (1, -1))
     if normalise == "none":
         return now, now * rest * grad  # step 1

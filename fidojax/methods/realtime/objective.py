@@ -21,6 +21,7 @@ from fidojax.core import (
     gaussian_blur,
     log_probability,
     logit,
+    logits_of,
     mix,
     others,
     total_variation,
@@ -200,5 +201,5 @@ def _kept_and_rest(
     kept_key, rest_key = jax.random.split(key)
     kept = perturbed(kept_key, image, mask, sigma)
     rest = perturbed(rest_key, image, 1 - mask, sigma)
-    logits = classifier(jnp.stack([kept, rest]))
+    logits = logits_of(classifier, jnp.stack([kept, rest]))
     return logits[0], logits[1]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from fidojax.core import check_name, class_divergence, gaussian_blur, mix
+from fidojax.core import check_name, class_divergence, gaussian_blur, logits_of, mix
 from fidojax.methods.varsal.soft_top_k import soft_top_k
 from fidojax.methods.varsal.soft_tv import soft_tv_kl, standard_normal_kl
 from fidojax.methods.varsal.varsal import _check_sides, _sample
@@ -99,8 +99,8 @@ def varsal_objective(
     mask = soft_top_k(_sample(sample_key, mean, log_variance), kept * mean.size, epsilon)
     if hard:
         mask += jax.lax.stop_gradient(jnp.round(mask) - mask)
-    original = classifier(image[None])[0]
-    perturbed = classifier(mix(image, mask, other)[None])[0]
+    original = logits_of(classifier, image[None])[0]
+    perturbed = logits_of(classifier, mix(image, mask, other)[None])[0]
     reconstruction = class_divergence(original, perturbed)
     if prior == "soft_tv":
         divergence = soft_tv_kl(mean, log_variance, alpha)
