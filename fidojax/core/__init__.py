@@ -19,6 +19,7 @@ from fidojax.core.features import (
     require_features,
     untransformed,
 )
+from fidojax.core.functions import as_classifier
 from fidojax.core.loop import Loop, Record, State
 from fidojax.core.masked_scores import in_chunks, masked_scores, masked_values, rank
 from fidojax.core.masks import bernoulli, concrete, total_variation, upsample
@@ -62,6 +63,7 @@ __all__ = [
     "add",
     "add_row",
     "area",
+    "as_classifier",
     "bernoulli",
     "black",
     "bounding_box",

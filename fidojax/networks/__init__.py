@@ -15,6 +15,7 @@ from fidojax.networks.pretrained import load
 from fidojax.networks.realtime import REALTIME_WIDTHS, RealtimeNetwork
 from fidojax.networks.shipped import PACKAGED, SHIPPED, WEIGHTS, Pretrained
 from fidojax.networks.torch import from_torch
+from fidojax.networks.two_logits import binary, multi_label
 from fidojax.networks.varsal import VARSAL_WIDTHS, VarSalNetwork
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "RealtimeNetwork",
     "ResNet",
     "VarSalNetwork",
+    "binary",
     "fold",
     "from_equinox",
     "from_keras",
@@ -41,6 +43,7 @@ __all__ = [
     "load",
     "load_encoder",
     "load_masker",
+    "multi_label",
     "normalised",
     "package_of",
     "packaged_weights",
