@@ -28,6 +28,7 @@ from fidojax.core.moments import Moments, add, none_of, standard_error
 from fidojax.core.objectives import OBJECTIVES, saliency_of
 from fidojax.core.optimisers import sgd
 from fidojax.core.printable import printable
+from fidojax.core.probabilities import ProbabilityWarning, check_outputs
 from fidojax.core.scores import (
     SCORES,
     class_divergence,
@@ -55,6 +56,7 @@ __all__ = [
     "HasFeatures",
     "Loop",
     "Moments",
+    "ProbabilityWarning",
     "Record",
     "Split",
     "State",
@@ -70,6 +72,7 @@ __all__ = [
     "check_classifier",
     "check_count",
     "check_name",
+    "check_outputs",
     "check_target",
     "checked_output",
     "class_divergence",

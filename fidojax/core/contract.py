@@ -14,6 +14,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from fidojax.core.features import untransformed
 from fidojax.types import Classifier, Images, Logits, Target
 
 
@@ -93,11 +94,13 @@ def check_classifier(classifier: Classifier, shape: tuple[int, ...], dtype: Any 
     Raises:
         TypeError, ValueError: as `logits_of`.
     """
-    images = jax.ShapeDtypeStruct((2, *shape), dtype or jnp.float32)
-    return _logits_of.eval_shape(classifier, images).shape[-1]
+    images = jax.ShapeDtypeStruct((TRIED, *shape), dtype or jnp.float32)
+    return compiled_logits.eval_shape(untransformed(classifier), images).shape[-1]
 
 
-_logits_of = jax.jit(logits_of)
+TRIED = 4
+"""The number of images that a classifier is tried with: several, to see that each has a row."""
+compiled_logits = jax.jit(logits_of)
 
 
 def check_target(target: Target, classes: int) -> None:

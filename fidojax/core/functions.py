@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from fidojax.core.contract import logits_of
+from fidojax.core.contract import TRIED, logits_of
 from fidojax.types import Classifier
 
 ADAPTERS = {
@@ -50,7 +50,7 @@ def as_classifier(classifier: Any, shape: tuple[int, ...] | None = None) -> Clas
     wrapped = jax.tree.map(_node, classifier)
     if shape is None or not any(map(_is_function, jax.tree.leaves(wrapped, is_leaf=_is_function))):
         return wrapped
-    images = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
+    images = jax.ShapeDtypeStruct((TRIED, *shape), jnp.float32)
     # A function of its own, since JAX remembers the traces of functions.
     constants = jax.make_jaxpr(lambda images: logits_of(wrapped, images))(images).consts
     seen = tuple(map(_Constant, constants))

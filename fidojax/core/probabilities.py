@@ -10,7 +10,7 @@ import numpy as np
 from jax.extend import core
 from jaxtyping import Float
 
-from fidojax.core.contract import logits_of
+from fidojax.core.contract import compiled_logits
 from fidojax.core.features import untransformed
 from fidojax.types import Classifier, Image
 
@@ -46,7 +46,11 @@ def output_kind(outputs: Float[np.ndarray, "n k"]) -> str | None:
 
 
 def check_outputs(
-    classifier: Classifier, image: Image, *, score: str | None = None, strict: bool = False
+    classifier: Classifier,
+    image: Image | np.ndarray,
+    *,
+    score: str | None = None,
+    strict: bool = False,
 ) -> None:
     """Warn if a classifier seems to return probabilities.
 
@@ -74,7 +78,6 @@ def check_outputs(
     warnings.warn(SAYS[kind], ProbabilityWarning, stacklevel=3)
 
 
-_logits_of = jax.jit(logits_of)
 _kinds: collections.OrderedDict[Any, str | None] = collections.OrderedDict()
 """What classifiers return, by their structures and shapes; the latest `REMEMBERED`."""
 REMEMBERED = 64
@@ -85,10 +88,10 @@ def _kind(classifier: Classifier, image: np.ndarray) -> str | None:
     leaves, structure = jax.tree.flatten((classifier, pictures))
     key = structure, *((np.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
     if key not in _kinds:
-        program = _logits_of.trace(classifier, pictures).jaxpr.jaxpr
+        program = compiled_logits.trace(classifier, pictures).jaxpr.jaxpr
         kind = None
         if not _ends_in_layer(program, program.outvars[0]):
-            outputs = _logits_of(classifier, pictures)
+            outputs = compiled_logits(classifier, pictures)
             kind = output_kind(np.asarray(outputs, np.float32))
         _kinds[key] = kind
         if len(_kinds) > REMEMBERED:

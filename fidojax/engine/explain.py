@@ -9,6 +9,7 @@ therefore the same, bit for bit, for every grouping, order and number of devices
 """
 
 import itertools
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fidojax.core import renamed_arguments
+from fidojax.core import check_target, renamed_arguments
+from fidojax.engine.admission import as_targets, check_targets
 from fidojax.engine.devices import concurrent_calls, placements, threads_per_device
 from fidojax.engine.early_stopping import Stop
 from fidojax.engine.keys import image_keys
@@ -51,13 +53,15 @@ def explain_batch(
     rewrite: bool = True,
     precision: str | None = None,
     stop: Stop | None = None,
+    strict: bool = False,
     progress: Progress | None = None,
 ) -> Explanation:
     """Explain every image of a batch with the same method and options.
 
     Args:
         method: a name in `fidojax.METHODS`, or any function of the method signature.
-        classifier: a callable pytree; new weights of the same shapes do not recompile.
+        classifier: a callable pytree; new weights of the same shapes do not recompile. Functions
+            and other callables become one, see `fidojax.core.as_classifier`.
         images: "n h w c", values in [0, 1].
         targets: "n", the class index to explain for each image.
         options: the method's keyword options. Floats and arrays may change without recompiling.
@@ -78,24 +82,34 @@ def explain_batch(
             optimiser always use float32.
         stop: ends the optimisation of an image when its map has converged, and the next image
             takes its slot; for methods whose loop has a mask. The history is NaN from there on.
+        strict: raise an error where the classifier seems to return probabilities instead of logits.
         progress: called as `progress(done, total)` on the host; each image counts as many as the
             method has steps.
 
     Returns:
         An Explanation whose leaves are NumPy arrays with a leading axis of n.
 
+    Warns:
+        fidojax.core.ProbabilityWarning: the classifier seems to return probabilities.
+        RuntimeWarning: some maps are not finite; the message names their images.
+
     Raises:
-        ValueError: shapes, values or lengths do not fit, or the method cannot stop early.
+        ValueError: shapes, values or lengths do not fit, a target is no class of the classifier, or
+            the method cannot stop early.
+        TypeError: the classifier is none, or the targets are no integers.
     """
     request = ExplainRequest(
-        method, classifier, dict(options or {}), seed, batch_size, devices, precision, stop, rewrite
-    )
+        method, classifier, dict(options or {}), seed, batch_size, devices, precision, stop,
+        rewrite, strict,
+    )  # fmt: skip
     request = replace(request, method=request.function)
     images = np.asarray(images, np.float32)
-    targets = np.asarray(targets, np.int32)
     ids = range(len(images)) if ids is None else ids
     each = dict(each or {})
-    _check(images, targets, ids, each)
+    _check(images, ids, each)
+    targets = as_targets(targets, len(images))
+    request, classes = request.admit(images[0])
+    check_targets(targets, classes)
     per_image = jax.tree.map(np.asarray, each)
     samples = (
         Sample(id_, image, target, jax.tree.map(lambda leaf: leaf[i], per_image))  # noqa: B023
@@ -108,15 +122,14 @@ def explain_batch(
         if progress is not None:
             progress(round(done * steps), len(images) * steps)
 
-    parts = list(
-        explain_samples(
-            request, samples, most=len(images), progress=None if progress is None else tell
-        )
-    )
+    told = None if progress is None else tell
+    parts = list(_explain(request, samples, most=len(images), progress=told))
     order = np.argsort(np.concatenate([numbers for numbers, _ in parts]))
-    return jax.tree.map(
+    explanation = jax.tree.map(
         lambda *leaves: np.concatenate(leaves)[order], *[explanation for _, explanation in parts]
     )
+    _warn_of_missing_maps(explanation.saliency, ids)
+    return explanation
 
 
 @renamed_arguments(micro_batch="batch_size")
@@ -133,6 +146,7 @@ def explain_stream(
     rewrite: bool = True,
     precision: str | None = None,
     stop: Stop | None = None,
+    strict: bool = False,
     progress: Callable[[float], None] | None = None,
     smaller: Callable[[int], None] | None = None,
 ) -> Iterator[Finished]:
@@ -152,11 +166,12 @@ def explain_stream(
         arrays with a leading axis. Without `stop` the groups are in order.
 
     Raises:
-        ValueError: as `explain_batch`.
+        ValueError, TypeError: as `explain_batch`.
     """
     request = ExplainRequest(
-        method, classifier, dict(options or {}), seed, batch_size, devices, precision, stop, rewrite
-    )
+        method, classifier, dict(options or {}), seed, batch_size, devices, precision, stop,
+        rewrite, strict,
+    )  # fmt: skip
     return explain_samples(request, samples, most=most, progress=progress, smaller=smaller)
 
 
@@ -169,10 +184,37 @@ def explain_samples(
     smaller: Callable[[int], None] | None = None,
 ) -> Iterator[Finished]:
     """Explain samples as the request says; see `explain_stream`."""
-    request, samples = request.ready(), iter(samples)
+    request = replace(request, method=request.function)
+    samples = iter(samples)
     first = next(samples, None)
     if first is None:
         return
+    request, classes = request.admit(first.image)
+    chosen = _of_classes(itertools.chain([first], samples), classes)
+    yield from _explain(request, chosen, most=most, progress=progress, smaller=smaller)
+
+
+def _of_classes(samples: Iterable[Sample], classes: int) -> Iterator[Sample]:
+    """Yield the samples; raise ValueError at one whose target is no class."""
+    for sample in samples:
+        try:
+            check_target(sample.target, classes)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{sample.id}: {error}") from None
+        yield sample
+
+
+def _explain(
+    request: ExplainRequest,
+    samples: Iterator[Sample],
+    *,
+    most: int | None,
+    progress: Callable[[float], None] | None,
+    smaller: Callable[[int], None] | None = None,
+) -> Iterator[Finished]:
+    """Explain samples whose classifier and targets are checked."""
+    request = request.ready()
+    first = next(samples)
     request.check(first.each)
     devices = request.chosen_devices
     batch_size = request.batch_size
@@ -202,11 +244,22 @@ def _driver(
     return Driver(request, program, models, places, len(places) if threads > 1 else 1, progress)
 
 
-def _check(images: np.ndarray, targets: np.ndarray, ids: Sequence, each: dict) -> None:
+def _warn_of_missing_maps(maps: np.ndarray, ids: Sequence) -> None:
+    finite = np.isfinite(maps).reshape(len(maps), -1).all(axis=1)
+    if not finite.all():
+        names = [str(ids[number]) for number in np.flatnonzero(~finite).tolist()]
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        warnings.warn(
+            f"{len(names)} of {len(maps)} maps are not finite: those of the images with the ids"
+            f" {', '.join(names[:5])}{more}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _check(images: np.ndarray, ids: Sequence, each: dict) -> None:
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(f"images have shape {images.shape}, expected (n, h, w, c), none of them 0")
-    if targets.shape != images.shape[:1]:
-        raise ValueError(f"targets have shape {targets.shape}, expected ({len(images)},)")
     if len(ids) != len(images):
         raise ValueError(f"ids are {len(ids)}, expected one for each of {len(images)} images")
     low, high = float(images.min()), float(images.max())

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from fidojax.core import check_count, check_name, renamed_arguments, row_of
+from fidojax.engine.admission import admitted, as_targets, check_targets
 from fidojax.engine.batches import in_batches
 from fidojax.engine.explain import image_keys
 from fidojax.engine.options import split_options
@@ -31,12 +32,13 @@ def measure_batch(
     ids: Sequence[int | str] | None = None,
     batch_size: int | None = None,
     rewrite: bool = True,
+    strict: bool = False,
 ) -> Any:
     """Measure every map with one metric, whichever method or library the maps come from.
 
     Args:
         metric: a name in `fidojax.metrics.METRICS`, or a function with the signature of those.
-        classifier: a callable pytree; new weights of the same shapes do not recompile.
+        classifier: as `fidojax.explain_batch` takes it.
         images: "n h w c", values in [0, 1].
         targets: "n", the classes that the maps explain.
         maps: "n h w"; for metrics of masks, in [0, 1].
@@ -50,17 +52,21 @@ def measure_batch(
         batch_size: pictures per compiled call; bounds the memory. When None, 1 on CPUs, where a
             picture's `chunk` masked versions fill the caches already, else 64.
         rewrite: on the CPU, use `fidojax.transforms.cpu.fast(classifier)`.
+        strict: raise an error where the classifier seems to return probabilities instead of logits.
 
     Returns:
         The metric's NamedTuple; its leaves are NumPy arrays with a leading axis of n.
 
+    Warns:
+        fidojax.core.ProbabilityWarning: the classifier seems to return probabilities.
+
     Raises:
-        ValueError: a name is unknown, shapes do not fit, boxes are missing, or `batch_size` is
-            below 1.
+        ValueError: a name is unknown, shapes do not fit, boxes are missing, `batch_size` is below
+            1, or a target is no class of the classifier.
+        TypeError: the classifier is none, or the targets are no integers.
     """
     function = _metric(metric)
     images, maps = np.asarray(images, np.float32), np.asarray(maps, np.float32)
-    targets = np.asarray(targets, np.int32)
     if batch_size is None:
         batch_size = 1 if jax.default_backend() == "cpu" else 64
     check_count(batch_size=batch_size)
@@ -68,10 +74,11 @@ def measure_batch(
         raise ValueError(f"images have shape {images.shape}, expected (n, h, w, c) with n above 0")
     if maps.shape != images.shape[:3]:
         raise ValueError(f"maps have shape {maps.shape}, expected {images.shape[:3]}")
-    if targets.shape != images.shape[:1]:
-        raise ValueError(f"targets have shape {targets.shape}, expected ({len(images)},)")
+    targets = as_targets(targets, len(images))
+    classifier, classes = admitted(classifier, images[0], function, options or {}, strict)
+    check_targets(targets, classes)
     keys = image_keys(seed, range(len(images)) if ids is None else ids)
-    columns = {"key": keys, "image": images, "target": targets, "saliency": maps}
+    columns = {"key": keys, "image": images, "target": targets.astype(np.int32), "saliency": maps}
     if _takes_boxes(function, given=boxes is not None):
         if boxes is None or len(boxes) != len(images):
             count = len(images)

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from fidojax.core import Loop
+from fidojax.engine.admission import admitted
 from fidojax.engine.devices import Spread, check_divisible, concurrent_calls, divided
 from fidojax.engine.early_stopping import Stop
 from fidojax.engine.options import is_iterative, loop_of, method_by_name, prepared
@@ -19,9 +21,10 @@ class ExplainRequest:
 
     Attributes:
         method: a name in `fidojax.METHODS`, or any function of the method signature.
-        classifier: a callable pytree.
+        classifier: as `fidojax.explain_batch` takes it.
         options: the method's keyword options that all pictures share.
-        seed, batch_size, devices, precision, stop, rewrite: as `fidojax.explain_batch` takes them.
+        seed, batch_size, devices, precision, stop, rewrite, strict: as `fidojax.explain_batch`
+            takes them.
     """
 
     method: str | Method
@@ -33,6 +36,7 @@ class ExplainRequest:
     precision: str | None = None
     stop: Stop | None = None
     rewrite: bool = True
+    strict: bool = False
 
     @property
     def function(self) -> Method:
@@ -94,6 +98,19 @@ class ExplainRequest:
                 )
         if isinstance(self.devices, Spread):
             check_divisible(devices, self.method_name, loop)
+
+    def admit(self, image: np.ndarray) -> "tuple[ExplainRequest, int]":
+        """Return the request with its classifier as a pytree, and the number of classes.
+
+        Args:
+            image: "h w c", the first picture.
+
+        Raises:
+            TypeError, ValueError: as `fidojax.engine.admission.admitted`.
+        """
+        given = (self.function, self.options, self.strict)
+        classifier, classes = admitted(self.classifier, image, *given)
+        return dataclasses.replace(self, classifier=classifier), classes
 
     def ready(self) -> "ExplainRequest":
         """Return the request as the engine carries it out.

@@ -228,7 +228,7 @@ def test_eight_devices_give_the_same_bits_as_one():
 )
 def test_bad_input_gets_one_clear_sentence(change, message, planted):
     arguments = {
-        "method": "max_box", "classifier": planted, "images": np.zeros((2, 4, 4, 3)),
+        "method": "max_box", "classifier": planted, "images": np.zeros((2, 12, 12, 3)),
         "targets": [0, 0], "batch_size": 1,
     }  # fmt: skip
     with pytest.raises(ValueError, match=message):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import beside_zero
 from flax import linen, nnx
 from jax.tree_util import Partial
 
@@ -135,7 +136,7 @@ def test_grad_cam_of_given_activations_and_gradients(close):
         return images + activations[None, :, :, None]
 
     def head(sign, a):
-        return sign * jnp.einsum("nijk,ij->nk", a, slopes)
+        return beside_zero(sign * jnp.einsum("nijk,ij->nk", a, slopes))
 
     for sign in (1.0, -1.0):
         split = Split(Partial(features), Partial(head, sign))

@@ -1,0 +1,67 @@
+"""What the engine asks of a classifier and of targets before a run begins; nothing is compiled."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from fidojax.core import as_classifier, check_classifier, check_outputs
+from fidojax.types import Classifier
+
+
+def admitted(
+    classifier: Any,
+    image: np.ndarray,
+    function: Callable[..., Any],
+    options: Mapping[str, Any],
+    strict: bool,
+) -> tuple[Classifier, int]:
+    """Return the classifier as a pytree, and its number of classes.
+
+    Args:
+        classifier: as `fidojax.core.as_classifier` takes it.
+        image: "h w c", the first picture.
+        function: the method or metric that will ask the classifier.
+        options: of the function; its `score` decides whether log-probabilities matter.
+        strict: whether outputs that seem to be probabilities are an error instead of a warning.
+
+    Raises:
+        TypeError, ValueError: as `fidojax.core.check_classifier` and `check_outputs`.
+    """
+    classifier = as_classifier(classifier, image.shape)
+    classes = check_classifier(classifier, image.shape)
+    default = inspect.signature(function).parameters.get("score")
+    score = options.get("score", default and default.default)
+    check_outputs(classifier, image, score=score, strict=strict)
+    return classifier, classes
+
+
+def as_targets(targets: Any, count: int) -> Int[np.ndarray, " count"]:
+    """Return the targets of several pictures as integers.
+
+    Raises:
+        TypeError: they are no integers.
+        ValueError: they are not one for each picture.
+    """
+    targets = np.asarray(targets)
+    if targets.shape != (count,):
+        raise ValueError(f"targets have shape {targets.shape}, expected ({count},)")
+    if not np.issubdtype(targets.dtype, np.integer):
+        raise TypeError(f"targets are of type {targets.dtype}, expected indexes of classes")
+    return targets
+
+
+def check_targets(targets: Int[np.ndarray, " n"], classes: int) -> None:
+    """Check that all targets are classes.
+
+    Raises:
+        ValueError: one is not; the message names the first.
+    """
+    wrong = np.flatnonzero((targets < 0) | (targets >= classes))
+    if len(wrong):
+        raise ValueError(
+            f"targets[{wrong[0]}] is {targets[wrong[0]]}, expected 0 to {classes - 1}: the"
+            f" classifier has {classes} classes"
+        )
