@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, check_name, require_features, widened
+from fidojax.core import SCORES, check_name, checked_output, require_features, widened
 from fidojax.types import Classifier, Explanation, Image, Saliency, Scalar, Target
 
 INTERPOLATIONS = ("bilinear", "nearest", "cubic")
@@ -61,7 +61,7 @@ def class_activation(
 
     def explained(patches):
         whole = _replaced(features, patches.astype(features.dtype))
-        return SCORES[score](rest(whole)[0], target)
+        return SCORES[score](checked_output(rest(whole), 1)[0], target)
 
     value, gradients = jax.value_and_grad(explained)(patches)
     weights = weigh(patches, gradients)
