@@ -17,6 +17,7 @@ import PIL.Image
 from PIL.Image import Transpose
 
 from fidojax.data.names import printable
+from fidojax.data.quiet import quiet
 
 SMALLEST = 8
 """The shortest side, in pixels, of a picture that is accepted."""
@@ -109,7 +110,8 @@ def _loaded(file: Path | io.BytesIO) -> tuple[PIL.Image.Image, Transpose | None]
             warnings.simplefilter("ignore")  # warnings on odd metadata
             with PIL.Image.open(file, formats=_formats()) as picture:
                 _check_size(picture)
-                picture.load()
+                with quiet(picture.format):
+                    picture.load()
                 return plain(picture), _turn(picture)
     except (UnreadableError, MemoryError, PermissionError):
         raise

@@ -1,13 +1,9 @@
 """Names of files as valid text of one line, for ids, records, figures and terminals."""
 
 import os
-import unicodedata
 from pathlib import Path
 
-# Control characters, line and paragraph separators, and halves of surrogate pairs.
-_HIDDEN = ("Cc", "Zl", "Zp", "Cs")
-# Characters that reverse the direction of the text after them.
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+from fidojax import core
 
 
 def printable(name: str | Path) -> str:
@@ -20,9 +16,4 @@ def printable(name: str | Path) -> str:
         text = os.fsencode(name).decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:  # text that no file system gave
         text = str(name).encode("utf-8", "backslashreplace").decode()
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in _HIDDEN or character in _TURNING
-        else character
-        for character in text
-    )
+    return core.printable(text)

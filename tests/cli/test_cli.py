@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import json
 import os
 import random
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,13 +32,14 @@ from fidojax.cli.explainer import LOADERS
 from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.target import target_of
+from fidojax.cli.terminal import terminal
 from fidojax.data import Picture
 from fidojax.data.boxes import boxes_of
 from fidojax.engine import programs
 from fidojax.engine.devices import Spread
 from fidojax.methods.table import LOOPS, METHOD_ROWS, METHODS
 from fidojax.networks import Pretrained, VarSalNetwork, load_encoder, weight_files
-from fidojax.runs import resume
+from fidojax.runs import resume, verify
 from fidojax.runs.ledger import DONE, Ledger, find_ledger
 from fidojax.runs.maps import read_maps, unpack
 from fidojax.runs.rows import RowAssignment
@@ -955,3 +958,140 @@ def test_old_names_work_with_one_note_each(run, folder, tmp_path):
     assert boxes.code == 0
     assert boxes.err.count("'max' is now called 'max_box'") == 1
     assert {record["settings"]["method"] for record in boxes.records.values()} == {"max_box"}
+
+
+NAME = "a\x1b[2J\nb\u202e.png"
+SHOWN = r"a\x1b[2J\nb\u202e.png"
+
+
+def test_names_cannot_command_the_terminal(run, tmp_path):
+    photos = tmp_path / "photos"
+    (photos / "more").mkdir(parents=True)
+    PIL.Image.new("RGB", (16, 16), "red").save(photos / NAME)
+    (photos / "more" / NAME).write_bytes(b"")
+    ran = run(photos, f"--weights=\x1b[2J{tmp_path}", out=tmp_path / "o\x1b[2J\nut")
+    for text in (ran.out, ran.err):
+        assert not {"\x1b", "\u202e"} & set(text)
+    assert f"{SHOWN}: red fox" in ran.err
+    assert f"failed: {photos}/more/{SHOWN}: the file is empty" in ran.out
+    assert r"results go to" in ran.out.splitlines()[1]
+    assert r"o\x1b[2J\nut/index.html" in ran.out.splitlines()[-1]
+    assert run("\x1b[2Jno\nwhere.png").err == (
+        "fidojax: \\x1b[2Jno\\nwhere.png: there is no such file or folder\n"
+    )
+
+
+def test_a_terminal_of_ascii_shows_escapes(folder, tmp_path, monkeypatch):
+    (folder / "fox.png").rename(folder / "füchse 狐.png")
+    (folder / "jay.jpg").write_bytes(b"")
+    (folder / "jay.jpg").rename(folder / "häher.jpg")
+    streams = {name: io.TextIOWrapper(io.BytesIO(), "ascii") for name in ("stdout", "stderr")}
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, stream)
+    assert main(["explain", str(folder), "--out", str(tmp_path / "o"), *QUICK]) == 1
+    said = []
+    for stream in streams.values():
+        stream.flush()
+        said.append(stream.buffer.getvalue().decode("ascii"))  # type: ignore[attr-defined]
+    assert r"h\xe4her.jpg: the file is empty" in said[0]
+    assert r"f\xfcchse \u72d0.png: red fox" in said[1]
+
+
+@pytest.mark.filterwarnings("always::UserWarning")
+def test_warnings_are_one_line_each_without_our_source(capsys):
+    with terminal("fidojax"):
+        for _ in range(2):
+            warnings.warn("two\n  lines \x1b[2J", stacklevel=1)
+        warnings.warn("Glyph 29392 (\\N{CJK}) missing from font(s) DejaVu Sans.", stacklevel=1)
+    assert capsys.readouterr().err == "fidojax: two lines \\x1b[2J\n"
+
+
+def test_figures_of_names_without_a_glyph_warn_nobody(run, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    PIL.Image.new("RGB", (16, 16), "red").save(photos / "狐\U00012000.png")
+    ran = run(photos, "--figures")
+    assert ran.code == 0
+    assert "Glyph" not in ran.err
+    assert "warn" not in ran.err
+
+
+def raising(error: BaseException):
+    def raised(*arguments, **more):
+        raise error
+
+    return raised
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device", "out/index.html")
+
+
+@pytest.mark.parametrize(
+    ("place", "error", "code", "sentence", "maps"),
+    [
+        ("run.write_index", FULL, 3, "out/index.html: No space left on device; 3 pictures", 3),
+        ("run.figure", FULL, 3, "index.html: No space left on device; 0 pictures", 2),
+        ("run.explain_missing", MemoryError(), 3, "the memory is exhausted; 0 pictures", 0),
+        ("run.explain_missing", RuntimeError("can't start new thread"), 3, "(ulimit -u", 0),
+        ("run.find_ledger", KeyboardInterrupt(), 130, "interrupted before the work began", 0),
+        ("run.prepare", KeyboardInterrupt(), 130, "interrupted before the work began", 0),
+        ("run.prepare", RuntimeError("can't start new thread"), 3, "(ulimit -u", 0),
+        ("run.prepare", ImportError("libfoo.so"), 70, "an error of fidojax itself", 0),
+        ("run.explain_missing", KeyError("foo"), 70, "an error of fidojax itself", 0),
+    ],
+)
+def test_whatever_ends_a_run_is_one_sentence_and_a_code(
+    place, error, code, sentence, maps, folder, tmp_path, monkeypatch, capfd
+):
+    arguments = ["explain", str(folder), "--out", str(tmp_path / "out"), *QUICK, "--figures"]
+    module, _, name = place.partition(".")
+    with monkeypatch.context() as patch:
+        patch.setattr(f"fidojax.cli.{module}.{name}", raising(error))
+        if name == "find_ledger":
+            arguments.append("--dry-run")
+        assert main(arguments) == code
+    out, err = capfd.readouterr()
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("fidojax: ")
+    assert sentence in last
+    assert ("Traceback" in err) == (code == 70)
+    assert "Traceback" not in out
+    assert len(Ran(0, "", "", tmp_path / "out").finished) == maps
+    assert main(arguments) == 0
+
+
+def test_the_limit_counts_pictures_that_can_be_read(run, folder):
+    for i in range(3):
+        (folder / f"a{i}.png").write_bytes(b"")
+    ran = run(folder, "--limit", "2", "--batch-size", "1")
+    assert ran.code == 1
+    assert "2 pictures explained" in ran.out
+    assert ran.records.keys() == {"fox.png", "jay.jpg"}
+    again = run(folder, "--limit", "2", "--batch-size", "1")
+    assert "2 already explained" in again.out
+    whole = run(folder)
+    assert "1 picture explained" in whole.out
+    assert len(set(whole.finished)) == 3
+    assert run("nowhere.png", folder / "fox.png", "--limit", "1").code == 1
+
+
+def test_a_kill_between_row_and_record_leaves_one_record_for_a_map(run, folder, monkeypatch):
+    """Then another picture stands at its place of the listing."""
+    with monkeypatch.context() as patch:
+        patch.setattr("fidojax.cli.records.ResultsFolder.store", raising(KeyboardInterrupt()))
+        ran = run(folder)
+    assert ran.code == 130
+    assert (len(ran.finished), len(ran.records)) == (2, 0)
+    (folder / "fox.png").unlink()
+    PIL.Image.new("RGB", (16, 16), "pink").save(folder / "fox2.png")
+    ran = run(folder)
+    assert ran.code == 0
+    places = {
+        name: (record["map"]["row"], ran.ledger(record).ids[record["map"]["row"]])
+        for name, record in ran.records.items()
+    }
+    assert places.keys() == {"fox2.png", "jay.jpg", "more/lizard.png"}
+    assert len({row for row, _ in places.values()}) == 3
+    assert all(found.startswith(Path(name).stem.replace("/", "_")) or "lizard" in found
+               for name, (_, found) in places.items())  # fmt: skip
+    assert verify(ran.results) == []

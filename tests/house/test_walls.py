@@ -34,9 +34,9 @@ ARROWS = {
     "fidojax.cli": "types core presets transforms methods metrics engine data networks runs viz"
     " bench cite fidojax infillers",
     "infillers": "types core transforms networks",
-    "train": "types core transforms methods metrics engine data networks runs viz fidojax"
+    "train": "types core transforms methods metrics engine data networks runs viz cli fidojax"
     " infillers",
-    "eval": "types core presets transforms methods metrics engine data networks runs viz bench"
+    "eval": "types core presets transforms methods metrics engine data networks runs viz bench cli"
     " cite fidojax infillers",
 }
 """Package -> those it may import, from the lowest floor to the highest; a name without a dot is a
