@@ -6,6 +6,7 @@ from jaxtyping import Array, Float
 
 from fidojax.networks import IMAGENET_MEAN
 from fidojax.types import Image, Infiller, Mask, PRNGKey
+from infillers.channels import check_channels
 
 
 def mean(color: float | tuple[float, ...] | None = None) -> Infiller:
@@ -34,7 +35,14 @@ def _mean(color: Float[Array, "..."], key: PRNGKey, image: Image, mask: Mask) ->
 
 
 def in_channels(color: Float[Array, "..."], image: Image) -> Float[Array, "..."]:
-    """Return the colour in the image's number type and channels, averaged for a grey image."""
-    if color.ndim and image.shape[-1] == 1:
-        color = color.mean(keepdims=True)
+    """Return the colour in the image's number type and channels, averaged for a grey image.
+
+    Raises:
+        ValueError: an image that is not grey has other channels than the colour.
+    """
+    if color.ndim:
+        instead = "give `color`, one number or one per channel (ImageNet's mean has 3)"
+        check_channels(image, color.size, "the infiller's color", instead)
+        if image.shape[-1] == 1:
+            color = color.mean(keepdims=True)
     return color.astype(image.dtype)

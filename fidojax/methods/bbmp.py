@@ -10,7 +10,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fidojax.core import OBJECTIVES, SCORES, check_count, check_name, logits_of, mix, upsample
+from fidojax.core import (
+    OBJECTIVES,
+    SCORES,
+    check_count,
+    check_name,
+    logits_of,
+    mix,
+    saliency_of,
+    upsample,
+)
 from fidojax.core import loop as loops
 from fidojax.methods import readout
 from fidojax.types import Infiller, Mask, Scalar
@@ -32,7 +41,9 @@ def bbmp_loop(
 ) -> loops.Loop:
     """Saliency by one soft mask in [0, 1], found by gradient descent.
 
-    The map is the mask (SSR) or one minus the mask (SDR). The defaults are FIDO's authors' values.
+    The map is the mask (SSR) or one minus the mask (SDR) after the last update, which may leave
+    [0, 1] by that update, about learning_rate / steps; `info.keep` is clipped. The defaults are
+    FIDO's authors' values.
 
     Args:
         infill: fills the picture; it is given the pixels with mask >= `threshold`.
@@ -88,7 +99,7 @@ def bbmp_loop(
         return state, loops.Record(objective_value, score_value)
 
     def finish(classifier, image, target, state, history):
-        return readout.read_out(
+        explanation = readout.read_out(
             state.key,
             classifier,
             image,
@@ -98,6 +109,9 @@ def bbmp_loop(
             infill=infill,
             objective=objective,
         )
+        # Not clipped, as the authors' is not: the last update ranks the pixels at a bound.
+        mask = upsample(state.params, image.shape[:2])
+        return explanation._replace(saliency=saliency_of(objective, mask))
 
     def mask_of(state):
         return jnp.clip(state.params, 0.0, 1.0)

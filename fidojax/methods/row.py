@@ -23,8 +23,8 @@ class MethodRow:
         papers: keys of `fidojax/papers.bib`, the method's own paper first.
         loop: makes the method's `Loop` from its options, for a method that the engine drives step
             by step; None for one that it calls once.
-        limits: the smallest and the largest value that a map can have; None where the image and
-            the classifier decide.
+        limits: the smallest and the largest value that a map can have, for a mask that is clamped
+            before each step up to its last step; None where the image and the classifier decide.
         mask: the map is a mask in [0, 1] that may be cut at one half.
         order_only: the values have any sign and their zero means nothing; only their order counts.
         deletes: the map shows what is to be dropped, whatever the options are.

@@ -13,6 +13,7 @@ from jax.tree_util import Partial
 from fidojax.networks import weight_files
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 from infillers.ca.generator import DECODER, Generator, encoder
+from infillers.channels import OTHERS, check_channels
 from infillers.resized import at_size
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -45,8 +46,8 @@ def ca(
             arrays, with dilations of 2, 4, 8, ... and the authors' attention.
 
     Raises:
-        ValueError: an option is unknown, or the file's arrays do not fit; at the call: a side
-            that is no multiple of 8.
+        ValueError: an option is unknown, or the file's arrays do not fit; at the call: a picture
+            that has neither 1 nor 3 channels, or a side that is no multiple of 8.
         FileNotFoundError: there is no such file.
 
     Reference: FIDO section 4.1, "CA"; Yu et al. 2018 (arXiv 1801.07892).
@@ -90,6 +91,7 @@ class _Drawn:
 
     def __call__(self, key: PRNGKey, image: Image, mask: Mask) -> Image:
         del key
+        check_channels(image, 3, "the network of ca", OTHERS)
         seen = image * mask[..., None]
         rgb = jnp.broadcast_to(seen, (*image.shape[:2], 3)).astype(jnp.float32)
         _, drawn = self.network((2.0 * rgb - 1.0)[None], mask.astype(jnp.float32)[None])

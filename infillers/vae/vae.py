@@ -14,6 +14,7 @@ from flax import nnx
 from fidojax.core import check_name
 from fidojax.networks import weight_files
 from fidojax.types import Image, Infiller, Mask, PRNGKey
+from infillers.channels import OTHERS, check_channels
 from infillers.resized import at_size
 from infillers.vae import authors
 from infillers.vae.mnist import MnistVAE
@@ -51,8 +52,9 @@ def vae(
             the shapes of the arrays, with dilations of 2, 4, 8, ...
 
     Raises:
-        ValueError: an option is unknown, or the file's arrays do not fit; at the call: a colour
-            picture for a grey network, or a side that is no multiple of 4.
+        ValueError: an option is unknown, or the file's arrays do not fit; at the call: a
+            picture that is neither grey nor of the network's channels, or a side that is no
+            multiple of 4.
         FileNotFoundError: there is no such file.
 
     Reference: FIDO section 4.1, "VAE"; VDSM section 4.3.
@@ -92,10 +94,7 @@ class _VAE:
 
     def __call__(self, key: PRNGKey, image: Image, mask: Mask) -> Image:
         height, width, channels = image.shape
-        if channels > self.kind.channels:
-            raise ValueError(
-                f'image has {channels} channels, but these weights are for grey pictures "h w 1"'
-            )
+        check_channels(image, self.kind.channels, "the network of vae", OTHERS)
         if height % 4 or width % 4:
             raise ValueError(
                 f"image is {height} x {width}, expected multiples of 4; or give vae a size"

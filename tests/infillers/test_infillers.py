@@ -53,6 +53,40 @@ def test_shape_range_jit_and_same_key_same_infill(name, image, mask, rows):
     np.testing.assert_allclose(plain, compiled, atol=1e-6)
 
 
+COLOUR = "the infiller's color has 3 channels: give `color`, one number or one per channel"
+CHANNELS = {
+    "mean": COLOUR,
+    "local": COLOUR,
+    "road": COLOUR,
+    "vae": "the network of vae has 3 channels: infillers.blur",
+    "ca": "the network of ca has 3 channels: infillers.blur",
+    "black": None,
+    "blur": None,
+    "random": None,
+}
+
+
+@pytest.mark.parametrize("count", [2, 4, 6])
+@pytest.mark.parametrize("name", [*ROWS, *LEARNED])
+def test_channels_that_an_infiller_lacks_are_named(name, count, mask, rows):
+    image = jax.random.uniform(jax.random.key(1), (16, 20, count))
+    if CHANNELS[name] is None:
+        found = rows[name](jax.random.key(0), image, mask)
+        assert found.shape == image.shape
+        return
+    with pytest.raises(ValueError, match=f"image has {count} channels, but {CHANNELS[name]}"):
+        rows[name](jax.random.key(0), image, mask)
+
+
+def test_a_colour_may_have_any_channels(mask):
+    color = (0.1, 0.2, 0.3, 0.4)
+    image = jnp.ones((16, 20, 4))
+    np.testing.assert_allclose(infillers.mean(color)(jax.random.key(0), image, mask)[0, 0], color)
+    for infill in (infillers.local(3, color), infillers.road(0.0, color)):
+        found = infill(jax.random.key(0), image, jnp.zeros_like(mask))
+        np.testing.assert_allclose(found[3, 3], color, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", [*ROWS, *LEARNED])
 def test_works_on_grey_pictures_and_under_vmap(name, image, mask, rows):
     grey = image[..., :1]

@@ -218,7 +218,9 @@ def test_grey_pictures_and_colours(files):
     grey = image[..., :1]
     colours = filled(infill, KEY, jnp.repeat(grey, 3, -1), mask)
     np.testing.assert_allclose(filled(infill, KEY, grey, mask)[..., 0], colours.mean(-1), atol=1e-6)
-    with pytest.raises(ValueError, match="image has 3 channels, but these weights are for grey"):
+    with pytest.raises(
+        ValueError, match="image has 3 channels, but the network of vae has one, grey"
+    ):
         vae(files["mnist"], size=None)(KEY, image, mask)
 
 
