@@ -6,6 +6,7 @@ for item in pictures(["photos/", "cat.jpg", "tfds:mnist/test[:100]"], size=(224,
         case BadPicture(): ...
 """
 
+from fidojax.data.arrays import ArrayHeader, npz_headers, read_npy, read_npz
 from fidojax.data.atomic import write_atomically, write_json, write_text
 from fidojax.data.boxes import boxes_of, padded
 from fidojax.data.fit import IMAGENET_CROP
@@ -16,14 +17,18 @@ from fidojax.data.sources import Pictures, pictures
 
 __all__ = [
     "IMAGENET_CROP",
+    "ArrayHeader",
     "BadPicture",
     "Picture",
     "Pictures",
     "boxes_of",
     "find_classes",
+    "npz_headers",
     "padded",
     "pictures",
     "printable",
+    "read_npy",
+    "read_npz",
     "true_class",
     "write_atomically",
     "write_json",

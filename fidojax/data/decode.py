@@ -22,8 +22,8 @@ from fidojax.data.quiet import quiet
 SMALLEST = 8
 """The shortest side, in pixels, of a picture that is accepted."""
 
-LARGEST = 100_000_000
-"""The largest number of pixels that is decoded: about 1 GB with all copies."""
+MEMORY = 1_250_000_000
+"""Bytes that the decoding of one picture may take, so that a run stays below 2 GB."""
 
 STRIP = 2**22
 """The number of pixels that are converted at a time."""
@@ -32,8 +32,10 @@ STRIP = 2**22
 # those whose signature is so short that any file may have it (TGA, PCX, XVThumb, ...).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000", "ICO", "DIB")
 
-# Formats whose decoders hold several copies -> the share of LARGEST that is decoded.
-_COPIES = {"JPEG2000": 0.5, "AVIF": 0.5, "WEBP": 0.5}
+# Bytes per pixel at the peak of decoding, as measured: of formats whose decoders hold copies, of
+# pictures of at most 4 bytes per pixel, and of those that are converted or turned.
+_DECODERS = {"JPEG2000": 24, "WEBP": 17, "AVIF": 12, "PROGRESSIVE JPEG": 12}
+_PLAIN, _CONVERTED = 5, 9
 
 # EXIF's orientation -> what makes the picture upright.
 _UPRIGHT = {
@@ -118,7 +120,7 @@ def _loaded(file: Path | io.BytesIO) -> tuple[PIL.Image.Image, Transpose | None]
     except PIL.UnidentifiedImageError:
         raise UnreadableError("not a picture (or of a kind that Pillow does not read)") from None
     except PIL.Image.DecompressionBombError:
-        limit = LARGEST // 1_000_000
+        limit = 2 * (PIL.Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise UnreadableError(f"more than {limit} million pixels") from None
     except Exception as error:
         raise _damaged(error) from None
@@ -133,10 +135,14 @@ def _check_size(picture: PIL.Image.Image) -> None:
     width, height = picture.size
     if min(picture.size) < SMALLEST:
         raise UnreadableError(f"only {width} x {height} pixels, at least {SMALLEST} are needed")
-    most = int(LARGEST * _COPIES.get(picture.format or "", 1))
-    if width * height > most:
+    name = "PROGRESSIVE JPEG" if picture.info.get("progressive") else picture.format or ""
+    plain = picture.mode in ("RGB", "L", "P", "1") and "transparency" not in picture.info
+    each = _PLAIN if plain and _turn(picture) is None else _CONVERTED
+    needed = width * height * _DECODERS.get(name, each)
+    if needed > MEMORY:
         raise UnreadableError(
-            f"{width} x {height} are more than {most // 1_000_000} million pixels"
+            f"{width} x {height} pixels take {needed / 1e9:.1f} GB to decode, more than "
+            f"{MEMORY / 1e9:.2f} GB"
         )
 
 

@@ -42,7 +42,7 @@ def load_encoder(
     """
     path = WEIGHTS / f"varsal_{weights}.npz" if weights in SHIPPED else Path(weights)
     kernels = []
-    arrays = weight_files.read(path)
+    arrays = weight_files.headers(path)
     while f"hidden/{len(kernels)}/conv/kernel" in arrays:
         kernels.append(arrays[f"hidden/{len(kernels)}/conv/kernel"])
     if not kernels or any(kernel.ndim != 4 for kernel in kernels):
@@ -50,9 +50,7 @@ def load_encoder(
     channels = kernels[0].shape[2]
     if size is None and weights in SHIPPED:
         size = SHIPPED[str(weights)].size
-    network = weight_files.assemble(
-        _network(channels, tuple(k.shape[3] for k in kernels)), arrays, path
-    )
+    network = weight_files.restore(path, _network(channels, tuple(k.shape[3] for k in kernels)))
     return _Encoder(network, (None, None, channels) if size is None else tuple(size))
 
 
@@ -92,19 +90,19 @@ def load_masker(weights: str | Path = "tiny_imagenet40") -> Masker:
         >>> explanation = fidojax.realtime(key, classifier, image, target, masker=masker)
     """
     path = WEIGHTS / f"realtime_{weights}.npz" if weights in SHIPPED else Path(weights)
-    arrays = weight_files.read(path)
+    arrays = weight_files.headers(path)
     parts = ("up/conv", "shortcut", "conv1/conv")
     stages = []
     while all(f"stages/{len(stages)}/{part}/kernel" in arrays for part in parts):
         stages.append([arrays[f"stages/{len(stages)}/{part}/kernel"].shape for part in parts])
-    selector = arrays.get("selector/kernel", np.zeros(0)).shape
+    selector = arrays["selector/kernel"].shape if "selector/kernel" in arrays else ()
     if len(selector) != 2 or not stages or any(len(s) != 4 for stage in stages for s in stage):
         raise ValueError(f"weights {path}: expected the arrays of a RealtimeNetwork")
     widths = tuple(shortcut[3] for _, shortcut, _ in stages)
     finer = (shortcut[2] - shortcut[3] for _, shortcut, _ in stages)
     ratio = widths[0] // max(1, stages[0][2][3])
     network = _masker(selector[1], (selector[0], *finer), widths, ratio)
-    return weight_files.assemble(network, arrays, path)
+    return weight_files.restore(path, network)
 
 
 # Cached, since `weight_files.assemble` knows a network by the function that builds it.

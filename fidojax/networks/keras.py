@@ -5,7 +5,6 @@ Keras itself is imported at the first use, never when this module is.
 
 import functools
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -232,30 +231,36 @@ def read_weights(model: Any, path: Path) -> None:
     if path.suffix in (".h5", ".keras"):
         try:
             model.load_weights(path)
-        except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+        except Exception as error:  # h5py and zipfile raise nearly any type on damaged files
             raise ValueError(f"weights: {path} does not fit {model.name}: {error}") from error
     elif path.suffix == ".npz":
-        arrays = weight_files.read(path)
+        headers = weight_files.headers(path)
         try:
-            _assign(model, arrays)
+            sources = _sources(model, headers)
         except ValueError as error:
             raise ValueError(f"weights: {path} does not fit {model.name}: {error}") from error
+        arrays = weight_files.read(path)
+        for variable in model.weights:
+            source = sources[variable.path]
+            found = arrays[source] if isinstance(source, str) else source
+            variable.assign(found.astype(np.float32))
     else:
         raise ValueError(f"weights: expected a file .h5, .keras or .npz, got {path}")
 
 
-def _assign(model, arrays):
+def _sources(model, headers) -> dict[str, str | np.ndarray]:
+    """Return the name of its array in the file, or its value, for each variable by its path."""
     layers = {layer.name: layer for layer in model.layers if layer.weights}
-    unused = set(arrays)
-    values: dict[str, np.ndarray] = {}
+    unused = set(headers)
+    values: dict[str, str | np.ndarray] = {}
 
     def take(name, variable):
-        if name not in arrays:
+        if name not in headers:
             raise ValueError(f"it has no {name}")
-        if arrays[name].shape != tuple(variable.shape):
-            raise ValueError(f"{name} has shape {arrays[name].shape}, not {tuple(variable.shape)}")
+        if headers[name].shape != tuple(variable.shape):
+            raise ValueError(f"{name} has shape {headers[name].shape}, not {tuple(variable.shape)}")
         unused.discard(name)
-        values[variable.path] = arrays[name].astype(np.float32)
+        values[variable.path] = name
 
     for name, layer in layers.items():
         if type(layer).__name__ == "BatchNormalization":
@@ -270,8 +275,7 @@ def _assign(model, arrays):
                 take(f"{name}/{variable.name}", variable)
     if unused:
         raise ValueError(f"the network has no {', '.join(sorted(unused))}")
-    for variable in model.weights:
-        variable.assign(values[variable.path])
+    return values
 
 
 def _convolution_before(name: str) -> str:

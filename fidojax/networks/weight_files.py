@@ -5,8 +5,7 @@ float16 and loaded as float32. Batch norm is folded into kernels and biases firs
 """
 
 import functools
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 from flax import nnx
 from jax.tree_util import Partial
 
-from fidojax.data import write_atomically
+from fidojax.data import ArrayHeader, npz_headers, printable, read_npz, write_atomically
 
 
 def save(path: str | Path, network: nnx.Module) -> None:
@@ -46,6 +45,7 @@ def restore(path: str | Path, network: Callable[[], nnx.Module]) -> Partial:
         ValueError: the file's arrays do not fit the network.
         FileNotFoundError: there is no such file.
     """
+    _check(network, headers(path), path)
     return assemble(network, read(path), path)
 
 
@@ -57,25 +57,43 @@ def assemble(
     Raises:
         ValueError: the arrays do not fit the network.
     """
-    graph, expected = _skeleton(network)
-    shapes = {_name(key): leaf.shape for key, leaf in nnx.to_flat_state(expected)}
-    if arrays.keys() != shapes.keys():
-        missing = sorted(shapes.keys() - arrays.keys())
-        extra = sorted(arrays.keys() - shapes.keys())
-        raise ValueError(f"weights {path} lack the arrays {missing} and have unknown ones {extra}")
-    for name, array in arrays.items():
-        if array.shape != shapes[name] or not np.issubdtype(array.dtype, np.floating):
-            raise ValueError(
-                f"weights {path}: {name} must be floating with shape {shapes[name]}, "
-                f"got {array.dtype} with shape {array.shape}"
-            )
-        if not np.isfinite(array).all():
-            raise ValueError(f"weights {path}: {name} must be finite")
+    graph, expected = _check(network, arrays, path)
     flat = [
         (key, leaf.replace(jnp.asarray(arrays[_name(key)], jnp.float32)))
         for key, leaf in nnx.to_flat_state(expected)
     ]
     return Partial(_apply, graph, nnx.from_flat_state(flat))
+
+
+def _check(
+    network: Callable[[], nnx.Module],
+    arrays: Mapping[str, np.ndarray] | Mapping[str, ArrayHeader],
+    path: str | Path,
+) -> tuple[Any, Any]:
+    """Compare names, shapes and types with those of the network, and return its skeleton."""
+    said = f"weights {printable(path)}"
+    try:
+        graph, expected = _skeleton(network)
+    except Exception as error:  # a network whose sizes were inferred from a damaged file
+        raise ValueError(f"{said}: no network has arrays of these shapes") from error
+    shapes = {_name(key): leaf.shape for key, leaf in nnx.to_flat_state(expected)}
+    if arrays.keys() != shapes.keys():
+        missing = _listed(shapes.keys() - arrays.keys())
+        extra = _listed(arrays.keys() - shapes.keys())
+        raise ValueError(f"{said} lack the arrays {missing} and have unknown ones {extra}")
+    for name, array in arrays.items():
+        if array.shape != shapes[name] or not np.issubdtype(array.dtype, np.floating):
+            raise ValueError(
+                f"{said}: {name} must be floating with shape {shapes[name]}, "
+                f"got {array.dtype} with shape {array.shape}"
+            )
+    return graph, expected
+
+
+def _listed(names: Iterable[str], most: int = 5) -> str:
+    """The first names in brackets, since a file may hold thousands."""
+    found = [printable(name) for name in sorted(names)]
+    return str(found[:most]).replace("]", ", ...]") if len(found) > most else str(found)
 
 
 def _apply(graph: Any, params: Any, *inputs: Any) -> Any:
@@ -92,18 +110,21 @@ def _name(key: tuple) -> str:
     return "/".join(str(part) for part in key)
 
 
+def headers(path: str | Path) -> dict[str, ArrayHeader]:
+    """Return the shapes and types of the arrays of an .npz file by name; no values are read.
+
+    Raises:
+        ValueError: the file is damaged.
+        FileNotFoundError: there is no such file.
+    """
+    return npz_headers(path, "weights")
+
+
 def read(path: str | Path) -> dict[str, np.ndarray]:
     """Return the arrays of an .npz file by name.
 
     Raises:
-        ValueError: the file is damaged or holds other things than plain arrays.
+        ValueError: the file is damaged, or holds other things than real, finite numbers.
         FileNotFoundError: there is no such file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"weights {path}: there is no such file, expected an .npz")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, zipfile.BadZipFile, AttributeError, EOFError, TypeError) as error:
-        raise ValueError(f"weights {path}: expected an .npz of plain arrays") from error
+    return read_npz(path, "weights")

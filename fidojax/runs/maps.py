@@ -1,5 +1,6 @@
 """Saliency maps in files: how a ledger stores them, and how any file of maps is read."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ import numpy as np
 import zarr
 from jaxtyping import Float
 
-from fidojax.runs.ledger import Ledger
+from fidojax.data import printable, read_npy
+from fidojax.runs.ledger import DONE, Ledger
 
 
 def pack(maps: Float[np.ndarray, "n h w"]) -> dict[str, np.ndarray]:
@@ -45,28 +47,54 @@ def load_maps(path: str | Path) -> Float[np.ndarray, "n h w"]:
     """Read maps: from an .npy file, a zarr array, or a ledger of `fidojax explain` or a study.
 
     Returns:
-        Maps in float32, "n h w".
+        Maps in float32, "n h w"; NaN for the rows of a ledger that are not explained.
 
     Raises:
-        ValueError: it is none of these, or its shape is not "n h w".
+        ValueError: it is none of these, its shape is not "n h w", or it has complex values, values
+            that are not finite, or maps whose file is missing.
         FileNotFoundError: there is no such file or folder.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"maps {path}: there is no such file or folder")
-    if path.is_file():
-        try:
-            maps = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise ValueError(f"maps {path}: expected an .npy of numbers") from error
-    else:
-        try:
-            found: Any = zarr.open(path, mode="r")
-            group = hasattr(found, "array_keys")
-            maps = unpack(found["maps"][...], found["scale"][...]) if group else found[...]
-        except (KeyError, FileNotFoundError) as error:
-            raise ValueError(f"maps {path}: expected a zarr array, or a group of maps") from error
-    if maps.ndim != 3 or not np.issubdtype(maps.dtype, np.number):
-        got = f"{maps.dtype} {maps.shape}"
-        raise ValueError(f"maps {path}: expected numbers of shape (n, h, w), got {got}")
-    return maps.astype(np.float32)
+    said = f"maps {printable(path)}"
+    if not os.path.lexists(path):
+        raise FileNotFoundError(f"{said}: there is no such file or folder")
+    maps, rows = _from_zarr(path, said) if path.is_dir() else (read_npy(path, "maps"), None)
+    if maps.ndim != 3 or maps.dtype.kind not in "fiu":
+        got = f"{maps.dtype} of shape {maps.shape}"
+        raise ValueError(f"{said}: expected real numbers of shape (n, h, w), got {got}")
+    with np.errstate(over="ignore"):
+        maps = maps.astype(np.float32)
+    rows = np.arange(len(maps)) if rows is None else rows
+    bad = rows[~np.isfinite(maps[rows]).all(axis=(1, 2))]
+    if len(bad):
+        raise ValueError(f"{said}: {_listed(bad)} not finite")
+    return maps
+
+
+def _from_zarr(path: Path, said: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the maps of a zarr, and the rows that must be there; None for all."""
+    try:
+        found: Any = zarr.open(path, mode="r")
+        if hasattr(found, "array_keys"):
+            maps = unpack(found["maps"][...], found["scale"][...])
+            rows = np.flatnonzero(found["status"][...] == DONE) if "status" in found else None
+            return maps, rows
+        maps = np.asarray(found[...])
+        absent = found.nchunks_initialized < found.nchunks
+    except MemoryError as error:
+        raise ValueError(f"{said}: there is not enough memory to read it") from error
+    except Exception as error:  # zarr and its codecs raise nearly any type on damaged files
+        raise ValueError(f"{said}: expected a zarr array, or a ledger of maps") from error
+    if absent and maps.ndim == 3:  # zarr reads a missing file as its fill value
+        empty = np.flatnonzero((maps == found.fill_value).all(axis=(1, 2)))
+        if len(empty):
+            raise ValueError(
+                f"{said}: {_listed(empty)} missing (or nothing but {found.fill_value})"
+            )
+    return maps, None
+
+
+def _listed(rows: np.ndarray, most: int = 5) -> str:
+    """The numbers of some maps, with a verb: "map 3 is", "maps 1, 2 are"."""
+    names = ", ".join(map(str, rows[:most])) + (", ..." if len(rows) > most else "")
+    return f"map {names} is" if len(rows) == 1 else f"maps {names} are"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jax.tree_util import Partial
 
+from fidojax.data import ArrayHeader
 from fidojax.networks import weight_files
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 from infillers.ca.generator import DECODER, Generator, encoder
@@ -61,15 +61,15 @@ def ca(
         (64, 64, 3)
     """
     path = WEIGHTS / f"ca_{weights}.npz" if weights in SHIPPED else Path(weights)
-    arrays = weight_files.read(path)
-    generator = weight_files.assemble(network or _inferred(path, arrays), arrays, path)
+    network = network or _inferred(path, weight_files.headers(path))
+    generator = weight_files.restore(path, network)
     return at_size(_Drawn(generator, composite), size, SHIPPED.get(str(weights)))
 
 
-def _inferred(path: Path, arrays: Mapping[str, np.ndarray]) -> Callable[[], nnx.Module]:
+def _inferred(path: Path, arrays: Mapping[str, ArrayHeader]) -> Callable[[], nnx.Module]:
     """Infer the network from the number and the shapes of its arrays."""
     first = arrays.get("coarse/stack/convs/0/kernel")
-    if first is None:
+    if first is None or not first.shape:
         raise ValueError(f"weights {path}: expected those of a contextual attention generator")
     layers = len({name for name in arrays if name.startswith("coarse/stack/convs/")}) // 2
     return _network(first.shape[-1], layers - len(encoder(2, 4)) - len(DECODER))

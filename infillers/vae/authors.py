@@ -1,6 +1,8 @@
 """The MNIST autoencoder that VDSM's authors trained, read into `MnistVAE`."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,23 +22,31 @@ LAYERS = {
 TRANSPOSED = ("decode.3", "decode.6")
 
 
-def is_authors(arrays: Mapping[str, np.ndarray]) -> bool:
+def is_authors(arrays: Mapping[str, Any]) -> bool:
     """Whether the arrays have the names of the authors' PyTorch network."""
     return "encode.0.weight" in arrays
 
 
-def convert(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def convert(arrays: Mapping[str, np.ndarray], path: str | Path) -> dict[str, np.ndarray]:
     """Return the arrays of the authors' state dict as `MnistVAE` has them, batch norm folded.
 
+    Args:
+        arrays: the arrays of the state dict.
+        path: their file, for messages.
+
     Raises:
-        ValueError: an array is missing.
+        ValueError: an array is missing, or does not fit the others.
     """
     try:
         return dict(
             pair for theirs, ours in LAYERS.items() for pair in _layer(arrays, theirs, ours).items()
         )
     except KeyError as missing:
-        raise ValueError(f"the authors' MNIST VAE has an array {missing}, this file not") from None
+        raise ValueError(
+            f"weights {path}: the authors' MNIST VAE has an array {missing}, this file not"
+        ) from None
+    except (ValueError, IndexError, TypeError) as error:
+        raise ValueError(f"weights {path}: no MNIST VAE has arrays of these shapes") from error
 
 
 def _layer(arrays: Mapping[str, np.ndarray], theirs: str, ours: str) -> dict[str, np.ndarray]:

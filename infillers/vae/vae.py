@@ -12,6 +12,7 @@ import numpy as np
 from flax import nnx
 
 from fidojax.core import check_name
+from fidojax.data import ArrayHeader
 from fidojax.networks import weight_files
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 from infillers.channels import OTHERS, check_channels
@@ -69,10 +70,12 @@ def vae(
     """
     check_name("latent", latent, ("sample", "mean"))
     path = WEIGHTS / f"vae_{weights}.npz" if weights in SHIPPED else Path(weights)
-    arrays = weight_files.read(path)
-    if authors.is_authors(arrays):
-        arrays = authors.convert(arrays)
-    function = weight_files.assemble(network or _inferred(path, arrays), arrays, path)
+    headers = weight_files.headers(path)
+    if authors.is_authors(headers):
+        arrays = authors.convert(weight_files.read(path), path)
+        function = weight_files.assemble(network or _inferred(path, arrays), arrays, path)
+    else:
+        function = weight_files.restore(path, network or _inferred(path, headers))
     kind = type(nnx.merge(*function.args))
     infill = _VAE(function, kind, latent == "sample", sample)
     return at_size(infill, size, SHIPPED.get(str(weights), 28 if kind is MnistVAE else None))
@@ -109,7 +112,9 @@ class _VAE:
         return picture.astype(image.dtype)
 
 
-def _inferred(path: Path, arrays: Mapping[str, np.ndarray]) -> Callable[[], nnx.Module]:
+def _inferred(
+    path: Path, arrays: Mapping[str, np.ndarray] | Mapping[str, ArrayHeader]
+) -> Callable[[], nnx.Module]:
     """Infer the network from the shapes of its arrays; `assemble` then checks each array."""
     try:
         hidden = [

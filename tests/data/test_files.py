@@ -233,20 +233,29 @@ def test_large_pictures_are_converted_in_strips(tmp_path, monkeypatch):
         np.testing.assert_array_equal(np.asarray(decode.plain(picture)), whole[name])
 
 
-@pytest.mark.parametrize("format", ["PNG", "JPEG2000"])
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
-    tmp_path, monkeypatch, format
+@pytest.mark.parametrize(
+    ("mode", "options", "each"),
+    [
+        ("RGB", {"format": "PNG"}, 5),
+        ("RGBA", {"format": "PNG"}, 9),
+        ("RGB", {"format": "JPEG"}, 5),
+        ("RGB", {"format": "JPEG", "progressive": True}, 12),
+        ("RGB", {"format": "JPEG2000"}, 24),
+        ("RGB", {"format": "WEBP"}, 17),
+    ],
+)
+def test_a_picture_that_takes_too_much_memory_is_refused(
+    tmp_path, monkeypatch, mode, options, each
 ):
     from fidojax.data import decode
 
     path = tmp_path / "large"
-    PIL.Image.new("RGB", (2000, 1500)).save(path, format=format)
-    limit = {"PNG": 2_999_999, "JPEG2000": 5_999_999}[format]
-    monkeypatch.setattr(decode, "LARGEST", limit)
-    (bad,) = read(path)
-    assert str(bad) == f"{path}: 2000 x 1500 are more than 2 million pixels"
-    monkeypatch.setattr(decode, "LARGEST", limit + 1)
+    PIL.Image.new(mode, (200, 100)).save(path, **options)
+    monkeypatch.setattr(decode, "MEMORY", 20_000 * each)
     assert len(ids(read(path))) == 1
+    monkeypatch.setattr(decode, "MEMORY", 20_000 * each - 1)
+    (bad,) = read(path)
+    assert str(bad).startswith(f"{path}: 200 x 100 pixels take 0.0 GB to decode, more than")
 
 
 def test_folders_of_classes_give_labels(tmp_path):

@@ -420,4 +420,4 @@ def test_the_authors_weights_agree_with_pytorch(shared):
 
 def test_a_missing_array_of_the_authors_is_named():
     with pytest.raises(ValueError, match=r"an array 'encode.0.bias'"):
-        authors.convert({"encode.0.weight": np.zeros((8, 2, 3, 3))})
+        authors.convert({"encode.0.weight": np.zeros((8, 2, 3, 3))}, "vdsm.npz")

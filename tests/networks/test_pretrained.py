@@ -145,7 +145,7 @@ def rewritten(file, **changes):
         ({"conv1__bias": np.zeros(31)}, "conv1/bias must be floating with shape (32,)"),
         ({"conv1__bias": np.zeros(32, int)}, "conv1/bias must be floating with shape (32,)"),
         ({"conv1__bias": np.full(32, np.nan)}, "conv1/bias must be finite"),
-        ({"conv1__bias": np.array([object()] * 32)}, "an .npz of plain arrays"),
+        ({"conv1__bias": np.array([object()] * 32)}, "got object with shape (32,)"),
     ],
 )
 def test_wrong_arrays_are_named(file, changes, message):
@@ -157,7 +157,7 @@ def test_wrong_arrays_are_named(file, changes, message):
 @pytest.mark.parametrize("size", [0, 100, 5000])
 def test_damaged_file(file, size):
     file.write_bytes(file.read_bytes()[:size])
-    with pytest.raises(ValueError, match=r"mine\.npz: expected an \.npz of plain arrays"):
+    with pytest.raises(ValueError, match=r"mine\.npz: .*; expected an \.npz of plain arrays"):
         networks.load("mnist", file)
 
 

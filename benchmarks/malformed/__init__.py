@@ -1,0 +1,1 @@
+"""Malformed files: how the library meets damaged pictures and weights."""
