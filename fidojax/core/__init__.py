@@ -1,7 +1,17 @@
 """The pure functions that methods and metrics share: scores, masks, objectives, loops, checks."""
 
 from fidojax.core.arguments import of_one_image
-from fidojax.core.boxes import COMPONENTS, EMPTY, Box, Boxes, area, bounding_box, inside
+from fidojax.core.boxes import (
+    COMPONENTS,
+    EMPTY,
+    Box,
+    Boxes,
+    area,
+    bounding_box,
+    check_boxes,
+    inside,
+    pixel_boxes,
+)
 from fidojax.core.checks import check_count, check_name, suggest
 from fidojax.core.contract import (
     check_classifier,
@@ -69,6 +79,7 @@ __all__ = [
     "bernoulli",
     "black",
     "bounding_box",
+    "check_boxes",
     "check_classifier",
     "check_count",
     "check_name",
@@ -93,6 +104,7 @@ __all__ = [
     "none_of",
     "of_one_image",
     "others",
+    "pixel_boxes",
     "printable",
     "probability",
     "rank",

@@ -1,10 +1,14 @@
 """Boxes in a picture: half-open (top, left, bottom, right) in pixels.
 
-A box without area holds no pixel, so that zeros pad pictures with fewer boxes to one shape.
+Pixels are the only unit: no function takes shares of the sides. A box without area holds no pixel,
+so that zeros pad pictures with fewer boxes to one shape.
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num
 
 from fidojax.core.checks import check_name
@@ -14,6 +18,61 @@ Boxes = Num[Array, "b 4"]
 
 EMPTY = ("image", "none")
 COMPONENTS = ("all", "largest")
+
+
+def check_boxes(boxes: Any, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless these are boxes in pixels of an image of this height and width.
+
+    Where the values are traced, only the shape is checked: `pixel_boxes` then drops what is none.
+
+    Args:
+        boxes: "... b 4".
+        shape: of the image, height and width first.
+
+    Raises:
+        ValueError: another shape than "b 4"; values that are no numbers, not finite or not in
+            order; shares of the sides; a box that lies outside of the image.
+    """
+    expected = "expected (b, 4): top, left, bottom, right in pixels"
+    if np.ndim(boxes) < 2 or np.shape(boxes)[-1] != 4:
+        raise ValueError(f"boxes have shape {np.shape(boxes)}, {expected}")
+    if isinstance(boxes, jax.core.Tracer):
+        return
+    found = np.asarray(boxes).reshape(-1, 4)
+    if found.dtype.kind not in "fiu" or not np.isfinite(found).all():
+        raise ValueError(f"boxes hold {found.dtype} that are not finite numbers, {expected}")
+    height, width = shape[:2]
+    top, left, bottom, right = found.T
+    for fault, why in (
+        ((top > bottom) | (left > right), "is not in order"),
+        (
+            (top < bottom)
+            & (left < right)
+            & ((top >= height) | (left >= width) | (bottom <= 0) | (right <= 0)),
+            f"lies outside of the {height} x {width} image",
+        ),
+    ):
+        if fault.any():
+            raise ValueError(f"box {found[fault][0].tolist()} {why}, {expected}")
+    shares = found.dtype.kind == "f" and 0 < found.max(initial=0) <= 1 and max(shape[:2]) > 1
+    if shares:
+        raise ValueError(f"boxes lie within one pixel, as shares of the sides do; {expected}")
+
+
+def pixel_boxes(boxes: Boxes, shape: tuple[int, ...]) -> Int[Array, "b 4"]:
+    """Return boxes clipped to an image and to whole pixels; four zeros where no pixel is left.
+
+    A pixel belongs to a box if its row and its column do: top <= row < bottom, left <= column <
+    right. All functions of boxes then see the same pixels.
+
+    Raises:
+        ValueError: as `check_boxes`.
+    """
+    check_boxes(boxes, shape)
+    found = jnp.asarray(boxes)
+    whole = jnp.clip(jnp.ceil(found), 0, jnp.array(shape[:2] * 2)).astype(jnp.int32)
+    real = (area(whole) > 0) & ~jnp.isnan(found).any(axis=-1)
+    return jnp.where(real[:, None], whole, 0)
 
 
 def inside(boxes: Boxes, shape: tuple[int, ...]) -> Bool[Array, "h w"]:

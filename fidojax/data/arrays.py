@@ -62,6 +62,8 @@ def npz_headers(path: str | Path, what: str) -> dict[str, ArrayHeader]:
                 raise _FaultError(f"{name!r} is compressed in a way that NumPy does not write")
             with archive.open(entry) as member:
                 found[name] = _header(member)
+                if found[name].dtype.hasobject:
+                    raise _FaultError(f"{name!r} holds Python objects")
                 bytes_ = _bytes(found[name])
                 if member.tell() + bytes_ != entry.file_size:
                     raise _FaultError(f"{name!r} is not as long as its header says")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from fidojax.data.picture import Picture
 
@@ -18,11 +18,6 @@ def padded(boxes: Sequence[np.ndarray | None]) -> Int[np.ndarray, "n b 4"]:
     return filled
 
 
-def boxes_of(pictures: Sequence[Picture]) -> dict[str, Float[np.ndarray, "n b 4"]]:
-    """Return the option `boxes` of the method `object_box`, for pictures of one size.
-
-    Boxes are (top, left, bottom, right) in shares of the sides.
-    """
-    sides = np.array(pictures[0].image.shape[:2] * 2, np.float32)
-    boxes = padded([picture.boxes for picture in pictures]) / sides
-    return {"boxes": boxes.astype(np.float32)}
+def boxes_of(pictures: Sequence[Picture]) -> dict[str, Int[np.ndarray, "n b 4"]]:
+    """Return the option `boxes` of the method `object_box`, in pixels."""
+    return {"boxes": padded([picture.boxes for picture in pictures])}

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fidojax.core import check_target, renamed_arguments
+from fidojax.core import check_boxes, check_target, renamed_arguments
 from fidojax.engine.admission import as_targets, check_targets
 from fidojax.engine.devices import concurrent_calls, placements, threads_per_device
 from fidojax.engine.early_stopping import Stop
@@ -272,6 +272,8 @@ def _check(images: np.ndarray, ids: Sequence, each: dict) -> None:
                     f"option {name} has {len(leaf)} rows, expected one for each of "
                     f"{len(images)} images"
                 )
+    if "boxes" in each:
+        check_boxes(each["boxes"], images.shape[1:])
 
 
 @renamed_arguments(micro_batch="batch_size")

@@ -6,9 +6,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Num
 
-from fidojax.core import check_count, check_name, renamed_arguments, row_of
+from fidojax.core import check_boxes, check_count, check_name, renamed_arguments, row_of
 from fidojax.engine.admission import admitted, as_targets, check_targets
 from fidojax.engine.batches import in_batches
 from fidojax.engine.explain import image_keys
@@ -27,7 +27,7 @@ def measure_batch(
     maps: Float[Array, "n h w"] | np.ndarray,
     *,
     options: Mapping[str, Any] | None = None,
-    boxes: Int[Array, "n b 4"] | np.ndarray | None = None,
+    boxes: Num[Array, "n b 4"] | np.ndarray | None = None,
     seed: int = 0,
     ids: Sequence[int | str] | None = None,
     batch_size: int | None = None,
@@ -61,8 +61,8 @@ def measure_batch(
         fidojax.core.ProbabilityWarning: the classifier seems to return probabilities.
 
     Raises:
-        ValueError: a name is unknown, shapes do not fit, boxes are missing, `batch_size` is below
-            1, or a target is no class of the classifier.
+        ValueError: a name is unknown, shapes do not fit, boxes are missing or not in pixels of the
+            images, `batch_size` is below 1, or a target is no class of the classifier.
         TypeError: the classifier is none, or the targets are no integers.
     """
     function = _metric(metric)
@@ -84,6 +84,7 @@ def measure_batch(
             count = len(images)
             name = getattr(function, "__name__", "the metric")
             raise ValueError(f"{name} asks for boxes, expected (n, b, 4) with n {count}")
+        check_boxes(boxes, images.shape[1:])
         columns["boxes"] = boxes
     static, dynamic = split_options(
         {name: _number(value) for name, value in (options or {}).items()}

@@ -3,9 +3,8 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
-from fidojax.core import inside, of_one_image
+from fidojax.core import Boxes, inside, of_one_image, pixel_boxes
 from fidojax.types import Classifier, Explanation, Image, PRNGKey, Scalar, Target
 
 
@@ -64,26 +63,27 @@ def object_box(
     image: Image,
     target: Target,
     *,
-    boxes: Float[Array, "b 4"],
+    boxes: Boxes,
 ) -> Explanation:
     """Return the union of an object's ground-truth boxes: 1 inside, 0 outside.
 
     Args:
-        boxes: y0, x0, y1, x1 as shares of height and width in [0, 1], as TFDS gives them; rounded
-            to pixels and half open. A box of no area adds nothing, so a batch may be padded.
+        boxes: half-open (top, left, bottom, right) in pixels of the image, see
+            `fidojax.core.boxes`. A box of no area adds nothing, so a batch may be padded.
+
+    Raises:
+        ValueError: boxes are none, or shares of the sides.
 
     Example:
-        >>> boxes = jnp.array([[0.25, 0.25, 0.75, 0.75]])  # shares of the sides
+        >>> boxes = jnp.array([[2, 2, 6, 6]])  # top, left, bottom, right
         >>> explanation = fidojax.object_box(key, classifier, image, target, boxes=boxes)
         >>> saliency = explanation.saliency  # "h w", 1 inside a box
 
     Reference: FIDO Table 1, "BBox".
     """
     del key, classifier, target
-    height, width = image.shape[:2]
-    pixels = jnp.round(boxes * jnp.array([height, width, height, width], boxes.dtype))
-    return _of_boxes(pixels, image)
+    return _of_boxes(pixel_boxes(boxes, image.shape), image)
 
 
-def _of_boxes(boxes: Float[Array, "b 4"], image: Image) -> Explanation:
+def _of_boxes(boxes: Boxes, image: Image) -> Explanation:
     return Explanation(inside(boxes, image.shape).astype(jnp.float32), NoInfo())

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from fidojax.core import bounding_box
+from fidojax.core import bounding_box, check_boxes
 from fidojax.metrics.localisation import best_overlap, choose
 from fidojax.types import Scalar
 
@@ -47,7 +47,7 @@ def alpha_search(
         empty, component: as in `localisation`.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or boxes are none.
 
     Example:
         from fidojax.metrics import alpha_search
@@ -57,6 +57,7 @@ def alpha_search(
 
     Reference: FIDO section 4.4.
     """
+    check_boxes(boxes, saliencies.shape[1:])
     tried = jnp.asarray(alphas, jnp.float32)
 
     def error(alpha: Scalar) -> Scalar:

@@ -1,7 +1,8 @@
 """Whether a map lies on the object: its tightest box and its pixels against the true boxes.
 
 FIDO, "Explaining Image Classifiers by Counterfactual Generation", section 4.4 (Table 1, Figure 8),
-and the common measures beside it. A picture may have several true boxes, see `fidojax.core.boxes`.
+and the common measures beside it. A picture may have several true boxes, in pixels, see
+`fidojax.core.boxes`; they are clipped to the picture once, for all measures.
 Where it has none, and where the map is not finite, the numbers are NaN.
 """
 
@@ -113,7 +114,7 @@ def localisation(
         overlap: a hit is an intersection over union above it.
 
     Raises:
-        ValueError: the map's shape is not the image's, or a name is unknown.
+        ValueError: the map's shape is not the image's, a name is unknown, or boxes are none.
 
     Example:
         from fidojax.metrics import localisation
@@ -127,6 +128,7 @@ def localisation(
     """
     del key, classifier, target
     check_map(saliency, image)
+    boxes = geometry.pixel_boxes(boxes, image.shape)
     on = choose(saliency, threshold, rule=rule)
     box = geometry.bounding_box(on, empty=empty, component=component)
     iou = best_overlap(saliency, box, boxes)
@@ -136,6 +138,7 @@ def localisation(
 
 def best_overlap(saliency: Saliency, box: Int[Array, "4"], boxes: Boxes) -> Scalar:
     """The intersection over union of a map's box with the true box that it fits best."""
+    boxes = geometry.pixel_boxes(boxes, saliency.shape)
     return _known(geometry.intersection_over_union(box, boxes).max(), saliency, boxes)
 
 
@@ -170,7 +173,7 @@ def out_of_box(on: Bool[Array, "h w"], boxes: Boxes) -> Scalar:
 
     Reference: FIDO section 4.4, Figure 8.
     """
-    within = geometry.inside(boxes, on.shape)
+    within = geometry.inside(geometry.pixel_boxes(boxes, on.shape), on.shape)
     return jnp.where(within.any(), (on & ~within).sum() / on.sum(), jnp.nan)
 
 
@@ -199,7 +202,7 @@ def pointing_game(
             expectation for a random one of them; the "first" in row-major order alone; or "any".
 
     Raises:
-        ValueError: the map's shape is not the image's, or a name is unknown.
+        ValueError: the map's shape is not the image's, a name is unknown, or boxes are none.
 
     Example:
         from fidojax.metrics import pointing_game
@@ -211,6 +214,7 @@ def pointing_game(
     """
     del key, classifier, target
     check_map(saliency, image)
+    boxes = geometry.pixel_boxes(boxes, image.shape)
     check_name("ties", ties, TIES)
     near = _distance(boxes, saliency.shape) <= tolerance
     largest = saliency == saliency.max()
@@ -245,7 +249,7 @@ def relevance_mass(
             ratio may lie outside [0, 1].
 
     Raises:
-        ValueError: the map's shape is not the image's, or the sign is unknown.
+        ValueError: the map's shape is not the image's, the sign is unknown, or boxes are none.
 
     Example:
         from fidojax.metrics import relevance_mass
@@ -257,6 +261,7 @@ def relevance_mass(
     """
     del key, classifier, target
     check_map(saliency, image)
+    boxes = geometry.pixel_boxes(boxes, image.shape)
     check_name("sign", sign, SIGNS)
     mass = SIGNS[sign](saliency)
     within = jnp.where(geometry.inside(boxes, saliency.shape), mass, 0).sum()
@@ -287,7 +292,7 @@ def relevance_rank(
         count: the number of largest pixels; the number of pixels in the boxes when None.
 
     Raises:
-        ValueError: the map's shape is not the image's.
+        ValueError: the map's shape is not the image's, or boxes are none.
 
     Example:
         from fidojax.metrics import relevance_rank
@@ -299,6 +304,7 @@ def relevance_rank(
     """
     del key, classifier, target
     check_map(saliency, image)
+    boxes = geometry.pixel_boxes(boxes, image.shape)
     within = geometry.inside(boxes, saliency.shape)
     number = within.sum() if count is None else jnp.asarray(count)
     last = jnp.sort(saliency, axis=None, descending=True)[jnp.maximum(number, 1) - 1]
@@ -328,7 +334,7 @@ def roc_auc(
         boxes: the true boxes, half-open, in pixels.
 
     Raises:
-        ValueError: the map's shape is not the image's.
+        ValueError: the map's shape is not the image's, or boxes are none.
 
     Example:
         from fidojax.metrics import roc_auc
@@ -338,6 +344,7 @@ def roc_auc(
     """
     del key, classifier, target
     check_map(saliency, image)
+    boxes = geometry.pixel_boxes(boxes, image.shape)
     within = geometry.inside(boxes, saliency.shape).ravel()
     values = saliency.ravel()
     outside = jnp.sort(jnp.where(within, jnp.inf, values))

@@ -121,9 +121,9 @@ def test_string_ids_seed_the_images(planted, images):
 
 
 def test_one_shot_methods_and_options_per_image(planted, images):
-    boxes = np.zeros((7, 1, 4), np.float32)
-    boxes[:, 0, 2] = np.arange(1, 8) / 12
-    boxes[:, 0, 3] = 1
+    boxes = np.zeros((7, 1, 4), np.int32)
+    boxes[:, 0, 2] = np.arange(1, 8)
+    boxes[:, 0, 3] = 12
     result = fidojax.explain_batch(
         "object_box", planted, images, [0] * 7, each={"boxes": boxes}, batch_size=4
     )

@@ -25,7 +25,7 @@ FADE = {
     "perturbation": "fade", "color": 0.0, "stride": 1, "sigma": 1, "areas": 0.2,
     "area_weight": 10.0, "learning_rate": 0.5, "steps": 40,
 }  # fmt: skip
-BOX = jnp.array([[2 / 12, 3 / 12, 6 / 12, 8 / 12]])
+BOX = jnp.array([[2, 3, 6, 8]])
 
 
 def brightness(weights, images):
@@ -349,7 +349,7 @@ def test_centre_has_half_the_area(planted):
 
 
 def test_boxes_unite_and_padding_adds_nothing(planted):
-    boxes = jnp.array([[0, 0, 0.5, 0.5], [0.25, 0.25, 1, 0.75], [0, 0, 0, 0]])
+    boxes = jnp.array([[-2, 0, 4, 4], [2, 2, 8, 6], [0, 0, 0, 0]])
     saliency = fidojax.object_box(
         jax.random.key(0), planted, jnp.zeros((8, 8, 1)), 0, boxes=boxes
     ).saliency

@@ -145,7 +145,7 @@ def rewritten(file, **changes):
         ({"conv1__bias": np.zeros(31)}, "conv1/bias must be floating with shape (32,)"),
         ({"conv1__bias": np.zeros(32, int)}, "conv1/bias must be floating with shape (32,)"),
         ({"conv1__bias": np.full(32, np.nan)}, "conv1/bias must be finite"),
-        ({"conv1__bias": np.array([object()] * 32)}, "got object with shape (32,)"),
+        ({"conv1__bias": np.array([object()] * 32)}, "'conv1/bias' holds Python objects"),
     ],
 )
 def test_wrong_arrays_are_named(file, changes, message):

@@ -29,7 +29,7 @@ def npz(folder: Path) -> Path:
     return folder / "maps.npz"
 
 
-def array(folder: Path, values=MAPS) -> Path:
+def array(folder: Path, values: np.ndarray = MAPS) -> Path:
     chunks = (2, *values.shape[1:])
     zarr.create_array(folder / "maps.zarr", data=values, chunks=chunks, overwrite=True)
     return folder / "maps.zarr"
