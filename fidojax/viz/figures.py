@@ -16,6 +16,8 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fidojax.viz.fonts import drawable
+
 SEQUENTIAL = "plasma"
 """Colour map of maps that are positive: larger is brighter."""
 SPREAD = "cividis"
@@ -168,8 +170,14 @@ class _Row:
         axis.set_axis_off()
         place = {"transform": axis.transAxes, "ha": "center", "va": "bottom"}
         up = 1 / (72 * self.tall)  # one point of the panel's height
-        axis.text(0.5, 1 + 17 * up, _short(title), fontsize=10, weight="bold", **place)
-        axis.text(0.5, 1 + 4 * up, _short(caption), fontsize=9, color="0.3", **place)
+        title, fonts = drawable(title)
+        # Few fonts of other scripts have a bold face, and Matplotlib logs each that has none.
+        weight = "bold" if len(fonts) == 1 else "normal"
+        axis.text(
+            0.5, 1 + 17 * up, _short(title), fontsize=10, weight=weight, family=fonts, **place
+        )
+        caption, fonts = drawable(caption)
+        axis.text(0.5, 1 + 4 * up, _short(caption), fontsize=9, color="0.3", family=fonts, **place)
         return axis
 
     def coloured(
