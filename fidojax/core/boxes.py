@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Num
 
 from fidojax.core.checks import check_name
@@ -36,7 +37,7 @@ def check_boxes(boxes: Any, shape: tuple[int, ...]) -> None:
     expected = "expected (b, 4): top, left, bottom, right in pixels"
     if np.ndim(boxes) < 2 or np.shape(boxes)[-1] != 4:
         raise ValueError(f"boxes have shape {np.shape(boxes)}, {expected}")
-    if isinstance(boxes, jax.core.Tracer):
+    if isinstance(boxes, Tracer):
         return
     found = np.asarray(boxes).reshape(-1, 4)
     if found.dtype.kind not in "fiu" or not np.isfinite(found).all():

@@ -46,7 +46,10 @@ def load(
         raise ValueError(f'name must be "keras:NAME" or one of {", ".join(known)}; got {name!r}')
     row = known[name]
     path = _weights_file(name) if weights is None else Path(weights)
-    classifier = weight_files.assemble(row.network, _arrays(name, path), path)
+    if name in SHIPPED or path.suffix == ".npz":
+        classifier = weight_files.restore(path, row.network)
+    else:
+        classifier = weight_files.assemble(row.network, _from_torch(name, path), path)
     if layer is None:
         layer = row.layer
     else:
@@ -65,9 +68,7 @@ def _weights_file(name: str) -> Path:
     return path
 
 
-def _arrays(name: str, path: Path) -> dict[str, np.ndarray]:
-    if name in SHIPPED or path.suffix == ".npz":
-        return weight_files.read(path)
+def _from_torch(name: str, path: Path) -> dict[str, np.ndarray]:
     state = torch_files.read_state_dict(path)
     try:
         return efficientnet_lite.from_torch_names(state)

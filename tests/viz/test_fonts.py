@@ -30,9 +30,6 @@ def cats_alone(tmp_path, monkeypatch):
     broken = font_manager.FontEntry(fname=str(tmp_path / "broken.ttf"), name="Broken")
     monkeypatch.setattr(manager, "ttflist", [broken, *manager.ttflist])
     manager.addfont(tmp_path / "cats.ttf")
-    font_manager._findfont_cached.cache_clear() if hasattr(
-        font_manager, "_findfont_cached"
-    ) else None
 
 
 @pytest.mark.parametrize(
