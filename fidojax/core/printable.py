@@ -1,6 +1,7 @@
 """Text from outside in messages: without control characters."""
 
 import unicodedata
+from contextlib import suppress
 
 _OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """They make a terminal show the letters of a name in another order."""
@@ -9,16 +10,20 @@ _HIDDEN = ("Cc", "Cs", "Zl", "Zp")
 
 
 def printable(text: object) -> str:
-    """Return a text in one line, with control characters and undecodable bytes as escapes.
+    r"""Return a text in one line, with control characters and undecodable bytes as escapes.
 
-    Names of files may hold line breaks and escape sequences, which would command the terminal.
+    Bytes of a file's name that are not UTF-8 become `\xff`, line breaks `\n`. Names of files may
+    hold line breaks and escape sequences, which would command the terminal.
 
     Args:
         text: the text; other objects are converted.
     """
+    text = str(text)
+    with suppress(UnicodeEncodeError):  # halves of pairs that no name of a file gave
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(
         letter.encode("unicode_escape").decode()
         if unicodedata.category(letter) in _HIDDEN or letter in _OVERRIDES
         else letter
-        for letter in str(text)
+        for letter in text
     )

@@ -11,7 +11,6 @@ from fidojax.data.atomic import write_atomically, write_json, write_text
 from fidojax.data.boxes import boxes_of, padded
 from fidojax.data.fit import IMAGENET_CROP
 from fidojax.data.labels import find_classes, true_class
-from fidojax.data.names import printable
 from fidojax.data.picture import BadPicture, Picture
 from fidojax.data.sources import Pictures, pictures
 
@@ -26,7 +25,6 @@ __all__ = [
     "npz_headers",
     "padded",
     "pictures",
-    "printable",
     "read_npy",
     "read_npz",
     "true_class",

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from fidojax.core import printable
 from fidojax.data.decode import UnreadableError
-from fidojax.data.names import printable
 
 _CSV = ("file", "x0", "y0", "x1", "y1")
 _LOC = ("imageid", "predictionstring")

@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from fidojax.data.names import printable
+from fidojax.core import printable
 
 PLAUSIBLE = 20
 """The largest ratio of an archive's arrays to its file: compression halves trained weights."""

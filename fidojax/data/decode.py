@@ -16,7 +16,7 @@ import numpy as np
 import PIL.Image
 from PIL.Image import Transpose
 
-from fidojax.data.names import printable
+from fidojax.core import printable
 from fidojax.data.quiet import quiet
 
 SMALLEST = 8

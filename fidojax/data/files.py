@@ -7,11 +7,11 @@ from pathlib import Path
 
 import PIL.Image
 
+from fidojax.core import printable
 from fidojax.data.annotations import Annotation, Annotations
 from fidojax.data.decode import UnreadableError, decode, one_picture, plain
 from fidojax.data.fit import fit, place_boxes
 from fidojax.data.folders import walk
-from fidojax.data.names import printable
 from fidojax.data.picture import BadPicture, Picture
 
 SAMPLES = ("astronaut", "camera", "chelsea", "coffee", "rocket")

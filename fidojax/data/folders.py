@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from fidojax.data.names import printable
+from fidojax.core import printable
 from fidojax.data.picture import BadPicture
 
 # Files that operating systems leave in folders of pictures.

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from fidojax.core import printable
 from fidojax.data.annotations import Annotations, read_annotations
 from fidojax.data.decode import UnreadableError
 from fidojax.data.files import Files, Sample
-from fidojax.data.names import printable
 from fidojax.data.picture import BadPicture, Picture
 from fidojax.data.tfds import TfdsSet
 

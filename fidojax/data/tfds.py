@@ -18,9 +18,9 @@ import numpy as np
 import PIL.Image
 from jaxtyping import Int
 
+from fidojax.core import printable
 from fidojax.data.decode import UnreadableError, decode, one_picture
 from fidojax.data.fit import Placement, fit, place_boxes
-from fidojax.data.names import printable
 from fidojax.data.picture import BadPicture, Picture
 
 _ADDRESS = re.compile(r"(?P<path>[\w./:+-]+?)(\[(?P<start>\d*):(?P<stop>\d*)\])?")

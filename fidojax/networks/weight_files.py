@@ -15,7 +15,8 @@ import numpy as np
 from flax import nnx
 from jax.tree_util import Partial
 
-from fidojax.data import ArrayHeader, npz_headers, printable, read_npz, write_atomically
+from fidojax.core import printable
+from fidojax.data import ArrayHeader, npz_headers, read_npz, write_atomically
 
 
 def save(path: str | Path, network: nnx.Module) -> None:

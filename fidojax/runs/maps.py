@@ -9,7 +9,8 @@ import numpy as np
 import zarr
 from jaxtyping import Float
 
-from fidojax.data import printable, read_npy
+from fidojax.core import printable
+from fidojax.data import read_npy
 from fidojax.runs.ledger import DONE, Ledger
 
 

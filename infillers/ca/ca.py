@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.tree_util import Partial
 
-from fidojax.data import ArrayHeader
 from fidojax.networks import weight_files
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 from infillers.ca.generator import DECODER, Generator, encoder
@@ -66,7 +65,9 @@ def ca(
     return at_size(_Drawn(generator, composite), size, SHIPPED.get(str(weights)))
 
 
-def _inferred(path: Path, arrays: Mapping[str, ArrayHeader]) -> Callable[[], nnx.Module]:
+def _inferred(
+    path: Path, arrays: Mapping[str, weight_files.ArrayHeader]
+) -> Callable[[], nnx.Module]:
     """Infer the network from the number and the shapes of its arrays."""
     first = arrays.get("coarse/stack/convs/0/kernel")
     if first is None or not first.shape:

@@ -12,7 +12,6 @@ import numpy as np
 from flax import nnx
 
 from fidojax.core import check_name
-from fidojax.data import ArrayHeader
 from fidojax.networks import weight_files
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 from infillers.channels import OTHERS, check_channels
@@ -113,7 +112,7 @@ class _VAE:
 
 
 def _inferred(
-    path: Path, arrays: Mapping[str, np.ndarray] | Mapping[str, ArrayHeader]
+    path: Path, arrays: Mapping[str, np.ndarray] | Mapping[str, weight_files.ArrayHeader]
 ) -> Callable[[], nnx.Module]:
     """Infer the network from the shapes of its arrays; `assemble` then checks each array."""
     try:

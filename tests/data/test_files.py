@@ -9,7 +9,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from fidojax.data import BadPicture, Picture, pictures, printable, true_class
+from fidojax.core import printable
+from fidojax.data import BadPicture, Picture, pictures, true_class
 from fidojax.data.fit import fit
 
 SIZE = (16, 16, 3)
