@@ -209,6 +209,14 @@ def test_a_transposed_convolution_is_the_gradient_of_a_convolution():
     np.testing.assert_allclose(view.plain(result), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_the_gradient_of_a_maximum_goes_to_the_first_of_the_largest():
+    x = jnp.asarray([[[1.0, 3.0], [3.0, 2.0]], [[0.0, 0.0], [0.0, 5.0]]])
+    for name, sign in (("amax", 1), ("amin", -1)):
+        for options in (((1, 2),), ((1, 2), True)):
+            gradient = jax.grad(lambda x, n=name, o=options: RULES[n](x, *o).sum())(sign * x)
+            np.testing.assert_array_equal(gradient, [[[0, 1], [0, 0]], [[0, 0], [0, 1]]])
+
+
 @pytest.mark.parametrize(
     "shape",
     [(2, 2, 2, 6, 5), (2, 4, 30), (2, 4, 3, 2, 5), (1, 2, 4, 6, 5, 1), (8, 6, 5), (2, 120), (40, 6),

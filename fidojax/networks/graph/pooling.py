@@ -1,8 +1,10 @@
 """Pooling of values "n c ...", computed with the channels stored last."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -120,10 +122,26 @@ def adaptive_max_pool(x: Any, sizes: Sequence[int]) -> Any:
     return from_channels_last(image)
 
 
-def maximum(x: Any, axis: Any, keepdims: bool) -> Any:
-    """Return the largest value along axes; equal ones share the gradient.
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def maximum(x: Any, axis: int | tuple[int, ...], keepdims: bool) -> Any:
+    """Return the largest value along axes; the first of equal ones has the gradient.
 
-    The barrier keeps XLA from computing the values once more for the gradient: rounded otherwise,
-    none of them would equal the maximum.
+    JAX's own gradient compares the values with the maximum. Where XLA computes them once more, and
+    rounds them otherwise, none is equal and the gradient is NaN.
     """
-    return jnp.max(lax.optimization_barrier(x), axis=axis, keepdims=keepdims)
+    return jnp.max(x, axis=axis, keepdims=keepdims)
+
+
+@maximum.defjvp
+def _maximum_jvp(axis, keepdims, primals, tangents):
+    (x,), (dx,) = primals, tangents
+    axes = tuple(a % x.ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
+    left = [a for a in range(x.ndim) if a not in axes]
+
+    def flat(values):
+        return values.transpose(*left, *axes).reshape(*(x.shape[a] for a in left), -1)
+
+    place = jnp.argmax(flat(x), axis=-1, keepdims=True)
+    slope = jnp.take_along_axis(flat(dx), place, axis=-1)[..., 0]
+    y = jnp.max(x, axis=axis, keepdims=keepdims)
+    return y, jnp.expand_dims(slope, axes) if keepdims else slope

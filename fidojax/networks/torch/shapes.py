@@ -159,7 +159,7 @@ def _reduction(function: Callable) -> Callable:
 
     @on_axes
     def reduced(x, axes, dtype):
-        return function(x if dtype is None else cast(x, dtype), axis=axes, keepdims=True)
+        return function(x if dtype is None else cast(x, dtype), axes, keepdims=True)
 
     def rule(x: Any, dim: Any = None, keepdim: bool = False, *_: Any, dtype: Any = None) -> Any:
         dims = (dim,) if isinstance(dim, int) else dim or tuple(range(x.ndim))
@@ -167,6 +167,10 @@ def _reduction(function: Callable) -> Callable:
         return y if keepdim else _squeeze(y, tuple(dims))
 
     return rule
+
+
+def _maximum(x: Any, axis: Any, keepdims: bool) -> Any:
+    return pooling.maximum(x, axis, keepdims)
 
 
 def _minimum(x: Any, axis: Any, keepdims: bool) -> Any:
@@ -227,7 +231,7 @@ def _same(x: Any, *_: Any, **__: Any) -> Any:
 RULES: dict[str, Callable] = {
     "alias": _same,
     "all": _reduction(jnp.all),
-    "amax": _reduction(pooling.maximum),
+    "amax": _reduction(_maximum),
     "amin": _reduction(_minimum),
     "any": _reduction(jnp.any),
     "argmax": on_plain(lambda x, dim=None, keepdim=False: jnp.argmax(x, dim, keepdims=keepdim)),
@@ -253,7 +257,7 @@ RULES: dict[str, Callable] = {
     "index_select": on_plain(_index_select),
     "lift_fresh_copy": _same,
     "max.dim": _extreme(jnp.argmax),
-    "max.default": _reduction(pooling.maximum),
+    "max.default": _reduction(_maximum),
     "mean": _reduction(jnp.mean),
     "min.dim": _extreme(jnp.argmin),
     "min.default": _reduction(_minimum),
