@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fidojax.networks.graph import convolution
+from fidojax.networks.graph.channels import ChannelAxes, store_kernels
 from fidojax.networks.graph.graph import Graph, Layer, Node, Ref
 from fidojax.networks.torch import constants, paths
 from fidojax.networks.torch.library import import_torch
@@ -34,25 +34,19 @@ def export(module: Any, size: tuple[int, int, int]) -> tuple[Graph, dict[str, np
             " which has no rule; write this part of the module with other operations"
         )
     weights, structure, names = constants.read(program, folded, nodes)
-    orders = {}
-    for name in _kernels(nodes, names):
-        rank = weights[name].ndim
-        orders[name] = convolution.KERNEL_ORDERS[rank]
-        axes = convolution.kernel_axes(rank)
-        weights[name] = np.ascontiguousarray(weights[name].transpose(axes))
     scalars = {name: array.item() for name, array in structure.items() if not array.ndim}
-    layers = {
-        path: Layer(_value(node), paths.channel_axis(node))
-        for path, node in paths.find(nodes).items()
-    }
+    plain = [_node(node, names, scalars) for node in nodes]
+    weights, orders = store_kernels(plain, weights, _convolves)
+    axes = ChannelAxes(plain)
+    layers = {path: _value(node) for path, node in paths.find(nodes).items()}
     graph = Graph(
-        nodes=tuple(_node(node, names, scalars) for node in nodes),
+        nodes=tuple(plain),
         image=_value(_image(program)),
         logits=_value(logits),
         size=size,
         orders=tuple(orders.items()),
         constants=tuple((name, a) for name, a in structure.items() if a.ndim),
-        layers=tuple(layers.items()),
+        layers=tuple((path, Layer(name, axes[name])) for path, name in layers.items()),
     )
     return graph, weights
 
@@ -116,20 +110,10 @@ def _needed(program: Any, logits: Any, folded: dict[Any, Any]) -> list[Any]:
     return [node for node in program.graph.nodes if node in reached]
 
 
-def _kernels(nodes: list[Any], names: dict[Any, str]) -> list[str]:
-    """Return the weights that are kernels of convolutions and nothing else."""
-    uses: dict[str, set[bool]] = {}
-    for node in nodes:
-        forward = _name(node) in ("conv1d", "conv2d", "conv3d") or (
-            _name(node) == "convolution" and not node.args[6]
-        )
-        for place, operand in enumerate(node.args):
-            if _is_node(operand) and operand in names:
-                uses.setdefault(names[operand], set()).add(forward and place == 1)
-        for operand in set(node.all_input_nodes) - {a for a in node.args if _is_node(a)}:
-            if operand in names:
-                uses.setdefault(names[operand], set()).add(False)
-    return [name for name, kinds in uses.items() if kinds == {True}]
+def _convolves(node: Node) -> bool:
+    return node.op in ("conv1d", "conv2d", "conv3d") or (
+        node.op == "convolution" and not node.operands[6]
+    )
 
 
 def _is_node(operand: Any) -> bool:
