@@ -10,6 +10,7 @@ from fidojax.networks.efficientnet_lite import EfficientNetLite, package_of, pac
 from fidojax.networks.explainers import load_encoder, load_masker
 from fidojax.networks.keras import from_keras, import_keras
 from fidojax.networks.layers import fold
+from fidojax.networks.onnx import from_onnx
 from fidojax.networks.preprocessing import IMAGENET_MEAN, IMAGENET_STD, normalised
 from fidojax.networks.pretrained import load
 from fidojax.networks.realtime import REALTIME_WIDTHS, RealtimeNetwork
@@ -38,6 +39,7 @@ __all__ = [
     "from_keras",
     "from_linen",
     "from_nnx",
+    "from_onnx",
     "from_torch",
     "import_keras",
     "load",

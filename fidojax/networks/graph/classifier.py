@@ -100,7 +100,7 @@ def _values(wanted, channels, arguments, images, given):
 
     def one(image, given):
         image = image.astype(floats[0] if floats else image.dtype)
-        values = {graph.image: from_channels_last(image[None])}
+        values = {graph.image: _counted(image[None], 3 if graph.channels_last else 1)}
         for layer, value in given.items():
             picture = value.ndim == 3
             values[layer.value] = _counted(value[None], layer.channels) if picture else value[None]

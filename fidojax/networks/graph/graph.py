@@ -51,6 +51,7 @@ class Graph:
         orders: (name, order) of each weight that is stored in another order (`view.View`).
         constants: (name, array) of each array of whole numbers, which are part of the structure.
         layers: (path, `Layer`) of each layer by its name.
+        channels_last: whether the image is "1 h w c" instead.
     """
 
     nodes: tuple[Node, ...]
@@ -60,6 +61,7 @@ class Graph:
     orders: tuple[tuple[str, tuple[int, ...]], ...] = ()
     constants: tuple[tuple[str, np.ndarray], ...] = ()
     layers: tuple[tuple[str, Layer], ...] = ()
+    channels_last: bool = False
 
     @functools.cached_property
     def digest(self) -> str:
