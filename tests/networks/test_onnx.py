@@ -53,6 +53,10 @@ def saved(model, folder, name="network.onnx"):
     return path
 
 
+def floats(*values):
+    return np.asarray(values, np.float32)
+
+
 def ints(*values):
     return np.asarray(values, np.int64)
 
@@ -132,15 +136,15 @@ CASES: list[Any] = [
     (9, "DepthToSpace", {}, {"blocksize": 2}),
     (14, "CumSum", {"a": np.int64(1)}, {"reverse": 1, "exclusive": 1}),
     (14, "Trilu", {"k": np.int64(1)}, {"upper": 0}),
-    (9, "Upsample", {"s": np.float32([1, 1, 2, 3])}, {"mode": "nearest"}),
-    (10, "Resize", {"s": np.float32([1, 1, 1.7, 0.6])}, {"mode": "linear"}),
-    (11, "Resize", {"r": np.float32([]), "s": np.float32([1, 1, 2, 1.5])}, {"mode": "cubic"}),
-    (13, "Resize", {"": None, "s": np.float32([1, 1, 2, 0.5])},
+    (9, "Upsample", {"s": floats(1, 1, 2, 3)}, {"mode": "nearest"}),
+    (10, "Resize", {"s": floats(1, 1, 1.7, 0.6)}, {"mode": "linear"}),
+    (11, "Resize", {"r": floats(), "s": floats(1, 1, 2, 1.5)}, {"mode": "cubic"}),
+    (13, "Resize", {"": None, "s": floats(1, 1, 2, 0.5)},
      {"mode": "linear", "coordinate_transformation_mode": "align_corners"}),
     (13, "Resize", {"": None, " ": None, "s": ints(1, 4, 9, 3)},
      {"mode": "nearest", "coordinate_transformation_mode": "asymmetric",
       "nearest_mode": "floor"}),
-    (18, "Resize", {"": None, "s": np.float32([1, 1, 0.5, 0.5])},
+    (18, "Resize", {"": None, "s": floats(1, 1, 0.5, 0.5)},
      {"mode": "linear", "coordinate_transformation_mode": "pytorch_half_pixel"}),
 ]  # fmt: skip
 
