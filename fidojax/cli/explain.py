@@ -8,7 +8,7 @@ from fidojax.cli.options import Explain
 from fidojax.cli.run import ExplainRun
 from fidojax.cli.stopping import StoppedError, reason_of
 from fidojax.core import printable
-from fidojax.engine import Spread, concurrent_calls
+from fidojax.engine import Spread, concurrent_calls, dividing_threads
 from fidojax.runs import DamagedError, duration
 
 
@@ -87,6 +87,14 @@ def _announcement(run: ExplainRun) -> str:
         said += (
             f"\nThe stored maps were made {before} at a time and are kept; "
             f"maps made with another number may differ in the last bits"
+        )
+    threads = dividing_threads(run.request.chosen_devices[0].platform)
+    made = run.made.get("threads", threads) if run.made else threads
+    if made != threads:
+        said += (
+            f"\nThe stored maps were made with {_count(made, 'thread')} of XLA and are kept; with "
+            f"{threads} some differ in the last bits, which many steps amplify: NPROC={made} gives "
+            f"the same"
         )
     if run.damages:
         count = _count(len(run.damages), "stored file")

@@ -10,7 +10,14 @@ from jaxtyping import Float
 
 from fidojax.cli.job import Job
 from fidojax.core import logits_of
-from fidojax.engine import ExplainRequest, concurrent_calls, find_batch_size, in_batches, on_cpu
+from fidojax.engine import (
+    ExplainRequest,
+    concurrent_calls,
+    dividing_threads,
+    find_batch_size,
+    in_batches,
+    on_cpu,
+)
 from fidojax.runs import DONE, DamagedError, Ledger, find_ledger, rows_per_file, versions
 from fidojax.types import Classifier, Device
 
@@ -64,6 +71,7 @@ def open_ledger(path: Path, job: Job, request: ExplainRequest, total: int, shard
         "batch_size": request.batch_size,
         "pictures": total,
         "devices": described(request.chosen_devices),
+        "threads": dividing_threads(request.chosen_devices[0].platform),
         "versions": versions(),
     }
     chunk = rows_per_file(total, request.pictures_at_once, shards)

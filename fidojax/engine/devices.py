@@ -119,6 +119,19 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def dividing_threads(platform: str) -> int:
+    """Return the number of threads among which XLA divides an operation; 1 on accelerators.
+
+    It is the number of cores, or NPROC of the environment, and at least that of the devices. The
+    parts of an array end elsewhere with another number, and the elements at their ends are computed
+    by other instructions, so that single results differ in their last bit.
+    """
+    if platform != "cpu":
+        return 1
+    told = os.environ.get("NPROC", "")
+    return max(int(told) if told.isdecimal() else cores(), 1, jax.local_device_count("cpu"))
+
+
 def threads_per_device(devices: Sequence[Device]) -> int:
     """The threads per device: its share of the cores; 1 on accelerators and for a `Spread`."""
     if devices[0].platform != "cpu" or isinstance(devices, Spread):

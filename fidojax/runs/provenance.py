@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from fidojax.engine import cores
+from fidojax.engine import cores, dividing_threads
 
 PACKAGES = ("fidojax", "jax", "jaxlib", "numpy", "flax", "optax")
 """The packages that decide the numbers."""
@@ -39,6 +39,7 @@ def environment() -> dict[str, Any]:
         "device": device.device_kind,
         "devices": jax.device_count(),
         "cores": os.cpu_count(),
+        "threads": dividing_threads(device.platform),
     }
 
 

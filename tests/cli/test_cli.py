@@ -441,6 +441,18 @@ def test_a_dry_run_says_the_cost_and_writes_nothing(run, folder):
     assert sorted(ran.results.rglob("*")) == before
 
 
+def test_a_resumed_run_says_when_its_number_of_threads_is_another(run, folder, monkeypatch):
+    how = ("--no-figures", "--method", "max_box")
+    monkeypatch.setenv("NPROC", "2")
+    ran = run(folder / "fox.png", how=how)
+    assert ran.ledger(ran.records["fox.png"]).provenance["threads"] == 2
+    assert "threads of XLA" not in run(folder / "fox.png", how=how).out
+    monkeypatch.setenv("NPROC", "3")
+    told = " ".join(run(folder / "fox.png", how=how).out.split())
+    assert "made with 2 threads of XLA and are kept; with 3 some differ" in told
+    assert "NPROC=2 gives the same" in told
+
+
 def test_the_number_at_a_time_stays_unless_there_were_fewer_pictures(run, folder):
     how = ("--no-figures", "--method", "max_box")
 
