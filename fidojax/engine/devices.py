@@ -122,9 +122,8 @@ def cores() -> int:
 def dividing_threads(platform: str) -> int:
     """Return the number of threads among which XLA divides an operation; 1 on accelerators.
 
-    It is the number of cores, or NPROC of the environment, and at least that of the devices. The
-    parts of an array end elsewhere with another number, and the elements at their ends are computed
-    by other instructions, so that single results differ in their last bit.
+    It is the number of cores, or NPROC of the environment, and at least that of the devices. Sums
+    over many elements are divided, too, so that another number gives other last bits.
     """
     if platform != "cpu":
         return 1
