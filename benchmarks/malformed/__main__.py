@@ -28,11 +28,11 @@ from fidojax.runs import DONE, find_ledger, read_maps
 GOOD = 8
 EXPLAIN = ("--steps", "2", "--samples", "2", "--no-figures", "--batch-size", "4")
 LARGE = {
-    "jpeg": ("JPEG", 10_000, "RGB", {"progressive": True, "subsampling": 0}),
-    "jpeg2000": ("JPEG2000", 7_000, "RGBA", {}),
-    "webp": ("WEBP", 8_500, "RGBA", {"lossless": True}),
-    "tiff": ("TIFF", 11_000, "F", {"compression": "tiff_lzw"}),
-    "gif": ("GIF", 13_000, "L", {}),
+    "jpeg": ("JPEG", 7_600, "RGB", {"progressive": True, "subsampling": 0}),
+    "jpeg2000": ("JPEG2000", 5_400, "RGBA", {}),
+    "webp": ("WEBP", 6_400, "RGBA", {"lossless": True}),
+    "tiff": ("TIFF", 8_800, "F", {"compression": "tiff_lzw"}),
+    "gif": ("GIF", 11_800, "L", {}),
 }
 """Pictures as large as are decoded: format, side, mode, options."""
 

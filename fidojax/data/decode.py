@@ -22,8 +22,9 @@ from fidojax.data.quiet import quiet
 SMALLEST = 8
 """The shortest side, in pixels, of a picture that is accepted."""
 
-MEMORY = 1_250_000_000
-"""Bytes that the decoding of one picture may take, so that a run stays below 2 GB."""
+MEMORY = 700_000_000
+"""Bytes that the decoding of one picture may take. The C library may keep as much of the picture
+before it, and a run of the shipped network stays below 2 GB nevertheless."""
 
 STRIP = 2**22
 """The number of pixels that are converted at a time."""
