@@ -115,6 +115,7 @@ def method_cells(row: MethodRow) -> tuple[str, ...]:
     needs = [NEEDS.get(option, f"`{option}`") for option in row.required]
     needs += ["an infiller (optional)"] if row.fills and "infill" not in row.required else []
     needs += ["a classifier that shows its features"] if row.features else []
+    needs += ["a transformer"] if row.attention else []
     name = f"`{row.name}`{' *' if row.loop else ''}"
     return name, row.says, values, "; ".join(needs), papers(row.papers), source(row.function)
 

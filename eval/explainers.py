@@ -42,7 +42,7 @@ def controls() -> tuple[str, ...]:
 
 
 def settings() -> dict[str, Setting]:
-    """The rows that need neither boxes nor a trained network, by name."""
+    """The rows that need neither boxes nor a trained network nor a transformer, by name."""
     needs = {name: {*METHOD_ROWS[_method(name)].required} - {"infill"} for name in _names()}
     # `max_box` is the same everywhere: it has no order that could be compared.
     return {name: setting(name) for name in _names() if not needs[name] and name != "max_box"}
@@ -64,7 +64,8 @@ def setting(name: str) -> Setting:
 def _names() -> tuple[str, ...]:
     return tuple(
         name
-        for method in METHOD_ROWS
+        for method, row in METHOD_ROWS.items()
+        if not row.attention
         for name in (method, *(v for v, of in VARIANTS.items() if of.method == method))
     )
 

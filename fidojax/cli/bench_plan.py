@@ -21,7 +21,7 @@ from fidojax.cli.explainer import LOADERS
 from fidojax.cli.job import Job, prepare
 from fidojax.cli.options import Bench, Explain, UsageError
 from fidojax.core import check_count, check_name, untransformed
-from fidojax.methods import LOOPS, METHODS, MethodRow, method_row
+from fidojax.methods import LOOPS, METHOD_ROWS, METHODS, MethodRow, method_row
 from fidojax.presets import PRESETS
 from fidojax.transforms import PRECISIONS
 from infillers import INFILLERS
@@ -46,10 +46,15 @@ def plan(asked: Bench) -> list[Case | BenchRow]:
     return [
         case
         for classifier in asked.classifier
-        for method in (method_row(name) for name in every(asked.method, METHODS))
+        for method in (method_row(name) for name in every(asked.method, _measurable()))
         for infill in _infills(asked, method)
         for case in _cases(asked, classifier, method, infill, known)
     ]
+
+
+def _measurable() -> list[str]:
+    """The methods that run on any classifier that shows its features."""
+    return [name for name, row in METHOD_ROWS.items() if not row.attention]
 
 
 def every(names: tuple[str, ...], known: Any) -> tuple[str, ...]:

@@ -4,6 +4,8 @@
 `LOOPS[name](**options)` is the same method as a `fidojax.core.Loop`, for those that optimise.
 """
 
+from fidojax.methods.attention_relevance import attention_relevance
+from fidojax.methods.attention_rollout import attention_rollout
 from fidojax.methods.baselines import center_box, max_box, object_box
 from fidojax.methods.bbmp import bbmp, bbmp_loop
 from fidojax.methods.deconvnet import deconvnet
@@ -70,6 +72,8 @@ __all__ = [
     "RENAMED_METHODS",
     "Comparison",
     "MethodRow",
+    "attention_relevance",
+    "attention_rollout",
     "bbmp",
     "bbmp_loop",
     "center_box",

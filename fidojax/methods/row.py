@@ -31,6 +31,7 @@ class MethodRow:
         all_classes: the map is for all classes at once; the target changes nothing.
         control: the map does not depend on the classifier.
         features: the classifier has to show its features (`fidojax.Split`).
+        attention: the classifier has to be a transformer; its attention is found in its program.
         passes: forward and backward passes of the classifier for one map, or a function that gives
             them for the method's options. None where the loop says it or a run can be counted; a
             method that reads the classifier's traced program cannot be counted.
@@ -57,6 +58,7 @@ class MethodRow:
     all_classes: bool = False
     control: bool = False
     features: bool = False
+    attention: bool = False
     passes: tuple[int, int] | Callable[[Mapping[str, Any]], tuple[int, int]] | None = None
     figures: str | None = None
     preset: str | None = None

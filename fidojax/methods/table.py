@@ -7,6 +7,8 @@
 from collections.abc import Callable, Mapping
 
 from fidojax.core import Column, Loop, add_row, check_name, current_name, row_of
+from fidojax.methods.attention_relevance import attention_relevance
+from fidojax.methods.attention_rollout import attention_rollout
 from fidojax.methods.baselines import center_box, max_box, object_box
 from fidojax.methods.bbmp import bbmp, bbmp_loop
 from fidojax.methods.deconvnet import deconvnet
@@ -306,6 +308,25 @@ _ROWS = (
         papers=("grad_cam", "guided_backprop"),
         features=True,
         passes=(2, 1),
+    ),
+    MethodRow(
+        function=attention_rollout,
+        says="the share of a transformer's last state that stems from each patch, by its "
+        "attention alone; for all classes at once",
+        unit="share of attention",
+        papers=("attention_rollout",),
+        limits=(0.0, 1.0),
+        all_classes=True,
+        attention=True,
+        passes=(1, 0),
+    ),
+    MethodRow(
+        function=attention_relevance,
+        says="a transformer's attention, weighted with the gradient of the logit by it",
+        unit="relevance",
+        papers=("attention_relevance",),
+        attention=True,
+        passes=(1, 1),
     ),
     MethodRow(
         function=varsal,

@@ -15,6 +15,7 @@ import jax
 from jax.extend import core
 from jaxtyping import Array, Float
 
+from fidojax.core import checked_output, widened
 from fidojax.transforms import interpreter
 from fidojax.types import Classifier, Images, Logits
 
@@ -50,10 +51,12 @@ def attended(
         if id(eqn) not in marked:
             return results
         (shares,) = results
-        found.append(shares.reshape(shares.shape[-3:]))
-        return [shares if probes is None else shares + probes[len(found) - 1]]
+        found.append(widened(shares.reshape(shares.shape[-3:])))
+        if probes is not None:
+            shares = (widened(shares) + probes[len(found) - 1]).astype(shares.dtype)
+        return [shares]
 
-    logits = interpreter.run(rule, traced, [images])[0]
+    logits = checked_output(interpreter.run(rule, traced, [images])[0], 1)
     shapes = sorted({each.shape for each in found})
     if not shapes:
         raise ValueError(
@@ -76,7 +79,9 @@ def _marked(jaxpr: core.Jaxpr) -> set[int]:
         inner = eqn.params.get("jaxpr") if eqn.primitive.name == "scan" else interpreter.body(eqn)
         if inner is not None:
             marked |= _marked(inner.jaxpr)
-    windows = [eqn for eqn in jaxpr.eqns if id(eqn) in marked and not _of_one_picture(eqn)]
+    windows: list[Any] = [
+        eqn for eqn in jaxpr.eqns if id(eqn) in marked and not _of_one_picture(eqn)
+    ]
     if windows:
         shape = windows[0].outvars[0].aval.shape
         raise ValueError(
@@ -86,7 +91,7 @@ def _marked(jaxpr: core.Jaxpr) -> set[int]:
     return marked
 
 
-def _is_attention(eqn: core.JaxprEqn, makers: dict[Any, core.JaxprEqn]) -> bool:
+def _is_attention(eqn: Any, makers: dict[Any, core.JaxprEqn]) -> bool:
     """Whether an equation divides exponentials by their sum over the last axis, in a square."""
     if eqn.primitive.name != "div":
         return False
@@ -115,7 +120,7 @@ def _maker(atom: Any, makers: dict[Any, core.JaxprEqn]) -> core.JaxprEqn | None:
     return None
 
 
-def _of_one_picture(eqn: core.JaxprEqn) -> bool:
+def _of_one_picture(eqn: Any) -> bool:
     """Whether the shape is (1, heads, tokens, tokens), or that of JAX's own attention."""
     *batch, _, _, _ = eqn.outvars[0].aval.shape
     return batch in ([1], [1, 1])

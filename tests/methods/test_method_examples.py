@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import pytest
+from attending import attending
 from jax.tree_util import Partial
 
 import fidojax
@@ -74,6 +75,8 @@ def test_the_example_runs_and_explains(name, names):
     assert 3 <= len(source.splitlines()) <= 6, f"{name}: expected an Example of 3 to 6 lines"
     assert f"fidojax.{name}(" in source
     space = dict(names)
+    if name in ("attention_rollout", "attention_relevance"):  # a vision transformer
+        space["classifier"] = attending(space["classifier"])
     exec(source, space)
     assert isinstance(space["explanation"], fidojax.Explanation)
     assert space["explanation"].saliency.shape[-2:] == SIDES

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from attending import attending
 from conftest import PLANTED, linear
 from jax.tree_util import Partial
 
@@ -89,6 +90,8 @@ ROWS = {
     "grad-cam++": ("grad_cam_pp", {}, False),
     "layer-cam": ("layer_cam", {}, True),
     "hires-cam": ("hires_cam", {}, True),
+    "attention-rollout": ("attention_rollout", {}, False),
+    "attention-relevance": ("attention_relevance", {}, False),
     "guided-grad-cam": ("guided_grad_cam", {}, True),
     "varsal": ("varsal", {"encoder": ENCODER}, True),
     "realtime": ("realtime", {"masker": MASKER, "features": Partial(one_level)}, True),
@@ -134,9 +137,10 @@ def pixels(images):
 
 
 def seen_through(name, classifier):
-    """The classifier, its features the pixels themselves where the method asks for features."""
-    asks = METHOD_ROWS[ROWS[name][0]].features
-    return Split(Partial(pixels), classifier) if asks else classifier
+    """The classifier, with attention or its pixels as features where the method asks for them."""
+    row = METHOD_ROWS[ROWS[name][0]]
+    classifier = attending(classifier) if row.attention else classifier
+    return Split(Partial(pixels), classifier) if row.features else classifier
 
 
 def test_every_method_has_a_row():

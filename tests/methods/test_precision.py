@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from attending import attending
 from jax.tree_util import Partial
 
 from fidojax.core import Split
-from fidojax.methods import METHODS
+from fidojax.methods import METHOD_ROWS, METHODS
 from fidojax.metrics import METRICS
 from infillers import mean
 
@@ -77,6 +78,8 @@ def call(name):
         return lambda classifier, image: function(
             KEY, classifier, image, 0, image[..., 0], **options
         )
+    if METHOD_ROWS[name].attention:
+        return lambda classifier, image: function(KEY, attending(classifier), image, 0, **options)
     return lambda classifier, image: function(KEY, classifier, image, 0, **options)
 
 
