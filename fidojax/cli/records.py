@@ -29,6 +29,7 @@ from matplotlib.figure import Figure
 
 from fidojax.cli.stored import RECORD, RUN, read_stored
 from fidojax.data import write_atomically, write_json, write_text
+from fidojax.runs import DamagedError, find_ledger
 
 EXPLAINED, FAILED = "explained", "failed"
 
@@ -115,10 +116,23 @@ class ResultsFolder:
         return runs
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """All records of pictures with their `name`, sorted by it."""
+        """All records of pictures with their `name`, sorted by it.
+
+        A record whose map has been replaced by another picture's is left out; earlier versions
+        wrote it before the map, and may have been killed in between.
+        """
+        names: dict[str, list[str]] = {}  # of the rows, by ledger
         for path in sorted((self.folder / "records").glob("*.json")):
-            if record := self._read(path, RECORD):
-                yield {**record, "name": path.stem}
+            if not (record := self._read(path, RECORD)):
+                continue
+            place = record.get("map")  # None: it has failed, or an older version wrote it
+            if place is not None:
+                if place["ledger"] not in names:
+                    names[place["ledger"]] = _names_of(self.folder / place["ledger"])
+                owner = names[place["ledger"]][place["row"] :][:1]
+                if owner and owner[0] not in ("", path.stem):
+                    continue
+            yield {**record, "name": path.stem}
 
     def _read(self, path: Path, form: Any) -> dict[str, Any] | None:
         found = read_stored(path, form)
@@ -149,6 +163,15 @@ def as_number(value: Any) -> float | None:
     """A float for JSON; None if it is not finite, since JSON has no such numbers."""
     number = float(value)
     return number if np.isfinite(number) else None
+
+
+def _names_of(path: Path) -> list[str]:
+    """The names of a ledger's rows; none where another run's cannot be read."""
+    try:
+        ledger = find_ledger(path)
+    except (DamagedError, OSError):
+        return []
+    return [] if ledger is None else ledger.ids
 
 
 def _is_whole(picture: Path) -> bool:

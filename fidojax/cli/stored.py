@@ -29,7 +29,8 @@ RECORD = {
     "seconds": NUMBER,
     "files": {},
 }
-"""The form of a picture's record, see `fits`."""
+"""The form of a picture's record, see `fits`; older versions wrote no `map`."""
+PLACE = (None, {"ledger": str, "row": int})
 RUN = {
     "settings": SETTINGS,
     "versions": dict,
@@ -45,7 +46,9 @@ def read_stored(path: Path, form: Any) -> dict[str, Any] | None:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return content if fits(content, form) else None
+    if not fits(content, form) or not fits(content.get("map"), PLACE):
+        return None
+    return content
 
 
 def fits(value: Any, form: Any) -> bool:

@@ -9,7 +9,7 @@ A `Ledger` is a zarr group. Besides the columns that are written to it, "n ...",
 Its attributes hold `settings`, everything that decides the results, `provenance`, and the dtypes
 and shapes of the `columns`. zarr writes every file beside its place and renames it, and the status
 of a row is written last: a row that is DONE is complete. Files have checksums, see
-`fidojax.runs.repair`. Any zarr reader opens the group.
+`fidojax.runs.damages`. Any zarr reader opens the group.
 
     ledger = find_ledger("run/results.zarr/rows/fido")
     maps = read_maps(ledger, np.flatnonzero(ledger.status == DONE))

@@ -12,7 +12,7 @@ import zarr
 from jax.tree_util import Partial
 
 from benchmarks.kills import compare
-from fidojax.cli import job as jobs
+from fidojax.cli import classifier as classifiers
 from fidojax.cli import main
 from fidojax.networks import Pretrained
 from fidojax.runs import verify
@@ -32,8 +32,11 @@ def world(tmp_path_factory):
     root = tmp_path_factory.mktemp("world")
     with pytest.MonkeyPatch.context() as patch:
         network = Partial(average_colour, jnp.float32(10.0))
+        patch.setattr(classifiers, "packaged_weights", lambda name: None)
         patch.setattr(
-            jobs, "load", lambda name, weights, layer: Pretrained(name, network, LABELS, (8, 8, 3))
+            classifiers,
+            "load",
+            lambda name, weights, layer: Pretrained(name, network, LABELS, (8, 8, 3)),
         )
         patch.setattr("fidojax.cli.opening.rows_per_file", lambda *numbers: 2)
         photos = root / "photos"
@@ -126,6 +129,7 @@ AGAIN = [  # what is explained again, to the same bits
     (change(files=None), lambda r: r.record, 1),
     (change(objective=3), lambda r: r.record, 1),
     (change(settings=None), lambda r: r.record, 1),
+    (change(map=[1]), lambda r: r.record, 1),
     (remove, lambda r: r.run, 0),
     (cut, lambda r: r.run, 0),
     (text("{}"), lambda r: r.run, 0),
@@ -210,3 +214,21 @@ def test_what_cannot_be_written_is_one_sentence_and_the_maps_are_kept(
     assert sentence in err
     assert err.count("\n") == 1
     assert bits_of(world, results) == []
+
+
+def test_a_record_of_a_replaced_map_is_not_shown(world, results, capfd):
+    """As earlier versions left it when they were killed between a record and its row."""
+    stale = json.loads(results.record.read_text()) | {"id": "gone.png"}
+    (results.out / "records" / "gone.gradient-00000000.json").write_text(json.dumps(stale))
+    assert explain(world, results, capfd)[0] == 0
+    page = (results.out / "index.html").read_text()
+    assert "gone.png" not in page
+    assert f"{COUNT} explanations" in page
+
+
+def test_a_foreign_record_is_named_and_left_out(world, results, capfd):
+    (results.out / "records" / "mine.json").write_text("{}")
+    code, out, _ = explain(world, results, capfd)
+    assert code == 0
+    assert f"left out: {results.out}/records/mine.json: it is no record of a result" in out
+    assert f"{COUNT} explanations" in (results.out / "index.html").read_text()
