@@ -17,7 +17,7 @@ from fidojax.cli.explainer import Explainer, load_explainer
 from fidojax.cli.method_options import chosen_options, complete
 from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.target import class_index
-from fidojax.core import check_name
+from fidojax.core import check_classifier, check_name
 from fidojax.data import boxes_of
 from fidojax.engine import ExplainRequest, Spread, Stop
 from fidojax.methods import METHOD_ROWS, MethodRow, method_row
@@ -169,6 +169,7 @@ def _job(asked: Explain) -> Job:
         asked.precision,
         Stop() if asked.stop_early else None,
         asked.rewrite,
+        asked.strict,
     )
     target = _target(asked, pretrained.labels)
     crop = pretrained.crop if asked.crop is None else asked.crop
@@ -181,6 +182,13 @@ def _try(job: Job) -> None:
     The infiller sees the shape of a picture, too: learned ones may be for other pictures.
     """
     request, size = job.request, job.pretrained.size
+    classes, labels = check_classifier(request.classifier, size), len(job.pretrained.labels)
+    if classes != labels:
+        raise ValueError(
+            f"--classifier {job.asked.classifier}: it has {classes} classes and {labels} labels"
+        )
+    if request.strict:
+        request.admit(np.full(size, 0.5, np.float32))
     image, mask = (jax.ShapeDtypeStruct(shape, np.float32) for shape in (size, size[:2]))
     if "infill" in request.options:
         infill = request.options["infill"]

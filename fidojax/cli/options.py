@@ -76,6 +76,8 @@ class Explain:
     """Divide each picture's evaluations among the devices, on CPUs the cores; for few pictures."""
     rewrite: bool = True
     """On CPUs, evaluate the classifier by operations that compute the same and are fast there."""
+    strict: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
+    """Refuse a classifier that seems to return probabilities, instead of a warning."""
     crop: Annotated[float | None, _shown("SHARE", "0.875 for ImageNet networks, else 1")] = None
     """Share of the shorter side that the centre crop keeps."""
     limit: Annotated[int | None, _shown("N", "all")] = None

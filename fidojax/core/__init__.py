@@ -16,6 +16,7 @@ from fidojax.core.checks import check_count, check_name, suggest
 from fidojax.core.contract import (
     check_classifier,
     check_target,
+    checked_explanation,
     checked_output,
     logits_of,
     real_target,
@@ -85,6 +86,7 @@ __all__ = [
     "check_name",
     "check_outputs",
     "check_target",
+    "checked_explanation",
     "checked_output",
     "class_divergence",
     "concrete",

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 import jax
 import jax.numpy as jnp
 
+from fidojax.core.contract import checked_explanation
 from fidojax.core.features import HasFeatures, Rest, require_features
 from fidojax.core.scores import widened
 from fidojax.types import Classifier, Explanation, Image
@@ -33,6 +34,7 @@ def of_one_image(function: F) -> F:
         result = function(key, classifier, image, target, *map(_wide_array, saliency), **options)
         if isinstance(result, Explanation):
             result = result._replace(saliency=result.saliency.astype(image.dtype))
+            result = checked_explanation(result)
         return result
 
     return cast(F, call)

@@ -15,7 +15,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from fidojax.core.features import untransformed
-from fidojax.types import Classifier, Images, Logits, Target
+from fidojax.types import Classifier, Explanation, Images
 
 
 def logits_of(classifier: Classifier, images: Images) -> Float[Array, "n k"]:
@@ -62,7 +62,7 @@ def checked_output(output: Any, count: int) -> Float[Array, "n k"]:
     return output
 
 
-def check_logits(logits: Logits) -> None:
+def check_logits(logits: Any) -> None:
     """Check that an array may be logits "... k" of at least 2 classes.
 
     Raises:
@@ -103,7 +103,7 @@ TRIED = 4
 compiled_logits = jax.jit(logits_of)
 
 
-def check_target(target: Target, classes: int) -> None:
+def check_target(target: Any, classes: int) -> None:
     """Check that a target is one integer and, where its value is known, one of the classes.
 
     Raises:
@@ -127,7 +127,7 @@ def check_target(target: Target, classes: int) -> None:
         )
 
 
-def real_target(target: Target, classes: int) -> Float[Array, ""] | None:
+def real_target(target: Any, classes: int) -> Float[Array, ""] | None:
     """Return a factor for a traced target: 1, or NaN where it is no class; None if it is concrete.
 
     A product with NaN, unlike a choice, also makes gradients NaN.
@@ -139,6 +139,20 @@ def real_target(target: Target, classes: int) -> Float[Array, ""] | None:
     if not isinstance(target, Tracer):
         return None
     return jnp.where((target >= 0) & (target < classes), 1.0, jnp.nan)
+
+
+def checked_explanation(explanation: Explanation) -> Explanation:
+    """Return the explanation, its map NaN where the classifier's score of the image is not finite.
+
+    A method may never see the image itself, or see it where no gradient comes back; a finite map
+    would hide that there was nothing to explain. The score is `info.original`, else `info.score`.
+    """
+    info = explanation.info
+    own = getattr(info, "original", getattr(info, "score", None))
+    if own is None:
+        return explanation
+    finite = jnp.all(jnp.isfinite(own))
+    return explanation._replace(saliency=jnp.where(finite, explanation.saliency, jnp.nan))
 
 
 def _reshaped(shape: tuple[int, ...], count: int) -> str:

@@ -91,6 +91,8 @@ def update(state: State, grads: Any, optimiser: optax.GradientTransformation) ->
     """Take one step of the optimiser down the gradient."""
     updates, opt_state = optimiser.update(grads, state.optimiser, state.params)
     params = optax.apply_updates(state.params, updates)
+    # Adam takes no step where the square of a gradient overflows: the map would be its start.
+    params = jax.tree.map(lambda p, g: jnp.where(jnp.isfinite(g * g), p, jnp.nan), params, grads)
     return state._replace(step=state.step + 1, params=params, optimiser=opt_state)
 
 

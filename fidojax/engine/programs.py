@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.stages import Lowered
 from jaxtyping import Array, Bool, Int
 
+from fidojax.core import checked_explanation
 from fidojax.core import loop as loops
 from fidojax.engine import early_stopping as stops
 from fidojax.engine.options import is_iterative, loop_of, split_options
@@ -180,7 +181,8 @@ def readout(program: Program, model: Model, slots: Slots) -> Any:
     def one(slot):
         _, image, target, each = slot.batch
         loop = program.loop(model.options, each)
-        return loop.readout(model.classifier, image, target, slot.state, slot.history)
+        found = loop.readout(model.classifier, image, target, slot.state, slot.history)
+        return checked_explanation(found)
 
     return jax.vmap(one)(slots)
 

@@ -55,10 +55,12 @@ class RiseInfo(NamedTuple):
     Attributes:
         standard_error: "h w", of the map as a mean over masks; infinite after a single mask.
         masks: the number of masks used.
+        original: score of the image.
     """
 
     standard_error: Saliency
     masks: Int[Array, ""]
+    original: Scalar
 
 
 class State(NamedTuple):
@@ -133,9 +135,11 @@ def rise_loop(
         return State(state.step + 1, moments, state.key), record
 
     def finish(classifier, image, target, state, history):
-        del classifier, image, target, history
+        del history
         moments = state.moments
-        return Explanation(moments.mean, RiseInfo(standard_error(moments), moments.count))
+        original = SCORES[score](logits_of(classifier, image[None])[0], target)
+        info = RiseInfo(standard_error(moments), moments.count, original)
+        return Explanation(moments.mean, info)
 
     return loops.Loop(-(-samples // chunk), init, step, finish, chunk)
 

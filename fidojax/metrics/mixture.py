@@ -21,11 +21,14 @@ from fidojax.core import (
     upsample,
 )
 from fidojax.metrics.checks import check_map
+from fidojax.metrics.curve import has_order
 from fidojax.types import Classifier, Image, Infiller, Mask, PRNGKey, Saliency, Scalar, Target
 
 
 class Mixture(NamedTuple):
     """The probabilities of the class on the mixtures of one picture; all values in [0, 1].
+
+    All but `original` is NaN where the map is not finite.
 
     Attributes:
         probability: p(target) on the map's own mixture; higher is better for a keep map.
@@ -116,7 +119,7 @@ def mixture(
 
     keys = jax.random.split(drawn_key, samples)
     flat = jnp.full_like(keep, keep.mean())
-    return Mixture(
+    found = Mixture(
         probability=shown[0],
         area=masks[0].mean(),
         random=shown[1],
@@ -128,6 +131,8 @@ def mixture(
         original=shown[4],
         image=seen[0],
     )
+    found = jax.tree.map(lambda value: jnp.where(has_order(saliency), value, jnp.nan), found)
+    return found._replace(original=shown[4])
 
 
 def controls(keys: tuple[PRNGKey, PRNGKey], shape: tuple[int, int]) -> tuple[Mask, Mask, Mask]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from fidojax.core import as_classifier, check_classifier, check_target
 from fidojax.data import BadPicture, Picture
 from fidojax.engine import ExplainRequest, Sample, explain_samples
 from fidojax.runs.ledger import DONE, Ledger
@@ -177,7 +178,7 @@ class _Work:
         numbers = itertools.count()
         together = max(self._request.pictures_at_once, TOGETHER)
         while batch := list(itertools.islice(items, together)):
-            good, classes, bad = _with_targets(batch, self._targets)
+            good, classes, bad = _with_targets(batch, self._targets, self._request.classifier)
             if bad:
                 rows, names = [item.row for item, _ in bad], [item.name for item, _ in bad]
                 self._ledger.write(rows, names, {}, [reason for _, reason in bad])
@@ -245,16 +246,30 @@ def seconds_per_map(
 
 
 def _with_targets(
-    batch: list[Item], targets: Targets
+    batch: list[Item], targets: Targets, classifier: Any
 ) -> tuple[list[Item], list[int], list[tuple[Item, str]]]:
     """Split a batch into items with their classes, and items with the reason why they have none."""
     bad = [(item, item.picture.reason) for item in batch if isinstance(item.picture, BadPicture)]
     read = [item for item in batch if isinstance(item.picture, Picture)]
     found = targets([item.picture for item in read]) if read else []  # type: ignore[misc]
     pairs = list(zip(read, found, strict=True))
+    if pairs:
+        image = read[0].picture.image  # type: ignore[union-attr]
+        classes = check_classifier(as_classifier(classifier), image.shape)
+        pairs = [(item, _class_or_reason(target, classes)) for item, target in pairs]
     bad += [(item, target) for item, target in pairs if isinstance(target, str)]
     good = [(item, int(target)) for item, target in pairs if not isinstance(target, str)]
     return [item for item, _ in good], [target for _, target in good], bad
+
+
+def _class_or_reason(target: int | str, classes: int) -> int | str:
+    """Return the class, or the reason why it is none."""
+    try:
+        if not isinstance(target, str):
+            check_target(target, classes)
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return target
 
 
 def _columns(finished: Explained) -> dict[str, np.ndarray]:

@@ -190,7 +190,7 @@ def test_nothing_is_computed_after_the_stop(classifier, image):
     seen = Partial(counted, classifier)
     _, info = rise(KEY, seen, image, 1, samples=1000, size=3, chunk=50, tolerance=0.05)
     jax.effects_barrier()
-    assert len(calls) == int(info.masks) // 50 < 20
+    assert len(calls) == int(info.masks) // 50 + 1 < 20  # and the image itself
 
 
 def test_the_loop_is_the_method_step_by_step(classifier, image):

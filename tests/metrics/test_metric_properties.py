@@ -36,7 +36,6 @@ class Row(NamedTuple):
         reads: what a perfect map holds, a key of `Planted.maps`.
         kinds: of classifiers.
         empty: whether a map of zeros has a number, and then whether another constant one has.
-        broken: whether a map that is not finite has a number.
     """
 
     metric: str
@@ -45,7 +44,6 @@ class Row(NamedTuple):
     reads: str = "parts"
     kinds: tuple[str, ...] = SIGNED
     empty: tuple[bool, bool] = (True, True)
-    broken: bool = False
 
 
 def _fall(found):
@@ -99,7 +97,6 @@ ROWS = {
         lambda found: (found.probability,),
         {"samples": 1, "infill": BLACK},
         reads="mask",
-        broken=True,
     ),
     "saliency metric": Row(
         "saliency_metric", lambda found: (-found.value,), reads="mask", kinds=("bright",)
@@ -283,7 +280,7 @@ def test_maps_that_say_nothing(name):
     constant = np.full((SIDE, SIDE), 0.3, np.float32)
     maps = np.stack([np.zeros_like(ramp), constant, *broken, *[ramp] * (COUNT - 4)])
     found = numbers(name, own, maps)[:, 0]
-    expected = [*row.empty, row.broken, row.broken, True]
+    expected = [*row.empty, False, False, True]
     np.testing.assert_array_equal(np.isfinite(found[:5]), expected)
 
 
