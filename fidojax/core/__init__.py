@@ -16,8 +16,10 @@ from fidojax.core.checks import check_count, check_name, suggest
 from fidojax.core.contract import (
     check_classifier,
     check_target,
+    check_target_of,
     checked_explanation,
     checked_output,
+    classes_of,
     logits_of,
     real_target,
 )
@@ -86,9 +88,11 @@ __all__ = [
     "check_name",
     "check_outputs",
     "check_target",
+    "check_target_of",
     "checked_explanation",
     "checked_output",
     "class_divergence",
+    "classes_of",
     "concrete",
     "current_name",
     "gaussian_blur",

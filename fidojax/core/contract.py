@@ -15,7 +15,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from fidojax.core.features import untransformed
-from fidojax.types import Classifier, Explanation, Images
+from fidojax.types import Classifier, Explanation, Image, Images
 
 
 def logits_of(classifier: Classifier, images: Images) -> Float[Array, "n k"]:
@@ -125,6 +125,21 @@ def check_target(target: Any, classes: int) -> None:
             f"target is {int(target)}, expected 0 to {classes - 1}: the classifier has {classes}"
             " classes"
         )
+
+
+def check_target_of(classifier: Classifier, image: Image, target: Any) -> None:
+    """Check a concrete target before a function that is compiled hides its value.
+
+    Raises:
+        TypeError, ValueError: as `logits_of` and `check_target`.
+    """
+    if not isinstance(target, Tracer):
+        check_target(target, classes_of(classifier, image))
+
+
+def classes_of(classifier: Classifier, image: Image) -> int:
+    """Return the number of the classifier's logits for an image; nothing is computed."""
+    return jax.eval_shape(lambda images: logits_of(classifier, images), image[None]).shape[-1]
 
 
 def real_target(target: Any, classes: int) -> Float[Array, ""] | None:

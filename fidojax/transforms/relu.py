@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, logits_of
+from fidojax.core import SCORES, check_target_of, logits_of
 from fidojax.transforms import interpreter, rectifiers
 from fidojax.transforms.rectifiers import EXPANDED, RECTIFIED
 from fidojax.types import Classifier, Image, Scalar, Target
@@ -59,6 +59,7 @@ def score_gradient(
     relu: Callable, classifier: Classifier, image: Image, target: Target, score: str
 ) -> RectifierInfo:
     """Return the gradient of a class's score on the image, each ReLU replaced by `relu`."""
+    check_target_of(classifier, image, target)
     return _score_gradient(relu, interpreter.as_argument(classifier), image, target, score)
 
 

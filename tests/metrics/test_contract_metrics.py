@@ -69,5 +69,6 @@ def test_a_map_that_is_not_finite_has_no_number(name, value):
 
 @pytest.mark.parametrize("name", ASKING)
 def test_logits_that_are_not_finite_have_no_number(name):
-    found = jax.jit(lambda: measure(name, Partial(lambda x: jnp.nan * colours(x))))()
+    classifier = Partial(lambda weight, images: weight * colours(images), jnp.float32(jnp.nan))
+    found = jax.jit(lambda classifier: measure(name, classifier))(classifier)
     assert np.isnan(getattr(found, METRIC_ROWS[name].headline))

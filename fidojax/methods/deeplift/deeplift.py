@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, check_name, logits_of, of_one_image, untransformed
+from fidojax.core import SCORES, check_name, check_target_of, logits_of, of_one_image, untransformed
 from fidojax.methods.deeplift.propagation import RULES, contributions
 from fidojax.transforms import interpreter
 from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Scalar, Target
@@ -85,6 +85,7 @@ def deeplift(
         reference = jnp.zeros_like(image)
     else:
         reference = infill(key, image, jnp.zeros(image.shape[:2], image.dtype))
+    check_target_of(classifier, image, target)
     plain = interpreter.as_argument(untransformed(classifier))
     info = _explain(plain, image, target, reference, rule, score)
     return Explanation(jnp.sum(info.attribution, axis=-1), info)

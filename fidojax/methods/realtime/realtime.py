@@ -12,11 +12,10 @@ Dabkowski, Gal, "Real Time Image Saliency for Black Box Classifiers", NeurIPS 20
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import logits_of, of_one_image, real_target, upsample
+from fidojax.core import classes_of, of_one_image, real_target, upsample
 from fidojax.methods.realtime.objective import exists
 from fidojax.transforms import feature_pyramid
 from fidojax.types import Classifier, Explanation, Image, Masker, PRNGKey, Scalar, Target
@@ -75,8 +74,7 @@ def realtime(
     del key
     images = image[None]
     levels = feature_pyramid.features(classifier, images) if features is None else features(images)
-    classes = jax.eval_shape(lambda images: logits_of(classifier, images), images).shape[-1]
-    real = real_target(target, classes)
+    real = real_target(target, classes_of(classifier, image))
     masks, activations = masker(jnp.asarray(target)[None], confidence, *levels)
     coarse, activation = masks[0].astype(jnp.float32), activations[0]
     coarse = coarse if real is None else coarse * real
