@@ -10,7 +10,8 @@ network was trained on; it becomes part of the classifier. Pass a named function
 a new lambda at each call is a new structure, and retraces.
 
 `layer="blocks.5"` names the layer whose output is the features for Grad-CAM; it changes nothing for
-other methods.
+other methods. Of a layer that is called several times, such as one inside `nnx.scan`, it is the
+first output; `layer="blocks.conv:3"` takes that of call 3, counted from 0.
 
 Any other callable pytree `images "n h w c" -> logits "n k"` is a classifier already:
 `jax.tree_util.Partial(apply, params)` with `apply` defined at module level.
@@ -55,7 +56,7 @@ def from_nnx(
         preprocess: from images in [0, 1] to what the module expects.
         options: keyword arguments of the call; arguments with a customary name (`train`,
             `deterministic`, ...) are set to test time by default.
-        layer: the submodule whose output (of its first call) is the features, "blocks.5.conv2".
+        layer: the submodule whose output is the features, "blocks.5.conv2".
 
     Raises:
         TypeError: `module` is no `nnx.Module`.
@@ -86,8 +87,9 @@ def from_nnx(
     classifier = Partial(_nnx, graph, static, pack(preprocess), state)
     if layer is None:
         return classifier
-    check_name("layer", layer, interception.nnx_layers(module))
-    return interception.tap_layer(classifier, _nnx_intercepted, layer)
+    found = interception.parse_layer(layer)
+    check_name("layer", found.name, interception.nnx_layers(module))
+    return interception.tap_layer(classifier, _nnx_marked, found)
 
 
 def _nnx(graph, options, preprocess, state, images):
@@ -96,11 +98,11 @@ def _nnx(graph, options, preprocess, state, images):
     return nnx.merge(graph, state, copy=True)(prepare(preprocess, images), **dict(options.value))
 
 
-def _nnx_intercepted(intercept, layer, graph, options, preprocess, state, images):
+def _nnx_marked(layer, graph, options, preprocess, state, images):
     from flax import nnx
 
     module = nnx.merge(graph, state, copy=True)
-    interception.intercept_nnx(module, layer, intercept)
+    interception.mark_module(interception.nnx_layers(module)[layer])
     return module(prepare(preprocess, images), **dict(options.value))
 
 
@@ -120,7 +122,7 @@ def from_linen(
         preprocess: from images in [0, 1] to what the module expects.
         options: keyword arguments of the call; arguments with a customary name (`train`,
             `deterministic`, ...) are set to test time by default.
-        layer: the submodule whose output (of its first call) is the features, "Block_0.Conv_1".
+        layer: the submodule whose output is the features, "Block_0.Conv_1".
 
     Raises:
         TypeError: `module` is no `linen.Module`.
@@ -144,20 +146,20 @@ def from_linen(
     classifier = Partial(_linen, Static(module), static, pack(preprocess), variables)
     if layer is None:
         return classifier
-    return interception.tap_layer(classifier, _linen_intercepted, layer)
+    return interception.tap_layer(classifier, _linen_marked, interception.parse_layer(layer))
 
 
 def _linen(module, options, preprocess, variables, images):
     return module.value.apply(variables, prepare(preprocess, images), **dict(options.value))
 
 
-def _linen_intercepted(intercept, layer, module, *rest):
+def _linen_marked(layer, module, *rest):
     from flax import linen
 
     def at_the_layer(call, args, kwargs, context):
-        if ".".join(context.module.path) == layer and context.method_name == "__call__":
-            return intercept(call, *args, **kwargs)
-        return call(*args, **kwargs)
+        output = call(*args, **kwargs)
+        here = ".".join(context.module.path) == layer and context.method_name == "__call__"
+        return interception.mark(output) if here else output
 
     with linen.intercept_methods(at_the_layer):
         return _linen(module, *rest)

@@ -1,22 +1,28 @@
-"""The activations of one layer, by its name, in networks of Flax NNX and Flax Linen.
+"""The activations of one layer, by its name, in networks of Flax, Keras and Equinox.
 
-The network runs with the calls of that layer intercepted: stopped after the first call to return
-its output, or with that output replaced to return the logits that follow from it.
+The network's program is traced with the layer's output marked. It is then evaluated operation by
+operation: up to the mark, which gives the activations, or with the marked value replaced, which
+gives the logits that follow. So a layer is reached wherever it is called: in submodules and nested
+models, and inside `jit`, `remat`, `vmap` and `scan`.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+from jax.extend import core
 from jax.tree_util import Partial
 
 from fidojax.core import HasFeatures
+from fidojax.transforms import interpreter
 
-Intercepted = Callable[..., Any]
-"""`run(intercept, layer, *weights and the like, images) -> logits`: evaluate the network, but call
-`intercept(call, *arguments)` wherever it would call the layer, `call(*arguments)`."""
+Marked = Callable[..., Any]
+"""`run(name, *weights and the like, images) -> logits`: evaluate the network, and let `mark` see
+each output of the layer of that name."""
 
 
 @jax.tree_util.register_static
@@ -61,7 +67,27 @@ class Tapped:
         return self.activations(self.classifier, images), logits
 
 
-def tap_layer(classifier: Partial, run: Intercepted, layer: str) -> HasFeatures:
+class Layer(NamedTuple):
+    """A layer of a network.
+
+    Attributes:
+        name: its dotted name.
+        call: which of its calls is meant, counted from 0.
+        channels_first: whether its pictures are "n c h w".
+    """
+
+    name: str
+    call: int = 0
+    channels_first: bool = False
+
+
+def parse_layer(layer: str) -> Layer:
+    """Return the layer that "blocks.conv" names, or with the number of a call "blocks.conv:3"."""
+    name, colon, call = layer.rpartition(":")
+    return Layer(name, int(call)) if colon and call.isdecimal() else Layer(layer)
+
+
+def tap_layer(classifier: Partial, run: Marked, layer: Layer) -> HasFeatures:
     """Return the classifier as one that shows this layer's activations.
 
     Args:
@@ -71,44 +97,152 @@ def tap_layer(classifier: Partial, run: Intercepted, layer: str) -> HasFeatures:
     return Tapped(classifier, Partial(_activations, static), Partial(_logits, static))
 
 
+_MARK = "fidojax layer"
+
+
+@jax.custom_batching.custom_vmap
+def _mark(x: Any) -> Any:
+    return checkpoint_name(x, _MARK)
+
+
+@_mark.def_vmap
+def _mark_batch(size: int, batched: list[bool], x: Any) -> tuple[Any, bool]:
+    del size  # the images are the first axis then
+    return _mark(x), batched[0]
+
+
+def mark(output: Any) -> Any:
+    """Return a layer's output, its first array marked."""
+    leaves, structure = jax.tree.flatten(output)
+    return jax.tree.unflatten(structure, [_mark(jnp.asarray(leaves[0])), *leaves[1:]])
+
+
 class _Reached(Exception):  # noqa: N818, not an error
     """Carries the layer's output out of the network's evaluation."""
 
 
 def _activations(static, classifier, images):
     run, layer = static.value
+    calls = 0
 
-    def stop(call, *args, **kwargs):
-        raise _Reached(call(*args, **kwargs))
+    def stop(value):
+        nonlocal calls
+        calls += 1
+        if calls > layer.call:
+            raise _Reached(value)
+        return value
 
     try:
-        run(stop, layer, *classifier.args, images)
+        _evaluate(stop, run, layer, classifier, images)
     except _Reached as reached:
-        return reached.args[0]
-    raise ValueError(f"layer: the network has no layer {layer!r}, or never calls it")
+        value = reached.args[0]
+        first = layer.channels_first and value.ndim == 4
+        return jnp.moveaxis(value, 1, -1) if first else value
+    if calls:
+        raise ValueError(
+            f"layer: the network calls {layer.name!r} {calls} times, counted from 0; there is no"
+            f" call {layer.call}"
+        )
+    raise ValueError(f"layer: the network has no layer {layer.name!r}, or never calls it")
 
 
 def _logits(static, classifier, images, activations):
     run, layer = static.value
-    given = [activations]
+    calls = 0
 
-    def replace(call, *args, **kwargs):
-        return given.pop() if given else call(*args, **kwargs)
+    def replace(value):
+        nonlocal calls
+        calls += 1
+        if calls != layer.call + 1:
+            return value
+        first = layer.channels_first and value.ndim == 4
+        return jnp.moveaxis(activations, -1, 1) if first else activations
 
-    return run(replace, layer, *classifier.args, images)
-
-
-def intercept_nnx(module: Any, layer: str, intercept: Callable) -> None:
-    """Let `intercept` handle a submodule's calls; this changes the module, so pass a copy."""
-    *path, name = layer.split(".")
-    parent = functools.reduce(getattr, path, module)
-    # Not by NNX's own __setattr__, which accepts no function in place of a module.
-    object.__setattr__(parent, name, functools.partial(intercept, getattr(parent, name)))
+    return _evaluate(replace, run, layer, classifier, images)
 
 
-def nnx_layers(module: Any) -> list[str]:
-    """Return the names of all submodules, such as "blocks.5.conv1"."""
+def _evaluate(at_mark: Callable, run: Marked, layer: Layer, classifier: Partial, images: Any):
+    """Evaluate the network with `at_mark(value)` for the layer's outputs.
+
+    What holds no mark is evaluated as it is. The mark's own surroundings are taken apart, since a
+    value from inside a loop's body is none outside of it.
+    """
+
+    def rule(eqn, *operands):
+        if _is_mark(eqn):
+            return [at_mark(operands[0])]
+        if not any(map(_holds_mark, _programs(eqn))):
+            return interpreter.bind(eqn, *operands)
+        if eqn.primitive.name == "scan":
+            return _unrolled(rule, eqn, list(operands))
+        inner = eqn.params["call"] if "call" in eqn.params else interpreter.body(eqn)
+        if inner is None:
+            raise ValueError(
+                f"layer: the network calls {layer.name!r} inside a {eqn.primitive.name}, where its"
+                " output cannot be taken; name a layer around it"
+            )
+        return interpreter.run(rule, inner, list(operands))
+
+    return interpreter.evaluate(
+        rule, lambda args, images: run(layer.name, *args, images), classifier.args, images
+    )
+
+
+def _is_mark(eqn: core.JaxprEqn) -> bool:
+    return eqn.primitive.name == "name" and eqn.params["name"] == _MARK
+
+
+def _programs(eqn: core.JaxprEqn) -> list[core.Jaxpr]:
+    """Return the programs that an operation has for parameters."""
+    found = jax.tree.leaves(
+        list(eqn.params.values()),
+        is_leaf=lambda x: isinstance(x, core.ClosedJaxpr | core.Jaxpr),
+    )
+    closed = [x.jaxpr if isinstance(x, core.ClosedJaxpr) else x for x in found]
+    return [x for x in closed if isinstance(x, core.Jaxpr)]
+
+
+def _holds_mark(jaxpr: core.Jaxpr) -> bool:
+    return any(_is_mark(eqn) or any(map(_holds_mark, _programs(eqn))) for eqn in jaxpr.eqns)
+
+
+def _unrolled(rule: interpreter.Rule, eqn: core.JaxprEqn, operands: list) -> list:
+    """Evaluate a `jax.lax.scan` step by step."""
+    constants, carried = interpreter.scan_counts(eqn)
+    consts, carry = operands[:constants], operands[constants : constants + carried]
+    xs, length = operands[constants + carried :], eqn.params["length"]
+    stacked: list = [None] * length
+    for i in reversed(range(length)) if eqn.params["reverse"] else range(length):
+        step = [*consts, *carry, *(x[i] for x in xs)]
+        results = interpreter.run(rule, eqn.params["jaxpr"], step)
+        carry, stacked[i] = results[:carried], results[carried:]
+    return [*carry, *(jnp.stack(y) for y in zip(*stacked, strict=True))]
+
+
+@functools.cache
+def marking(cls: type) -> type:
+    """Return the subclass of a module's class whose calls mark their output."""
+
+    @functools.wraps(cls.__call__)
+    def __call__(self, *args, **kwargs):  # noqa: N807
+        return mark(cls.__call__(self, *args, **kwargs))
+
+    body = {"__call__": __call__, "__module__": cls.__module__, "__qualname__": cls.__qualname__}
+    return type(cls)(cls.__name__, (cls,), body)
+
+
+def mark_module(part: Any) -> None:
+    """Let a module mark its output; this changes the module, so pass a part of a copy."""
+    # Not by the frameworks' own __setattr__, which refuse or record it.
+    object.__setattr__(part, "__class__", marking(type(part)))
+
+
+def nnx_layers(module: Any) -> dict[str, Any]:
+    """Return the submodules that can be called by their names, such as "blocks.5.conv1"."""
     from flax import nnx
 
-    found = [(path, part) for path, part in nnx.iter_graph(module) if isinstance(part, nnx.Module)]
-    return sorted(".".join(map(str, path)) for path, _ in found if path)
+    return {
+        ".".join(map(str, path)): part
+        for path, part in nnx.iter_graph(module)
+        if path and isinstance(part, nnx.Module) and callable(part)
+    }

@@ -4,7 +4,9 @@ Keras itself is imported at the first use, never when this module is.
 """
 
 import functools
+import inspect
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,8 @@ from jax.tree_util import Partial
 
 from fidojax.core import check_name
 from fidojax.data import IMAGENET_CROP
-from fidojax.networks import weight_files
-from fidojax.networks.interception import Static, Tapped
+from fidojax.networks import interception, weight_files
+from fidojax.networks.interception import Static
 from fidojax.networks.preprocessing import Preprocess, pack, prepare
 from fidojax.networks.shipped import Pretrained, imagenet_labels
 from fidojax.types import Classifier
@@ -52,7 +54,8 @@ def from_keras(
             `classifier_activation=None`). The weights are those that the model holds now: call
             again after training; the same model object never retraces.
         preprocess: from images in [0, 1] to what the model expects.
-        layer: the layer of a functional model whose output is the features, by its Keras name.
+        layer: the layer whose output is the features, by its Keras name; inside another model or
+            layer by a dotted one, "base.block5_conv3".
 
     Raises:
         ImportError: Keras is missing.
@@ -87,13 +90,16 @@ def from_keras(
     classifier = Partial(_keras, Static(model), pack(preprocess), weights)
     if layer is None:
         return classifier
-    check_name("layer", layer, [part.name for part in model.layers])
-    static = Static(layer)
-    return Tapped(classifier, Partial(_keras_activations, static), Partial(_keras_logits, static))
+    found = interception.parse_layer(layer)
+    check_name("layer", found.name, keras_layers(model))
+    first = keras.config.image_data_format() == "channels_first"
+    return interception.tap_layer(classifier, _keras_marked, found._replace(channels_first=first))
 
 
 def _keras(model, preprocess, weights, images):
-    logits, _ = model.value.stateless_call(*weights, prepare(preprocess, images), training=False)
+    knows = "training" in inspect.signature(model.value.call).parameters
+    test_time = {"training": False} if knows else {}
+    logits, _ = model.value.stateless_call(*weights, prepare(preprocess, images), **test_time)
     return logits
 
 
@@ -101,54 +107,66 @@ def _values(variables):
     return [variable.value for variable in variables]
 
 
-# A functional model is a graph, which is cut at the layer.
+def keras_layers(model: Any) -> dict[str, Any]:
+    """Return the layers of a model and of the layers in it by dotted names, "base.block1_conv1".
+
+    The operations of a functional model's graph, such as "add_3" of `a + b`, count as layers.
+    """
+    found = {}
+    for part in _parts(model):
+        found[part.name] = part
+        inside = keras_layers(part) if hasattr(part, "_flatten_layers") else {}
+        found |= {f"{part.name}.{name}": inner for name, inner in inside.items()}
+    return found
 
 
-def _keras_activations(layer, classifier: Any, images):
-    model, preprocess, weights = classifier.args
-    until, _ = _cut(model.value, layer.value)
-    return _call(until, model.value, weights, prepare(preprocess, images))
+def _parts(model: Any) -> list[Any]:
+    """Return the layers and operations of a model or layer, without those inside them."""
+    if hasattr(model, "operations"):
+        return list(model.operations)
+    return list(model._flatten_layers(include_self=False, recursive=False))
 
 
-def _keras_logits(layer, classifier: Any, images, activations):
-    del images
-    model, _, weights = classifier.args
-    _, after = _cut(model.value, layer.value)
-    return _call(after, model.value, weights, activations)
+_MARKING = threading.RLock()
 
 
-def _call(part: Any, model: Any, weights: Any, x: Any) -> Any:
-    """Evaluate a part of a Keras model with the values of the whole model's variables."""
-    variables = [*model.trainable_variables, *model.non_trainable_variables]
-    values = dict(zip(map(id, variables), [*weights[0], *weights[1]], strict=True))
-    trainable = [values[id(v)] for v in part.trainable_variables]
-    others = [values[id(v)] for v in part.non_trainable_variables]
-    return part.stateless_call(trainable, others, x, training=False)[0]
+def _keras_marked(layer, model, preprocess, weights, images):
+    """Evaluate the model with a layer that marks its output.
 
-
-@functools.lru_cache(maxsize=8)
-def _cut(model: Any, layer: str) -> tuple[Any, Any]:
-    """Return the model up to a layer's output, and the model from there on."""
-    import keras
-
-    try:
-        output = model.get_layer(layer).output
-        return keras.Model(model.inputs, output), keras.Model(output, model.outputs)
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ValueError(
-            f"layer: the Keras model {model.name!r} cannot be cut at {layer!r}; expected a layer of"
-            f" a functional model that no path from the images goes around ({error})"
-        ) from error
+    Keras's layers are shared by all threads: one at a time changes a model's layer.
+    """
+    part = keras_layers(model.value)[layer]
+    with _MARKING:
+        call = part.call
+        # Not by Keras's own __setattr__, which records it.
+        vars(part)["call"] = lambda *args, **kwargs: interception.mark(call(*args, **kwargs))
+        try:
+            return _keras(model, preprocess, weights, images)
+        finally:
+            del vars(part)["call"]
 
 
 def last_features(model: Any) -> str | None:
-    """Return the name of the last layer, before any final pooling, whose output is a picture."""
-    for layer in reversed(model.layers):
-        shape = getattr(layer.output, "shape", ())
+    """Return the dotted name of the last layer whose output is a picture, pooling aside.
+
+    None if there is none: only the outputs of functional models are known.
+    """
+    for part in reversed(_parts(model)):
+        inside = last_features(part) if hasattr(part, "operations") else None
+        if inside is not None:
+            return f"{part.name}.{inside}"
+        shape = getattr(_output(part), "shape", ())
         picture = len(shape) == 4 and all(side is None or side > 1 for side in shape[1:3])
-        if picture and "Pool" not in type(layer).__name__:
-            return layer.name
+        if picture and "Pool" not in type(part).__name__:
+            return part.name
     return None
+
+
+def _output(part: Any) -> Any:
+    try:
+        return part.output
+    except (AttributeError, ValueError):  # it was never called, or several times
+        return None
 
 
 def load_keras(

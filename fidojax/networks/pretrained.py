@@ -1,6 +1,5 @@
 """Classifiers with weights by name: shipped, from packages, from files, and those of Keras."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +49,10 @@ def load(
         classifier = weight_files.restore(path, row.network)
     else:
         classifier = weight_files.assemble(row.network, _from_torch(name, path), path)
-    if layer is None:
-        layer = row.layer
-    else:
-        check_name("layer", layer, interception.nnx_layers(nnx.eval_shape(row.network)))
-    classifier = interception.tap_layer(classifier, _intercepted, layer)
+    found = interception.parse_layer(layer or row.layer)
+    if layer is not None:
+        check_name("layer", found.name, interception.nnx_layers(nnx.eval_shape(row.network)))
+    classifier = interception.tap_layer(classifier, _marked, found)
     return Pretrained(name, classifier, row.labels, row.size, row.crop)
 
 
@@ -76,7 +74,7 @@ def _from_torch(name: str, path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"weights {path}: expected those of {name}, but {error}") from error
 
 
-def _intercepted(intercept: Callable, layer: str, graph: Any, params: Any, images: Any) -> Any:
-    network = nnx.merge(graph, params)
-    interception.intercept_nnx(network, layer, intercept)
+def _marked(layer: str, graph: Any, params: Any, images: Any) -> Any:
+    network: Any = nnx.merge(graph, params)
+    interception.mark_module(interception.nnx_layers(network)[layer])
     return network(jnp.asarray(images))
