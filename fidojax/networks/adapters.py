@@ -31,6 +31,8 @@ from fidojax.networks.interception import Static
 from fidojax.networks.preprocessing import Preprocess, pack, prepare
 from fidojax.types import Classifier
 
+_NONE = inspect.Parameter.empty
+
 # The names of the argument that tells training from testing, and its value at test time.
 _TEST_TIME = {
     "train": False,
@@ -170,6 +172,8 @@ def from_equinox(
     *,
     state: Any = None,
     preprocess: Preprocess | None = None,
+    options: Mapping[str, Any] | None = None,
+    layer: str | None = None,
     channels_first: bool = True,
     batched: bool = False,
 ) -> Classifier:
@@ -180,11 +184,16 @@ def from_equinox(
         state: the `equinox.nn.State` of a module with batch norm; the module is then called as
             `module(image, state)` and returns `(logits, state)`.
         preprocess: from images "n h w c" in [0, 1] to what the module expects, before transposing.
-        channels_first: whether the module takes "c h w" or "h w c".
+        options: keyword arguments of the call; arguments with a customary name (`inference`,
+            `deterministic`, ...) are set to test time by default. An argument `key` without a
+            default gets a fixed key, since nothing is drawn at test time.
+        layer: the submodule whose output is the features, "blocks.5.conv2".
+        channels_first: whether the module takes "c h w" or "h w c", and has such features.
         batched: whether the module takes a whole batch.
 
     Raises:
         TypeError: `module` is no `equinox.Module`.
+        ValueError: the module has no such layer.
 
     Example:
         >>> network, state = equinox.nn.make_with_state(Network)(key)
@@ -196,19 +205,34 @@ def from_equinox(
     if not isinstance(module, equinox.Module):
         raise TypeError(f"from_equinox expects an equinox.Module, got {type(module).__name__}")
     module = equinox.nn.inference_mode(module)
-    arrays, rest = equinox.partition((module, state), equinox.is_array)
+    parameters = inspect.signature(type(module).__call__).parameters
+    given: dict[str, Any] = dict(_call_options(type(module).__call__, options).value)
+    if "key" in parameters and "key" not in given and parameters["key"].default is _NONE:
+        given["key"] = jax.random.key(0)
+    arrays, rest = equinox.partition((module, state, given), equinox.is_array)
     leaves, structure = jax.tree.flatten(rest)
-    needs_key = "key" in inspect.signature(type(module).__call__).parameters
-    static = Static((structure, tuple(leaves), channels_first, batched, needs_key))
-    return Partial(_equinox, static, pack(preprocess), arrays)
+    static = Static((structure, tuple(leaves), channels_first, batched))
+    classifier = Partial(_equinox, static, pack(preprocess), arrays)
+    if layer is None:
+        return classifier
+    found = interception.parse_layer(layer)
+    check_name("layer", found.name, interception.equinox_layers(module))
+    found = found._replace(channels_first=channels_first)
+    return interception.tap_layer(classifier, _equinox_marked, found)
 
 
 def _equinox(static, preprocess, arrays, images):
+    return _equinox_marked(None, static, preprocess, arrays, images)
+
+
+def _equinox_marked(layer, static, preprocess, arrays, images):
     import equinox
 
-    structure, leaves, channels_first, batched, needs_key = static.value
-    module, state = equinox.combine(arrays, jax.tree.unflatten(structure, leaves))
-    options = {"key": None} if needs_key else {}
+    structure, leaves, channels_first, batched = static.value
+    rest = jax.tree.unflatten(structure, leaves)
+    module, state, options = equinox.combine(arrays, rest)
+    if layer is not None:
+        interception.mark_module(interception.equinox_layers(module)[layer])
 
     def call(image):
         if state is None:

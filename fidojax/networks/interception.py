@@ -246,3 +246,23 @@ def nnx_layers(module: Any) -> dict[str, Any]:
         for path, part in nnx.iter_graph(module)
         if path and isinstance(part, nnx.Module) and callable(part)
     }
+
+
+def equinox_layers(module: Any) -> dict[str, Any]:
+    """Return the submodules that can be called by their names, such as "blocks.5.conv1"."""
+    import equinox
+
+    if isinstance(module, equinox.Module):
+        inside = {
+            field.name: getattr(module, field.name, None) for field in dataclasses.fields(module)
+        }
+    elif isinstance(module, list | tuple):
+        inside = {str(i): part for i, part in enumerate(module)}
+    else:
+        inside = {str(k): v for k, v in module.items()} if isinstance(module, dict) else {}
+    found = {}
+    for name, part in inside.items():
+        if isinstance(part, equinox.Module) and callable(part):
+            found[name] = part
+        found |= {f"{name}.{inner}": layer for inner, layer in equinox_layers(part).items()}
+    return found

@@ -1,5 +1,6 @@
 """Layers by name, wherever a network calls them: nested models, `jit`, `remat`, `vmap`, `scan`."""
 
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 from flax import linen, nnx
 
-from fidojax import networks
-from fidojax.methods import grad_cam
+from fidojax import grad_cam, networks
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
 
 IMAGES = np.random.default_rng(0).random((2, 8, 8, 3), np.float32)
 
@@ -91,9 +93,7 @@ def in_nnx_remat_and_jit():
             x = apply(block_of(net, i), x)
         return net.last(x)
 
-    return Case(
-        networks.from_nnx(net, layer="last"), features, lambda x: net.dense(x.mean((1, 2)))
-    )
+    return Case(networks.from_nnx(net, layer="last"), features, lambda x: net.dense(x.mean((1, 2))))
 
 
 class LinenBlock(linen.Module):
@@ -155,8 +155,8 @@ def keras_base(keras):
 def a_keras_case(model, layer, base, rest, until="second"):
     keras = networks.import_keras()
     found = base.get_layer(until)
-    upto = keras.Model(base.inputs, found.output)
-    after = keras.Model(found.output, base.outputs)
+    upto = keras.Model(base.input, found.output)
+    after = keras.Model(found.output, base.output)
 
     def features(x):
         return jnp.asarray(upto(x))
@@ -217,6 +217,54 @@ def test_a_layer_is_reached_where_it_is_called(build):
     found = jax.jit(lambda c, x: grad_cam(jax.random.key(0), c, x, 1))(case.classifier, IMAGES[0])
     slopes = jax.grad(lambda a: case.head(a)[0, 1])(activations[:1])
     np.testing.assert_allclose(found.info.weights, slopes.mean((0, 1, 2)), rtol=1e-3, atol=1e-6)
+
+
+def test_an_equinox_module_takes_options_and_names_its_layers():
+    """The argument `inference`, a key that it splits, and features that are "c h w" inside."""
+    eqx = pytest.importorskip("equinox", reason="needs the extra [equinox]")
+
+    class Drops(eqx.Module):
+        conv: Any
+        drop: Any
+
+        def __call__(self, x, key, inference=None):
+            return x + self.drop(self.conv(x), key=key, inference=inference)
+
+    class Net(eqx.Module):
+        blocks: list
+        dense: Any
+
+        def __call__(self, x, key, inference=None, scale=1.0):
+            for block, one in zip(self.blocks, jax.random.split(key, 2), strict=True):
+                x = block(x, one, inference)
+            return scale * self.dense(x.mean((1, 2)))
+
+    keys = jax.random.split(jax.random.key(0), 3)
+    convs = [eqx.nn.Conv2d(3, 3, 3, padding=1, key=key) for key in keys[:2]]
+    drop = eqx.nn.Dropout(0.5)
+    dense = eqx.nn.Linear(3, 3, key=keys[2])
+    net = Net([Drops(conv, drop) for conv in convs], dense)
+
+    def block(i, images):
+        x = jnp.moveaxis(images, -1, 1)
+        return jnp.moveaxis(x + jax.vmap(convs[i])(x), 1, -1)
+
+    def head(x):
+        return jax.vmap(dense)(x.mean((1, 2)))
+
+    classifier: Any = networks.from_equinox(net, layer="blocks.0")
+    activations, rest = classifier.tap(IMAGES)
+    np.testing.assert_allclose(activations, block(0, IMAGES), rtol=1e-4, atol=1e-5)
+    other = 0.5 * activations + 1
+    np.testing.assert_allclose(rest(other), head(block(1, other)), rtol=1e-4, atol=1e-5)
+    logits = head(block(1, block(0, IMAGES)))
+    np.testing.assert_allclose(classifier(IMAGES), logits, rtol=1e-4, atol=1e-5)
+    trained = networks.from_equinox(net, options={"inference": False, "scale": 2.0})
+    assert not np.allclose(trained(IMAGES), 2 * logits, rtol=1e-2)  # dropout is active
+    scaled = networks.from_equinox(net, options={"scale": 2.0})
+    np.testing.assert_allclose(scaled(IMAGES), 2 * logits, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match=r"there is no 'blocks\.2'; did you mean blocks\.1"):
+        networks.from_equinox(net, layer="blocks.2")
 
 
 def test_a_call_that_does_not_happen_is_named():
