@@ -11,6 +11,7 @@ import pytest
 from flax import linen, nnx
 
 from fidojax import grad_cam, networks
+from fidojax.networks.keras import last_features
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -297,7 +298,7 @@ def test_the_last_features_of_a_nested_keras_model_and_of_a_sum():
     base, layers = keras_base(keras), keras.layers
     parts = [base, layers.GlobalAveragePooling2D(), layers.Dense(3)]
     model = keras.Sequential([keras.Input((8, 8, 3)), *parts])
-    name = networks.keras.last_features(model)
+    name = last_features(model) or ""
     assert name.startswith("base.add")  # the sum behind "second", which is no layer
     classifier: Any = networks.from_keras(model, layer=name)
     activations, _ = classifier.tap(IMAGES)
