@@ -18,8 +18,11 @@ for _name in ASKING:
     FIRST.setdefault(ROWS[_name][0], _name)
 EVERY = pytest.mark.parametrize("name", FIRST.values())
 """The first row of each method that asks the classifier."""
-SEES = [name for method, name in FIRST.items() if method not in ("varsal", "realtime")]
+NO_LOGITS = ("varsal", "realtime", "attention_rollout")
+SEES = [name for method, name in FIRST.items() if method not in NO_LOGITS]
 """Those that ask it for logits: the others look at its features, or at no part of it."""
+SHOWN = [name for name in SEES if ROWS[name][0] not in ("deeplift", "attention_relevance")]
+"""Those that show the table's classifiers the image itself, and take any operation."""
 
 
 def few(name):
@@ -72,13 +75,13 @@ def test_a_target_that_is_no_class(name, target, planted):
 
 
 def nan_for_itself(image, images):
-    """NaN for the image itself, by a choice that no gradient comes through; no rule of DeepLIFT."""
+    """NaN for the image itself, by a choice that no gradient comes through."""
     logits = jnp.stack([images.mean((1, 2, 3)), 1 - images.mean((1, 2, 3))], axis=-1)
     same = jnp.all(images == image, axis=(1, 2, 3))
     return jnp.where(same[:, None], jnp.nan, logits)
 
 
-@pytest.mark.parametrize("name", [name for name in SEES if name != FIRST["deeplift"]])
+@pytest.mark.parametrize("name", SHOWN)
 def test_an_image_without_logits_has_no_map(name):
     classifier = Partial(nan_for_itself, IMAGE)
     found = jax.jit(lambda c, x: explain(name, c, x, **few(name)))(classifier, IMAGE)

@@ -67,7 +67,7 @@ def test_a_map_that_is_not_finite_has_no_number(name, value):
     assert np.isnan(getattr(found(MAP.at[2, 3].set(value)), METRIC_ROWS[name].headline))
 
 
-@pytest.mark.parametrize("name", [name for name in ASKING if name != "mixture"])
+@pytest.mark.parametrize("name", ASKING)
 def test_logits_that_are_not_finite_have_no_number(name):
     classifier = Partial(lambda weight, images: weight * colours(images), jnp.float32(jnp.nan))
     found = jax.jit(lambda classifier: measure(name, classifier))(classifier)
