@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, check_name, checked_output, of_one_image, untransformed
+from fidojax.core import SCORES, check_name, of_one_image, untransformed
 from fidojax.methods.attention_rollout import of_patches
 from fidojax.methods.class_activation import INTERPOLATIONS, Coarse, Grid, resize
 from fidojax.transforms import attention
@@ -80,7 +80,7 @@ def attention_relevance(
 
     def explained(probes):
         logits, layers = attention.attended(classifier, images, probes)
-        return SCORES[score](checked_output(logits, 1)[0], target), layers
+        return SCORES[score](logits[0], target), layers
 
     probes = [jnp.zeros(layer.shape, layer.dtype) for layer in layers]
     (value, layers), gradients = jax.value_and_grad(explained, has_aux=True)(probes)

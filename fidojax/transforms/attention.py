@@ -15,7 +15,7 @@ import jax
 from jax.extend import core
 from jaxtyping import Array, Float
 
-from fidojax.core import checked_output, widened
+from fidojax.core import logits_of, widened
 from fidojax.transforms import interpreter
 from fidojax.types import Classifier, Images, Logits
 
@@ -37,7 +37,7 @@ def attended(
     Raises:
         ValueError: the program has no attention, or not all layers attend to the same tokens.
     """
-    traced = jax.make_jaxpr(classifier)(images)
+    traced = jax.make_jaxpr(partial(logits_of, classifier))(images)
     marked = _marked(traced.jaxpr)
     found: list[Attention] = []
 
@@ -56,7 +56,7 @@ def attended(
             shares = (widened(shares) + probes[len(found) - 1]).astype(shares.dtype)
         return [shares]
 
-    logits = checked_output(interpreter.run(rule, traced, [images])[0], 1)
+    logits = interpreter.run(rule, traced, [images])[0]
     shapes = sorted({each.shape for each in found})
     if not shapes:
         raise ValueError(
