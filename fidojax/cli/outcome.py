@@ -9,6 +9,7 @@ import numpy as np
 from fidojax.cli.job import Job
 from fidojax.cli.opening import described
 from fidojax.cli.records import EXPLAINED, FAILED, as_number
+from fidojax.core import shortfalls
 from fidojax.data import Picture
 from fidojax.engine import ExplainRequest
 from fidojax.runs import versions
@@ -66,9 +67,10 @@ def outcome(
     kept = None if keep is None else float(np.mean(keep > 0.5))
     on_mixture = getattr(info, "probability", None)
     objective = getattr(info, "objective", None)
+    gap = getattr(info, "gap", None)
     maps = maps_of(explanation)
     uncertain = as_number(maps[SPREAD].mean()) if SPREAD in maps else None
-    watched = [*maps.values(), *(x for x in (on_mixture, objective) if x is not None)]
+    watched = [*maps.values(), *(x for x in (on_mixture, objective, gap) if x is not None)]
     finite = all(np.isfinite(values).all() for values in watched)
     problem = None if finite else "the explanation is not finite, so there is no map"
     top = [int(row) for row in np.argsort(-probabilities)[:5]]
@@ -89,6 +91,7 @@ def outcome(
         },
         "kept_area": kept,
         "mean_standard_deviation": uncertain,
+        "gap": None if gap is None else as_number(gap),
         "objective": None
         if objective is None
         else {
@@ -113,9 +116,12 @@ def outcome(
         share = f"{percent(1 - kept)} filled in" if drops else f"{percent(kept)} kept"
         verdict = f"{share}: {labels[target]} ({percent(on_mixture)})"
     about = prediction if target == top[0] else f"{prediction}, {why}"
+    incomplete = shortfalls(info)
     says = verdict
     if uncertain is not None:
         says = f"mean standard deviation {uncertain:.2f}"
+    if incomplete:
+        says = f"{incomplete[0][1]}: {job.row.remedy}"
     line = f"{picture.id}: {about}; {says}" if says else f"{picture.id}: {about}"
     return Outcome(record, problem, prediction, why, verdict, line)
 

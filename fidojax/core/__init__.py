@@ -13,6 +13,7 @@ from fidojax.core.boxes import (
     pixel_boxes,
 )
 from fidojax.core.checks import check_count, check_name, suggest
+from fidojax.core.completeness import CompletenessWarning, shortfalls, warn_of_shortfalls
 from fidojax.core.contract import (
     check_classifier,
     check_target,
@@ -66,6 +67,7 @@ __all__ = [
     "Box",
     "Boxes",
     "Column",
+    "CompletenessWarning",
     "HasFeatures",
     "Loop",
     "Moments",
@@ -121,6 +123,7 @@ __all__ = [
     "saliency_of",
     "separable",
     "sgd",
+    "shortfalls",
     "smoothed",
     "standard_error",
     "suggest",
@@ -128,6 +131,7 @@ __all__ = [
     "total_variation",
     "untransformed",
     "upsample",
+    "warn_of_shortfalls",
     "warn_renamed",
     "widened",
     "with_options_of",

@@ -19,12 +19,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fidojax.core import check_boxes, check_target, renamed_arguments
+from fidojax.core import check_boxes, check_target, renamed_arguments, warn_of_shortfalls
 from fidojax.engine.admission import as_targets, check_targets
 from fidojax.engine.devices import concurrent_calls, placements, threads_per_device
 from fidojax.engine.early_stopping import Stop
 from fidojax.engine.keys import image_keys
 from fidojax.engine.memory import LARGEST, find_batch_size
+from fidojax.engine.options import remedy_of
 from fidojax.engine.programs import program_and_model
 from fidojax.engine.request import ExplainRequest
 from fidojax.engine.scheduler import Driver, Finished, Sample, stream
@@ -92,6 +93,7 @@ def explain_batch(
     Warns:
         fidojax.core.ProbabilityWarning: the classifier seems to return probabilities.
         RuntimeWarning: some maps are not finite; the message names their images.
+        CompletenessWarning: contributions do not add up to the difference of the scores.
 
     Raises:
         ValueError: shapes, values or lengths do not fit, a target is no class of the classifier, or
@@ -129,6 +131,7 @@ def explain_batch(
         lambda *leaves: np.concatenate(leaves)[order], *[explanation for _, explanation in parts]
     )
     _warn_of_missing_maps(explanation.saliency, ids)
+    warn_of_shortfalls(explanation.info, remedy_of(request.function), ids)
     return explanation
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from fidojax.core import loop as loops
 from fidojax.core import untransformed
-from fidojax.methods import loop_maker, method_row
+from fidojax.methods import METHOD_ROWS, loop_maker, method_row
 from fidojax.transforms import cpu, in_precision
 from fidojax.types import Classifier, Method
 
@@ -37,6 +37,12 @@ def method_by_name(method: str | Method) -> Method:
         ValueError: there is no method of that name; the message names similar ones.
     """
     return method if callable(method) else method_row(method).function
+
+
+def remedy_of(method: Method) -> str:
+    """Return what helps where the method's contributions do not add up."""
+    row = METHOD_ROWS.get(getattr(method, "__name__", ""))
+    return (row and row.remedy) or "the method's options may help"
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[tuple[tuple[str, Any], ...], dict[str, Any]]:

@@ -18,7 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, check_count, check_name, logits_of, of_one_image
+from fidojax.core import (
+    SCORES,
+    check_count,
+    check_name,
+    logits_of,
+    of_one_image,
+    warn_of_shortfalls,
+)
 from fidojax.methods.attribution import CHANNELS, Attribution, gradients, mean_and_variance
 from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Scalar, Target
 
@@ -42,6 +49,10 @@ class PathInfo(NamedTuple):
     gap: Scalar
     score: Scalar
     reference: Image
+
+
+MORE_STEPS = "take more steps, or another rule, as rule='gauss-legendre'"
+"""What helps where the contributions do not add up."""
 
 
 @of_one_image
@@ -78,6 +89,9 @@ def integrated_gradients(
     Raises:
         ValueError: an unknown name, a count below 1, or one step for the trapezoid.
 
+    Warns:
+        CompletenessWarning: `info.gap` is large; not where the function is traced.
+
     Example:
         >>> explanation = fidojax.integrated_gradients(
         ...     key, classifier, image, target, steps=20, rule="middle"
@@ -107,6 +121,7 @@ def integrated_gradients(
     there, here = SCORES[score](logits_of(classifier, jnp.stack([image, reference])), target)
     gap = jnp.sum(attribution) - (there - here)
     info = PathInfo(attribution, mean, gap, there, reference)
+    warn_of_shortfalls(info, MORE_STEPS)
     return Explanation(CHANNELS[channels](attribution), info)
 
 

@@ -32,6 +32,8 @@ class MethodRow:
         control: the map does not depend on the classifier.
         features: the classifier has to show its features (`fidojax.Split`).
         attention: the classifier has to be a transformer; its attention is found in its program.
+        remedy: what helps where the contributions do not add up to the difference of the scores,
+            for methods that have a completeness (`fidojax.core.completeness`).
         passes: forward and backward passes of the classifier for one map, or a function that gives
             them for the method's options. None where the loop says it or a run can be counted; a
             method that reads the classifier's traced program cannot be counted.
@@ -59,6 +61,7 @@ class MethodRow:
     control: bool = False
     features: bool = False
     attention: bool = False
+    remedy: str = ""
     passes: tuple[int, int] | Callable[[Mapping[str, Any]], tuple[int, int]] | None = None
     figures: str | None = None
     preset: str | None = None

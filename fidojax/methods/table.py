@@ -12,7 +12,7 @@ from fidojax.methods.attention_rollout import attention_rollout
 from fidojax.methods.baselines import center_box, max_box, object_box
 from fidojax.methods.bbmp import bbmp, bbmp_loop
 from fidojax.methods.deconvnet import deconvnet
-from fidojax.methods.deeplift import deeplift
+from fidojax.methods.deeplift import MORE_PRECISION, deeplift
 from fidojax.methods.expected_gradients import expected_gradients
 from fidojax.methods.extremal_perturbation import (
     extremal_perturbation,
@@ -26,7 +26,7 @@ from fidojax.methods.guided_backprop import guided_backprop
 from fidojax.methods.guided_grad_cam import guided_grad_cam
 from fidojax.methods.hires_cam import hires_cam
 from fidojax.methods.input_x_gradient import input_x_gradient
-from fidojax.methods.integrated_gradients import integrated_gradients
+from fidojax.methods.integrated_gradients import MORE_STEPS, integrated_gradients
 from fidojax.methods.layer_cam import layer_cam
 from fidojax.methods.meaningful_perturbation import (
     meaningful_perturbation,
@@ -205,6 +205,7 @@ _ROWS = (
     ),
     MethodRow(
         function=deeplift,
+        remedy=MORE_PRECISION,
         says="contributions to the logit's difference from that of a reference picture, signed "
         "(RevealCancel or Rescale)",
         unit="contribution to the score",
@@ -214,6 +215,7 @@ _ROWS = (
     ),
     MethodRow(
         function=integrated_gradients,
+        remedy=MORE_STEPS,
         says="slopes on the way from a baseline or an infill, signed; they add up to the change of "
         "the logit",
         unit="contribution to the score",

@@ -17,6 +17,6 @@ Differences", ICML 2017 (arXiv 1704.02685).
 | RevealCancel   | `value.revealed`                                                    |
 """
 
-from fidojax.methods.deeplift.deeplift import deeplift
+from fidojax.methods.deeplift.deeplift import MORE_PRECISION, deeplift
 
-__all__ = ["deeplift"]
+__all__ = ["MORE_PRECISION", "deeplift"]

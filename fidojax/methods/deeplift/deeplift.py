@@ -11,7 +11,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, check_name, check_target_of, logits_of, of_one_image, untransformed
+from fidojax.core import (
+    SCORES,
+    check_name,
+    check_target_of,
+    logits_of,
+    of_one_image,
+    untransformed,
+    warn_of_shortfalls,
+)
 from fidojax.methods.deeplift.propagation import RULES, contributions
 from fidojax.transforms import interpreter
 from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Scalar, Target
@@ -38,6 +46,10 @@ class DeepLIFTInfo(NamedTuple):
     reference_score: Scalar
     gap: Scalar
     rescaled: Scalar
+
+
+MORE_PRECISION = "rounding spoils them; compute in float64, in the context jax.enable_x64()"
+"""What helps where the contributions do not add up."""
 
 
 @of_one_image
@@ -72,6 +84,9 @@ def deeplift(
     Raises:
         ValueError: an unknown name, or an operation of the classifier without a rule, as sorting.
 
+    Warns:
+        CompletenessWarning: `info.gap` is large; not where the function is traced.
+
     Example:
         >>> explanation = fidojax.deeplift(key, classifier, image, target, infill=infillers.blur())
         >>> saliency = explanation.saliency  # "h w", contributions with their sign
@@ -88,6 +103,7 @@ def deeplift(
     check_target_of(classifier, image, target)
     plain = interpreter.as_argument(untransformed(classifier))
     info = _explain(plain, image, target, reference, rule, score)
+    warn_of_shortfalls(info, MORE_PRECISION)
     return Explanation(jnp.sum(info.attribution, axis=-1), info)
 
 
