@@ -186,12 +186,12 @@ def test_passes_without_a_gradient_cost_less(planted, monkeypatch, precompiled):
     monkeypatch.setattr(measure, "counted", lambda _: 1.0)
     row = measure.measure(case(planted, "rise", samples=10, chunk=2, size=4), QUICK)
     assert row.problem == ""
-    assert (row.forward, row.backward) == (10, 0)
+    assert (row.forward, row.backward) == (11, 0)  # and the picture itself
     assert taken == [4]  # two pictures, two masks of each at once
-    assert row.floor == 5.0  # five such batches
+    assert row.floor == 5.5  # five such batches, and half a one
     assert row.images_per_second == 2 / 8
     peak = 2 * floors.SIDE["cpu"] ** 3 / 0.5
-    assert row.peak_share == pytest.approx(2 * 10 * 1e3 / 8 / peak)
+    assert row.peak_share == pytest.approx(2 * 11 * 1e3 / 8 / peak)
 
 
 def test_out_of_memory_is_told(planted, monkeypatch, precompiled):
@@ -326,7 +326,7 @@ def test_passes_are_counted_through_loops_and_flat_batches():
     shape, count = (8, 8, 3), passes.count_passes
     fido = {"infill": mean(), "steps": 3, "samples": 2}
     assert count("fido", fido, shape, 4) == (8, 6)
-    assert count("rise", {"samples": 10, "chunk": 4}, shape, 4) == (12, 0)  # filled up
+    assert count("rise", {"samples": 10, "chunk": 4}, shape, 4) == (13, 0)  # filled up, and one
     assert count("integrated_gradients", {"steps": 6, "chunk": 4}, shape, 4) == (8, 6)
     assert count("occlusion", {"window": 4, "stride": 4, "chunk": 8}, shape, 4) == (5, 0)
     assert count("center_box", {}, shape, 4) == (0, 0)
