@@ -1,6 +1,7 @@
 """From a PyTorch module to a graph and its weights, by `torch.export`."""
 
 import copy
+import warnings
 from typing import Any
 
 import numpy as np
@@ -66,8 +67,10 @@ def _decomposed(module: Any, size: tuple[int, int, int]) -> Any:
         for operation in list(table):
             if name_of(operation.name().replace("::", ".")) in RULES:
                 table.pop(operation)
-        program = torch.export.export(module, (image,), strict=False)
-        return program.run_decompositions(table)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of PyTorch's use of PyTorch
+            program = torch.export.export(module, (image,), strict=False)
+            return program.run_decompositions(table)
     except Exception as error:  # whatever the module's own code raises, too
         line = str(error).strip().split("\n")[0]
         raise ValueError(
