@@ -218,6 +218,8 @@ def lines(rows: list[dict[str, Any]]) -> list[str]:
             text.append(f"{start} {errors} | {row['export']:.1f} | {row['compile']:.1f} |")
     found = [r for r in rows if r["kind"] == "method"]
     names = list(dict.fromkeys(r["name"] for r in found))
+    if not found:
+        return text
     text += ["", f"| method | {' | '.join(names)} |", f"| --- |{' --- |' * len(names)}"]
     for method in dict.fromkeys(r["method"] for r in found):
         cells = {r["name"]: r for r in found if r["method"] == method}
