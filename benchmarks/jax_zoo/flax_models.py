@@ -77,7 +77,7 @@ class NNXConvNeXt(nnx.Module):
 
         @nnx.split_rngs(splits=3)
         @nnx.vmap(in_axes=(0,), out_axes=0)
-        def stacked(rngs):
+        def stacked(rngs) -> Any:
             return NNXConvNeXtBlock(rngs, **kind)
 
         if loop == "scan":
@@ -121,7 +121,7 @@ class LinenNetwork(linen.Module):
     def __call__(self, x, train: bool = True):
         x = linen.Conv(WIDTH, (4, 4), (4, 4), dtype=self.dtype, name="stem")(x)
         if self.loop == "scan":
-            axes = {"params": 0, "batch_stats": 0}
+            axes: Any = {"params": 0, "batch_stats": 0}
             scanned = linen.scan(LinenBlock, axes, split_rngs={"params": True}, length=3)
             x, _ = scanned(self.dtype, name="blocks")(x, None)
         else:

@@ -13,11 +13,11 @@ from fidojax import networks
 
 SIDES = {"VGG": 32, "Xception": 71, "Inception": 75}
 """Beginning of the name -> the smallest side; 32 for others."""
-SMALL = ("MobileNetV3Small", "VGG16", "ConvNeXtTiny")
+SMALL = ("VGG16",)
 FIRST = (
-    *SMALL, "MobileNet", "ResNet50", "EfficientNetB0", "MobileNetV2", "ResNet50V2",
-    "EfficientNetV2B0", "DenseNet121", "Xception", "InceptionV3", "MobileNetV3Large",
-    "NASNetMobile", "InceptionResNetV2",
+    *SMALL, "MobileNetV3Small", "ConvNeXtTiny", "MobileNet", "ResNet50", "EfficientNetB0",
+    "MobileNetV2", "ResNet50V2", "EfficientNetV2B0", "DenseNet121", "Xception", "InceptionV3",
+    "MobileNetV3Large", "NASNetMobile", "InceptionResNetV2",
 )  # fmt: skip
 """A network of each family; the others differ from them in depth and width."""
 

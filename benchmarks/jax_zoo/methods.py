@@ -1,6 +1,7 @@
 """What each method makes of a network: a traced program or a refusal, a map, a gap, a time."""
 
 import functools
+import signal
 import time
 import warnings
 from typing import Any
@@ -28,6 +29,8 @@ CHEAP = (
     "attention_rollout", "attention_relevance",
 )  # fmt: skip
 """Methods that are run, not only traced."""
+SECONDS = 60
+"""A method that takes longer to trace is given up."""
 STEPS = 2
 """Steps, draws and samples of each method that is traced."""
 CLASS = 3
@@ -50,6 +53,8 @@ def options_of(method: str, model: Model) -> dict[str, Any]:
         found["boxes"] = jnp.asarray([[1.0, 1.0, side / 2, side / 2]])
     if "window" in row.defaults:
         found |= {"window": side // 2, "stride": side // 2, "chunk": 4}
+    if method == "deeplift" and not model.small:
+        found["rule"] = "rescale"
     if "grid" in row.defaults and model.grid:
         found["grid"] = model.grid
     return found
@@ -73,9 +78,14 @@ def refusal(error: Exception) -> str:
     return text if plain else f"{type(error).__name__}: {text}"
 
 
+def _give_up(*_: Any) -> None:
+    raise TimeoutError(f"not traced within {SECONDS} s")
+
+
 def traced(model: Model) -> dict[str, Any]:
     """Return the row of a network: what each method says of it where it is traced."""
     start = time.perf_counter()
+    signal.signal(signal.SIGALRM, _give_up)
     row: dict[str, Any] = {"kind": "traced", **_names(model)}
     try:
         classifier = model.build()
@@ -88,6 +98,7 @@ def traced(model: Model) -> dict[str, Any]:
     for method in tried() if model.small else KINDS:
         explain = functools.partial(METHODS[method], target=CLASS, **options_of(method, model))
         begun = time.perf_counter()
+        signal.alarm(SECONDS)
         try:
             shape = jax.eval_shape(
                 lambda key, c, x, explain=explain: explain(key, c, x).saliency,
@@ -96,6 +107,8 @@ def traced(model: Model) -> dict[str, Any]:
             found[method] = "" if shape.shape == image.shape[:2] else f"a map {shape.shape}"
         except Exception as error:
             found[method] = refusal(error)
+        finally:
+            signal.alarm(0)
         print(f"  {method}: {time.perf_counter() - begun:.1f} s {found[method]}", flush=True)
     return row | {"methods": found, "seconds": time.perf_counter() - start}
 
@@ -121,7 +134,7 @@ def measured(model: Model) -> dict[str, Any]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 result = explain(jax.random.key(0), classifier, image)
-            cell = {"finite": bool(jnp.isfinite(result.saliency).all())}
+            cell: dict[str, Any] = {"finite": bool(jnp.isfinite(result.saliency).all())}
             cell["zero"] = not bool(result.saliency.any())
             if hasattr(result.info, "gap"):
                 info = result.info

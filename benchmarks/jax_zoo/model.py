@@ -59,7 +59,7 @@ def filled(tree: Any) -> Any:
 def _filled(leaf: Any) -> Any:
     if not isinstance(leaf, jax.ShapeDtypeStruct):
         return leaf
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         key = jax.random.key(0)
         return jax.random.split(key, leaf.shape) if leaf.shape else key
     return jax.numpy.asarray(weights(leaf.shape, leaf.dtype))

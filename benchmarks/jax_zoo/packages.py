@@ -14,15 +14,15 @@ from benchmarks.jax_zoo.model import CLASSES, Model
 from fidojax import networks
 
 JAXNN: dict[str, tuple[str, int, dict[str, Any]]] = {
-    "resnet18": ("layer4", 32, {}),
-    "resnet50": ("layer4", 32, {}),
-    "resnext50_32x4d": ("layer4", 32, {}),
-    "seresnet18": ("layer4", 32, {}),
-    "ecaresnet26t": ("layer4", 32, {}),
-    "resnetblur18": ("layer4", 32, {}),
-    "resnet50_gn": ("layer4", 32, {}),
-    "resnetrs50": ("layer4", 32, {}),
-    "vit_tiny_patch16_224": ("blocks.11.norm1", 64, {"img_size": 64}),
+    "resnet18": ("stage_modules.3", 32, {}),
+    "resnet50": ("stage_modules.3", 32, {}),
+    "resnext50_32x4d": ("stage_modules.3", 32, {}),
+    "seresnet18": ("stage_modules.3", 32, {}),
+    "ecaresnet26t": ("stage_modules.3", 32, {}),
+    "resnetblur18": ("stage_modules.3", 32, {}),
+    "resnet50_gn": ("stage_modules.3", 32, {}),
+    "resnetrs50": ("stage_modules.3", 32, {}),
+    "vit_tiny_patch16_224": ("blocks.1.norm1", 64, {"img_size": 64, "depth": 2}),
 }
 """Networks of jaxnn -> the layer of the features, the side of the pictures, further arguments."""
 FLAXMODELS = {"ResNet18": "BasicBlock_7", "ResNet50": "Bottleneck_15"}
@@ -92,6 +92,8 @@ def jaxnn(name: str) -> Any:
     def build(rngs: nnx.Rngs) -> Any:
         return make(name, num_classes=CLASSES, rngs=rngs, **rest)
 
+    if name.startswith("vit"):  # computes numbers of its weights where it is built
+        return networks.from_nnx(build(nnx.Rngs(0)), layer=layer)
     return of_nnx(build, layer)
 
 
