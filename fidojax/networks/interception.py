@@ -143,7 +143,10 @@ def _activations(static, classifier, images):
             f"layer: the network calls {layer.name!r} {calls} times, counted from 0; there is no"
             f" call {layer.call}"
         )
-    raise ValueError(f"layer: the network has no layer {layer.name!r}, or never calls it")
+    raise ValueError(
+        f"layer: the network has no layer {layer.name!r}, or never calls it; where it is called by"
+        " its class, as Block.__call__(block, x), name a layer inside it"
+    )
 
 
 def _logits(static, classifier, images, activations):

@@ -293,6 +293,22 @@ def test_a_layer_inside_a_loop_of_unknown_length_is_named():
         classifier.tap(images)
 
 
+def test_a_layer_called_by_its_class_is_named_from_inside():
+    class Unbound(nnx.Module):
+        def __init__(self):
+            self.block = Block(nnx.Rngs(0))
+
+        def __call__(self, x):
+            return nnx.remat(Block.__call__)(self.block, x).mean((1, 2))
+
+    net, images = Unbound(), np.ones((1, 4, 4, 4), np.float32)
+    outside: Any = networks.from_nnx(net, layer="block")
+    with pytest.raises(ValueError, match=r"called by its class, as .*, name a layer inside it"):
+        outside.tap(images)
+    inside: Any = networks.from_nnx(net, layer="block.conv")
+    np.testing.assert_allclose(inside.tap(images)[0], net.block.conv(images), rtol=1e-5)
+
+
 def test_the_last_features_of_a_nested_keras_model_and_of_a_sum():
     keras = pytest.importorskip("keras", reason="needs the extra [keras]")
     base, layers = keras_base(keras), keras.layers
