@@ -58,8 +58,8 @@ def attention_rollout(
             the class.
 
     Raises:
-        ValueError: an unknown name, a classifier without attention or with attention within
-            windows, or tokens that are no grid.
+        ValueError: an unknown name, a classifier without attention, with attention within
+            windows or to other tokens than those that attend, or tokens that are no grid.
 
     Example:
         >>> # classifier: a vision transformer, say fidojax.networks.from_nnx(module)

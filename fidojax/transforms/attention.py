@@ -7,6 +7,7 @@ softmax over the last axis whose result is "1 heads tokens tokens", also in jit,
 body of a scan, whose steps are taken one by one.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -35,20 +36,26 @@ def attended(
             is that by the attention.
 
     Raises:
-        ValueError: the program has no attention, or not all layers attend to the same tokens.
+        ValueError: the program has no attention, or not all layers attend to the same tokens, as
+            where tokens attend to fewer, averaged ones, or one query pools them.
     """
     traced = jax.make_jaxpr(partial(logits_of, classifier))(images)
     marked = _marked(traced.jaxpr)
     found: list[Attention] = []
+    other = _softmaxes(traced.jaxpr) - marked
+    followed: dict[int, Any] = {}
 
     def rule(eqn, *operands):
         inner = interpreter.body(eqn)
         if inner is not None:
             return interpreter.run(rule, inner, list(operands))
-        if eqn.primitive.name == "scan" and _marked(eqn.params["jaxpr"].jaxpr):
+        if eqn.primitive.name == "scan" and _softmaxes(eqn.params["jaxpr"].jaxpr):
             return _unrolled(partial(interpreter.run, rule), eqn, list(operands))
         results = interpreter.bind(eqn, *operands)
         if id(eqn) not in marked:
+            if id(eqn) in other:
+                followed[id(results[0])] = results[0], results[0].shape[-2:]
+            _follow(followed, eqn, operands, results)
             return results
         (shares,) = results
         found.append(widened(shares.reshape(shares.shape[-3:])))
@@ -71,14 +78,50 @@ def attended(
     return logits, found
 
 
+def _follow(
+    followed: dict[int, Any], eqn: core.JaxprEqn, operands: Sequence, results: list
+) -> None:
+    """Follow a softmax that is not square to a product that sums over its last axis, and refuse it.
+
+    Such a product is attention of queries to other keys; any other use, as a gate's, is none.
+    """
+    if eqn.primitive.name == "dot_general":
+        for operand, summed in zip(operands, eqn.params["dimension_numbers"][0], strict=True):
+            queries, keys = followed.get(id(operand), (None, (0, 0)))[1]
+            if keys and keys == math.prod(operand.shape[axis] for axis in summed):
+                raise ValueError(
+                    f"classifier: its attention has {queries} queries and {keys} keys; the method"
+                    " follows one set of tokens through all layers"
+                )
+    elif eqn.primitive.name in _PASSING | {"transpose", "squeeze"} and id(operands[0]) in followed:
+        followed[id(results[0])] = results[0], followed[id(operands[0])][1]
+
+
+def _softmaxes(jaxpr: core.Jaxpr) -> set[int]:
+    """Return the identities of the equations that end a softmax "... a b" of at least 4 axes."""
+    makers = {var: eqn for eqn in jaxpr.eqns for var in eqn.outvars}
+    found = {
+        id(eqn)
+        for eqn in jaxpr.eqns
+        if _is_softmax(eqn, makers) and len(eqn.outvars[0].aval.shape) > 3
+    }
+    return found.union(*(_softmaxes(inner) for inner in _bodies(jaxpr)))
+
+
+def _bodies(jaxpr: core.Jaxpr) -> list[core.Jaxpr]:
+    """Return the programs that the operations of a program call."""
+    called = [
+        eqn.params.get("jaxpr") if eqn.primitive.name == "scan" else interpreter.body(eqn)
+        for eqn in jaxpr.eqns
+    ]
+    return [each.jaxpr for each in called if each is not None]
+
+
 def _marked(jaxpr: core.Jaxpr) -> set[int]:
     """Return the identities of the equations whose results are attention."""
     makers = {var: eqn for eqn in jaxpr.eqns for var in eqn.outvars}
     marked = {id(eqn) for eqn in jaxpr.eqns if _is_attention(eqn, makers)}
-    for eqn in jaxpr.eqns:
-        inner = eqn.params.get("jaxpr") if eqn.primitive.name == "scan" else interpreter.body(eqn)
-        if inner is not None:
-            marked |= _marked(inner.jaxpr)
+    marked = marked.union(*(_marked(inner) for inner in _bodies(jaxpr)))
     windows: list[Any] = [
         eqn for eqn in jaxpr.eqns if id(eqn) in marked and not _of_one_picture(eqn)
     ]
@@ -92,12 +135,18 @@ def _marked(jaxpr: core.Jaxpr) -> set[int]:
 
 
 def _is_attention(eqn: Any, makers: dict[Any, core.JaxprEqn]) -> bool:
-    """Whether an equation divides exponentials by their sum over the last axis, in a square."""
+    """Whether an equation ends a softmax over the last axis of a square of tokens."""
+    if not _is_softmax(eqn, makers):
+        return False
+    shape = eqn.outvars[0].aval.shape
+    return len(shape) > 2 and shape[-1] == shape[-2] > 1
+
+
+def _is_softmax(eqn: Any, makers: dict[Any, core.JaxprEqn]) -> bool:
+    """Whether an equation divides exponentials by their sum over the last axis."""
     if eqn.primitive.name != "div":
         return False
     shape = eqn.outvars[0].aval.shape
-    if len(shape) < 3 or shape[-1] != shape[-2] or shape[-1] < 2:
-        return False
     above, below = (_maker(atom, makers) for atom in eqn.invars)
     if above is None or below is None or below.primitive.name != "reduce_sum":
         return False

@@ -189,6 +189,37 @@ def pooled(w, images):
     return x.mean(1) @ w["last"]
 
 
+def to_others(w, x, queries, keys):
+    """Attention of the first queries to the first keys, after a layer among all tokens."""
+    x, _ = block(x, jax.tree.map(lambda each: each[0], parts(w)), jax.nn.softmax)
+    query, key, value = heads(x[:, :queries]), heads(x[:, :keys]), heads(x[:, :keys])
+    y = jax.nn.dot_product_attention(query, key, value)
+    return y.reshape(len(x), queries, WIDTH)
+
+
+def reduced(w, images):
+    """Keys and values are fewer than the tokens, as in SegFormer and PVT."""
+    return to_others(w, tokens_of(w, images), 10, 5).mean(1) @ w["last"]
+
+
+def pooled_by_attention(w, images):
+    return (
+        jax.jit(to_others, static_argnums=(2, 3))(w, tokens_of(w, images), 1, 10)[:, 0] @ w["last"]
+    )
+
+
+def gated(w, images):
+    """A softmax that is no square, but weighs no sum over its last axis."""
+    x, _ = block(tokens_of(w, images), jax.tree.map(lambda each: each[0], parts(w)), jax.nn.softmax)
+    gate = jax.nn.softmax(heads(x), axis=-1)
+    return (gate * heads(x)).reshape(x.shape)[:, 0] @ w["last"]
+
+
+def test_a_softmax_that_is_a_gate_is_no_attention():
+    found = attention_rollout(KEY, Partial(gated, weights()), IMAGE, 0)
+    assert [each.shape for each in found.info.attention] == [(2, 10, 10)]
+
+
 @pytest.mark.parametrize("method", [attention_rollout, attention_relevance])
 @pytest.mark.parametrize(
     ("function", "message"),
@@ -196,6 +227,8 @@ def pooled(w, images):
         (lambda w, x: x.mean((1, 2)) @ w["embed"][:3], "program has no attention, a softmax"),
         (lambda w, x: jax.nn.softmax(x[0, ..., 0])[:1, :3], "program has no attention"),
         (windows, r"attention has shape \(3, 2, 3, 3\), expected \(1, heads"),
+        (reduced, "attention has 10 queries and 5 keys; the method follows one set"),
+        (pooled_by_attention, "attention has 1 queries and 10 keys; the method follows one"),
         (pooled, r"\[\(2, 5, 5\), \(2, 10, 10\)\]; the method follows one set of tokens"),
     ],
 )
