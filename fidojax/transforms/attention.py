@@ -100,11 +100,8 @@ def _follow(
 def _softmaxes(jaxpr: core.Jaxpr) -> set[int]:
     """Return the identities of the equations that end a softmax "... a b" of at least 4 axes."""
     makers = {var: eqn for eqn in jaxpr.eqns for var in eqn.outvars}
-    found = {
-        id(eqn)
-        for eqn in jaxpr.eqns
-        if _is_softmax(eqn, makers) and len(eqn.outvars[0].aval.shape) > 3
-    }
+    ends: list[Any] = [eqn for eqn in jaxpr.eqns if _is_softmax(eqn, makers)]
+    found = {id(eqn) for eqn in ends if len(eqn.outvars[0].aval.shape) > 3}
     return found.union(*(_softmaxes(inner) for inner in _bodies(jaxpr)))
 
 

@@ -301,7 +301,7 @@ def test_a_layer_called_by_its_class_is_named_from_inside():
         def __call__(self, x):
             return nnx.remat(Block.__call__)(self.block, x).mean((1, 2))
 
-    net, images = Unbound(), np.ones((1, 4, 4, 4), np.float32)
+    net, images = Unbound(), jnp.ones((1, 4, 4, 4))
     outside: Any = networks.from_nnx(net, layer="block")
     with pytest.raises(ValueError, match=r"called by its class, as .*, name a layer inside it"):
         outside.tap(images)
