@@ -102,7 +102,9 @@ def _cases(
             known[classifier] = network, operations(network, job.pretrained.size)
         network, cost = known[classifier]
         size, labels = job.pretrained.size, job.pretrained.labels
-        each = {"boxes": np.array([[0.25, 0.25, 0.75, 0.75]], np.float32)}
+        height, width, _ = size
+        box = [width / 4, height / 4, 3 * width / 4, 3 * height / 4]
+        each = {"boxes": np.array([box], np.float32)}
         each = each if "boxes" in method.required else {}
         passes = passes_per_map(method.name, job.request.options, size, len(labels))
     except (UsageError, ValueError) as error:
