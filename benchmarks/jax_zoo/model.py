@@ -46,7 +46,8 @@ def weights(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         return np.zeros(shape, dtype)
     size = math.prod(shape)
     drawn = np.resize(_DRAWN, size).reshape(shape)
-    if sum(side > 1 for side in shape) < 2:
+    stacked = len(shape) == 2 and min(shape) < 4  # vectors of the steps of a scan
+    if stacked or sum(side > 1 for side in shape) < 2:
         return np.clip(1 + drawn / 8, 0.5, 1.5).astype(dtype)
     return (drawn * math.sqrt(max(shape) / size)).astype(dtype)
 

@@ -22,7 +22,7 @@ JAXNN: dict[str, tuple[str, int, dict[str, Any]]] = {
     "resnetblur18": ("stage_modules.3", 32, {}),
     "resnet50_gn": ("stage_modules.3", 32, {}),
     "resnetrs50": ("stage_modules.3", 32, {}),
-    "vit_tiny_patch16_224": ("blocks.1.norm1", 64, {"img_size": 64, "depth": 2}),
+    "vit_tiny_patch16_224": ("blocks.layers.1.norm1", 64, {"img_size": 64, "depth": 2}),
 }
 """Networks of jaxnn -> the layer of the features, the side of the pictures, further arguments."""
 FLAXMODELS = {"ResNet18": "BasicBlock_7", "ResNet50": "Bottleneck_15"}
