@@ -60,8 +60,9 @@ def the_image(images):
     return (images,)
 
 
+BOX = jnp.array([[1.0, 2.0, 5.0, 6.0]])
 OPTIONS = {
-    "infill": mean(0.5), "steps": 2, "samples": 2, "window": 3, "boxes": jnp.full((1, 4), 0.5),
+    "infill": mean(0.5), "steps": 2, "samples": 2, "window": 3, "boxes": BOX,
     "encoder": Partial(an_encoder, jnp.ones(())), "masker": Partial(a_masker, jnp.ones(())),
 }  # fmt: skip
 
