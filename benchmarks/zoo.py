@@ -53,7 +53,7 @@ TIMM = {
 """Networks of timm -> the side of the pictures."""
 LAYERS = {
     "resnet18": "layer4", "convnext_atto": "stages.3", "swin_t": "features.7",
-    "mobilenet_v3_small": "features.12",
+    "mobilenet_v3_small": "features.12", "vit_tiny_patch16_224": "blocks.11",
 }  # fmt: skip
 """Networks on which all methods run -> the layer for Grad-CAM."""
 STEPS = 2
