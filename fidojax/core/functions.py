@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.tree_util import Partial
 
 from fidojax.core.contract import TRIED, logits_of
@@ -53,6 +54,8 @@ def as_classifier(classifier: Any, shape: tuple[int, ...] | None = None) -> Clas
     images = jax.ShapeDtypeStruct((TRIED, *shape), jnp.float32)
     # A function of its own, since JAX remembers the traces of functions.
     constants = jax.make_jaxpr(lambda images: logits_of(wrapped, images))(images).consts
+    if any(isinstance(array, Tracer) for array in constants):
+        return wrapped  # of a trace that is going on: nothing to compare
     seen = tuple(map(_Constant, constants))
     return jax.tree.map(
         lambda leaf: Function(leaf.call, seen) if _is_function(leaf) else leaf,

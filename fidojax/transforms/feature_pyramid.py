@@ -12,7 +12,7 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float
 
-from fidojax.core import untransformed
+from fidojax.core import as_classifier, untransformed
 from fidojax.transforms import cpu, interpreter
 from fidojax.types import Classifier, Images
 
@@ -35,7 +35,7 @@ def features(classifier: Classifier, images: Images) -> Features:
     Raises:
         ValueError: the classifier has no such activations.
     """
-    found = _features(interpreter.as_argument(untransformed(classifier)), images)
+    found = _features(as_classifier(untransformed(classifier), images.shape[1:]), images)
     if not found:
         raise ValueError(
             "classifier has no convolutional features coarser than its images, expected some: give"

@@ -13,7 +13,6 @@ from typing import Any
 import jax
 import numpy as np
 from jax.extend import core
-from jax.tree_util import Partial
 
 Rule = Callable[..., list]
 """`rule(equation, *operands) -> results`, one result for each output of the equation."""
@@ -30,11 +29,6 @@ def evaluate(rule: Rule, function: Callable, *arguments: Any) -> Any:
     traced, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
     results = run(rule, traced, jax.tree.leaves(arguments))
     return jax.tree.unflatten(jax.tree.structure(shape), results)
-
-
-def as_argument(function: Callable) -> Callable:
-    """Return the function as a pytree, to pass it to a compiled function as an argument."""
-    return Partial(function) if jax.tree_util.all_leaves([function]) else function
 
 
 def run(rule: Rule, closed: core.ClosedJaxpr, operands: list) -> list:

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, check_target_of, logits_of
+from fidojax.core import SCORES, as_classifier, check_target_of, logits_of
 from fidojax.transforms import interpreter, rectifiers
 from fidojax.transforms.rectifiers import EXPANDED, RECTIFIED
 from fidojax.types import Classifier, Image, Scalar, Target
@@ -60,7 +60,7 @@ def score_gradient(
 ) -> RectifierInfo:
     """Return the gradient of a class's score on the image, each ReLU replaced by `relu`."""
     check_target_of(classifier, image, target)
-    return _score_gradient(relu, interpreter.as_argument(classifier), image, target, score)
+    return _score_gradient(relu, as_classifier(classifier, image.shape), image, target, score)
 
 
 @partial(jax.jit, static_argnames=("relu", "score"))

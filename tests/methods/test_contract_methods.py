@@ -110,3 +110,33 @@ def test_the_engine_names_the_maps_that_are_not_finite(planted):
 
 def test_every_method_is_in_a_table():
     assert {METHOD_ROWS[ROWS[name][0]].name for name in ASKING} == set(FIRST)
+
+
+@pytest.mark.parametrize("name", ["deeplift", "guided_backprop", "deconvnet"])
+def test_new_weights_that_a_function_refers_to_are_seen(name):
+    """These compile a program of their own, which must not remember the weights of before."""
+    state = {"weights": jnp.array([[1.0, 2.0], [0.0, 1.0], [3.0, 0.0]])}
+
+    def classifier(images):
+        return images.mean((1, 2)) @ state["weights"]
+
+    image = jnp.full((4, 4, 3), 0.5)
+    before = METHODS[name](jax.random.key(0), classifier, image, 0).saliency
+    state["weights"] = 2 * state["weights"]
+    np.testing.assert_allclose(
+        METHODS[name](jax.random.key(0), classifier, image, 0).saliency, 2 * before
+    )
+
+
+@pytest.mark.parametrize("name", ["deeplift", "guided_backprop"])
+def test_a_function_may_refer_to_traced_weights(name):
+    def one(weights, image):
+        def classifier(images):
+            return images.mean((1, 2)) @ weights
+
+        return METHODS[name](jax.random.key(0), classifier, image, 0).saliency
+
+    weights = jnp.arange(12.0).reshape(2, 3, 2) + 1
+    image = jnp.full((4, 4, 3), 0.5)
+    both = jax.jit(jax.vmap(one, (0, None)))(weights, image)
+    np.testing.assert_allclose(both[1], one(weights[1], image), rtol=1e-5)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from fidojax.core import (
     SCORES,
+    as_classifier,
     check_name,
     check_target_of,
     logits_of,
@@ -21,7 +22,6 @@ from fidojax.core import (
     warn_of_shortfalls,
 )
 from fidojax.methods.deeplift.propagation import RULES, contributions
-from fidojax.transforms import interpreter
 from fidojax.types import Classifier, Explanation, Image, Infiller, PRNGKey, Scalar, Target
 
 
@@ -101,7 +101,7 @@ def deeplift(
     else:
         reference = infill(key, image, jnp.zeros(image.shape[:2], image.dtype))
     check_target_of(classifier, image, target)
-    plain = interpreter.as_argument(untransformed(classifier))
+    plain = as_classifier(untransformed(classifier), image.shape)
     info = _explain(plain, image, target, reference, rule, score)
     warn_of_shortfalls(info, MORE_PRECISION)
     return Explanation(jnp.sum(info.attribution, axis=-1), info)
