@@ -12,7 +12,7 @@ from fidojax.cli.records import EXPLAINED, FAILED, as_number
 from fidojax.core import shortfalls
 from fidojax.data import Picture
 from fidojax.engine import ExplainRequest
-from fidojax.runs import versions
+from fidojax.runs import NOT_FINITE, versions
 from fidojax.types import Explanation
 from fidojax.viz import Exhibit
 
@@ -72,7 +72,7 @@ def outcome(
     uncertain = as_number(maps[SPREAD].mean()) if SPREAD in maps else None
     watched = [*maps.values(), *(x for x in (on_mixture, objective, gap) if x is not None)]
     finite = all(np.isfinite(values).all() for values in watched)
-    problem = None if finite else "the explanation is not finite, so there is no map"
+    problem = None if finite else NOT_FINITE
     top = [int(row) for row in np.argsort(-probabilities)[:5]]
     record = {
         "status": EXPLAINED if finite else FAILED,

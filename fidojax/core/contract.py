@@ -103,8 +103,11 @@ TRIED = 4
 compiled_logits = jax.jit(logits_of)
 
 
-def check_target(target: Any, classes: int) -> None:
+def check_target(target: Any, classes: int, name: str = "target") -> None:
     """Check that a target is one integer and, where its value is known, one of the classes.
+
+    Args:
+        name: what the message calls it.
 
     Raises:
         TypeError: it is no integer.
@@ -114,15 +117,15 @@ def check_target(target: Any, classes: int) -> None:
     kind = getattr(target, "dtype", None) or np.asarray(target).dtype
     if not jnp.issubdtype(kind, jnp.integer):
         shown = f"of type {kind}" if traced else repr(target)
-        raise TypeError(f"target is {shown}, expected the index of a class, an integer")
+        raise TypeError(f"{name} is {shown}, expected the index of a class, an integer")
     if np.ndim(target):
         raise ValueError(
-            f"target has shape {np.shape(target)}, expected the index of one class: explain several"
+            f"{name} has shape {np.shape(target)}, expected the index of one class: explain several"
             " by jax.vmap or fidojax.explain_batch"
         )
     if not traced and not 0 <= int(target) < classes:
         raise ValueError(
-            f"target is {int(target)}, expected 0 to {classes - 1}: the classifier has {classes}"
+            f"{name} is {int(target)}, expected 0 to {classes - 1}: the classifier has {classes}"
             " classes"
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from fidojax.core import as_classifier, check_classifier, check_outputs
+from fidojax.core import as_classifier, check_classifier, check_outputs, check_target
 from fidojax.types import Classifier
 
 
@@ -60,8 +60,5 @@ def check_targets(targets: Int[np.ndarray, " n"], classes: int) -> None:
         ValueError: one is not; the message names the first.
     """
     wrong = np.flatnonzero((targets < 0) | (targets >= classes))
-    if len(wrong):
-        raise ValueError(
-            f"targets[{wrong[0]}] is {targets[wrong[0]]}, expected 0 to {classes - 1}: the"
-            f" classifier has {classes} classes"
-        )
+    for number in wrong.tolist():
+        check_target(targets[number], classes, f"targets[{number}]")

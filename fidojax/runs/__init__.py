@@ -7,7 +7,7 @@ from fidojax.runs.ledger import CHUNK, DONE, FAILED, MISSING, Ledger, find_ledge
 from fidojax.runs.maps import load_maps, pack, read_maps, unpack
 from fidojax.runs.progress import ProgressBar, duration
 from fidojax.runs.provenance import about, digest, environment, versions
-from fidojax.runs.resume import Explained, Item, explain_missing, seconds_per_map
+from fidojax.runs.resume import NOT_FINITE, Explained, Item, explain_missing, seconds_per_map
 from fidojax.runs.rows import RowAssignment
 from fidojax.runs.shards import join_processes, parse_shard
 
@@ -16,6 +16,7 @@ __all__ = [
     "DONE",
     "FAILED",
     "MISSING",
+    "NOT_FINITE",
     "SETTINGS",
     "Damage",
     "DamagedError",
