@@ -3,6 +3,7 @@
 import ast
 import functools
 import json
+import math
 import os
 import re
 import subprocess
@@ -288,18 +289,22 @@ print(*loaded() - before)
 
 
 def processor_seconds(program: str) -> float:
-    """The processor time of a program in a process of its own, the lesser of two runs."""
-
-    def once() -> float:
-        before = os.times()
-        in_a_fresh_process(program)
-        after = os.times()
-        return sum(after[2:4]) - sum(before[2:4])
-
-    return min(once() for _ in range(2))
+    """The processor time of a program in a process of its own."""
+    before = os.times()
+    in_a_fresh_process(program)
+    after = os.times()
+    return sum(after[2:4]) - sum(before[2:4])
 
 
 def test_the_import_takes_little_longer_than_that_of_jax_and_optax():
-    """At most 1.2 times as long; 0.2 seconds more are left to the noise of the machine."""
-    limit = 1.2 * processor_seconds("import jax, optax") + 0.2
-    assert processor_seconds("import fidojax") < limit
+    """At most 1.2 times as long and 0.2 seconds, the least of up to six alternating rounds.
+
+    Other processes only ever add to a time, so the least of several is the steadiest estimate.
+    """
+    bare, library = math.inf, math.inf
+    for _ in range(6):
+        bare = min(bare, processor_seconds("import jax, optax"))
+        library = min(library, processor_seconds("import fidojax"))
+        if library < 1.2 * bare + 0.2:
+            return
+    raise AssertionError(f"import fidojax takes {library:.2f} s, import jax, optax {bare:.2f} s")
