@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fidojax import presets
-from fidojax.core import HasFeatures, Loop, Split, Transformed, warn_renamed
+from fidojax.core import HasFeatures, Loop, Region, Split, Transformed, region, warn_renamed
 from fidojax.engine import (
     Sample,
     Spread,
@@ -78,6 +78,7 @@ __all__ = [
     "Infiller",
     "Loop",
     "MethodRow",
+    "Region",
     "Sample",
     "Split",
     "Spread",
@@ -119,6 +120,7 @@ __all__ = [
     "pda_one_draw",
     "presets",
     "realtime",
+    "region",
     "register_method",
     "rise",
     "smoothgrad",

@@ -34,15 +34,18 @@ from fidojax.core.features import (
     untransformed,
 )
 from fidojax.core.functions import as_classifier
+from fidojax.core.holding import EDGES, FIRST, HELD, check_hold, margin, soft_edge
 from fidojax.core.loop import Loop, Record, State
 from fidojax.core.masked_scores import in_chunks, masked_scores, masked_values, rank
 from fidojax.core.masks import bernoulli, concrete, total_variation, upsample
 from fidojax.core.mix import black, mix
 from fidojax.core.moments import Moments, add, none_of, standard_error
+from fidojax.core.no_region import warn_of_no_region, why_none
 from fidojax.core.objectives import OBJECTIVES, saliency_of
 from fidojax.core.optimisers import sgd
 from fidojax.core.printable import printable
 from fidojax.core.probabilities import ProbabilityWarning, check_outputs
+from fidojax.core.region import LEAST, Region, region
 from fidojax.core.scores import (
     SCORES,
     class_divergence,
@@ -61,7 +64,11 @@ from fidojax.core.windows import lay_windows, sum_over_windows
 
 __all__ = [
     "COMPONENTS",
+    "EDGES",
     "EMPTY",
+    "FIRST",
+    "HELD",
+    "LEAST",
     "OBJECTIVES",
     "SCORES",
     "Box",
@@ -73,6 +80,7 @@ __all__ = [
     "Moments",
     "ProbabilityWarning",
     "Record",
+    "Region",
     "Split",
     "State",
     "Transform",
@@ -87,6 +95,7 @@ __all__ = [
     "check_boxes",
     "check_classifier",
     "check_count",
+    "check_hold",
     "check_name",
     "check_outputs",
     "check_target",
@@ -106,6 +115,7 @@ __all__ = [
     "log_probability",
     "logit",
     "logits_of",
+    "margin",
     "masked_scores",
     "masked_values",
     "mix",
@@ -117,6 +127,7 @@ __all__ = [
     "probability",
     "rank",
     "real_target",
+    "region",
     "renamed_arguments",
     "require_features",
     "row_of",
@@ -125,14 +136,17 @@ __all__ = [
     "sgd",
     "shortfalls",
     "smoothed",
+    "soft_edge",
     "standard_error",
     "suggest",
     "sum_over_windows",
     "total_variation",
     "untransformed",
     "upsample",
+    "warn_of_no_region",
     "warn_of_shortfalls",
     "warn_renamed",
+    "why_none",
     "widened",
     "with_options_of",
 ]
