@@ -38,7 +38,7 @@ def embedded(path: Path) -> str:
 
 
 def coloured(saliency: np.ndarray) -> np.ndarray:
-    """A map "h w" as a picture "h w 3" (uint8), in the colours of `fidojax.viz.figures`."""
+    """A map "h w" as a picture "h w 3" (uint8), in the colours of `fidojax.viz`."""
     signed = bool(saliency.min() < 0)
     values, _ = normalise(saliency, symmetric=signed)
     colours = matplotlib.colormaps[DIVERGING if signed else SEQUENTIAL]

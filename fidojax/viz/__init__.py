@@ -1,17 +1,9 @@
 """Figures of explanations."""
 
-from fidojax.viz.figures import (
-    DIVERGING,
-    SEQUENTIAL,
-    SPREAD,
-    Exhibit,
-    Limits,
-    figure,
-    gallery,
-    normalise,
-    overlay,
-    samples,
-)
+from fidojax.viz.exhibit import Exhibit, View
+from fidojax.viz.gallery import figure, gallery
+from fidojax.viz.overlay import DIVERGING, SEQUENTIAL, SPREAD, Limits, normalise, overlay
+from fidojax.viz.samples import samples
 
 __all__ = [
     "DIVERGING",
@@ -19,6 +11,7 @@ __all__ = [
     "SPREAD",
     "Exhibit",
     "Limits",
+    "View",
     "figure",
     "gallery",
     "normalise",
