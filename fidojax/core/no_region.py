@@ -35,17 +35,19 @@ def why_none(region: Region, classes: int) -> str | None:
     )
 
 
-def warn_of_no_region(regions: Region, classes: int, ids: Sequence[Any]) -> None:
+def warn_of_no_region(regions: Region | None, classes: int, ids: Sequence[Any]) -> None:
     """Warn of the images of a batch that have no region.
 
     Args:
-        regions: of all images, with a leading axis.
+        regions: of all images, with a leading axis; None where the method reads none out.
         classes: the number of the classifier's classes.
         ids: the names of the images.
 
     Warns:
         RuntimeWarning: how many there are, and why the first of them has none.
     """
+    if regions is None:
+        return
     missing = np.flatnonzero(~np.isfinite(regions.area)).tolist()
     if missing:
         first = Region(*(np.asarray(leaf)[missing[0]] for leaf in regions))

@@ -19,7 +19,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fidojax.core import check_boxes, check_target, renamed_arguments, warn_of_shortfalls
+from fidojax.core import (
+    check_boxes,
+    check_target,
+    renamed_arguments,
+    warn_of_no_region,
+    warn_of_shortfalls,
+)
 from fidojax.engine.admission import as_targets, check_targets
 from fidojax.engine.devices import concurrent_calls, placements, threads_per_device
 from fidojax.engine.early_stopping import Stop
@@ -92,7 +98,8 @@ def explain_batch(
 
     Warns:
         fidojax.core.ProbabilityWarning: the classifier seems to return probabilities.
-        RuntimeWarning: some maps are not finite; the message names their images.
+        RuntimeWarning: some maps are not finite, or have no region that holds; the message names
+            their images.
         CompletenessWarning: contributions do not add up to the difference of the scores.
 
     Raises:
@@ -132,6 +139,7 @@ def explain_batch(
     )
     _warn_of_missing_maps(explanation.saliency, ids)
     warn_of_shortfalls(explanation.info, remedy_of(request.function), ids)
+    warn_of_no_region(getattr(explanation.info, "region", None), classes, ids)
     return explanation
 
 

@@ -11,7 +11,7 @@ Functions that judge something else have signatures of their own: `agreement`, `
 
 from typing import Any
 
-from fidojax.core import warn_renamed
+from fidojax.core import Region, region, warn_renamed
 from fidojax.metrics.agreement import Agreement, Stability, agreement, stability
 from fidojax.metrics.alpha_search import AlphaSearch, alpha_search
 from fidojax.metrics.complexity import Complexity, MaskSize, complexity, mask_size
@@ -74,6 +74,7 @@ __all__ = [
     "Mixture",
     "PointingGame",
     "Reconstruction",
+    "Region",
     "RelevanceMass",
     "RelevanceRank",
     "Removal",
@@ -102,6 +103,7 @@ __all__ = [
     "pointing_game",
     "preservation",
     "reconstruction",
+    "region",
     "register_metric",
     "relevance_mass",
     "relevance_rank",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from fidojax.core import Column, add_row, check_name
+from fidojax.core import Column, add_row, check_name, region
 from fidojax.metrics.complexity import complexity, mask_size
 from fidojax.metrics.deletion import deletion, insertion
 from fidojax.metrics.erasing import erasing
@@ -85,6 +85,7 @@ _ROWS = (
     MetricRow(expected_objective, "objective", "lower", SCORE, ("fido",), infill=True, mask=True),
     MetricRow(mixture, "probability", "higher", "probability", ("fido",), infill=True, mask=True),
     MetricRow(sufficiency, "share", "lower", SHARE, ("fido",), infill=True),
+    MetricRow(region, "area", "lower", SHARE, ("extremal_perturbation",), infill=True),
     MetricRow(deletion, "auc", "lower", SCORE, ("rise", "fido"), infill=True),
     MetricRow(insertion, "auc", "higher", SCORE, ("rise", "fido"), infill=True),
     MetricRow(faithfulness, "correlation", "higher", "correlation", ("bhatt", "senn"), infill=True),

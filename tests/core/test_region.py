@@ -1,5 +1,7 @@
 """The region of a map: exactly the pixels that a planted classifier needs, or a reason for none."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -215,3 +217,26 @@ def test_options_that_cannot_be_are_refused(options, says):
     options = {"saliency": ORDER, "infill": black, **options}
     with pytest.raises(ValueError, match=says):
         fidojax.region(KEY, ALL, IMAGE, 0, **options)
+
+
+def reading(key, classifier, image, target, *, infill):
+    """A method whose map is the picture, with its region."""
+    saliency = image.mean(axis=-1)
+    found = fidojax.region(key, classifier, image, target, saliency, infill=infill)
+    return fidojax.Explanation(saliency, Info(found))
+
+
+class Info(NamedTuple):
+    """What the method above returns beside its map."""
+
+    region: Region
+
+
+def test_the_engine_warns_where_a_method_reads_out_no_region():
+    images = jnp.stack([NEEDED[..., None], 0.2 * IMAGE, 0.1 * IMAGE])
+    says = "image b has no region that holds, and so for 1 more images: .*does not know the class"
+    with pytest.warns(RuntimeWarning, match=says):
+        found = fidojax.explain_batch(
+            reading, ALL, images, [0] * 3, options={"infill": Partial(black)}, ids="abc"
+        )
+    np.testing.assert_allclose(found.info.region.area, [20 / 144, np.nan, np.nan])

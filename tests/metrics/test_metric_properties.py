@@ -74,6 +74,7 @@ ROWS = {
     "sufficiency": Row(
         "sufficiency", lambda found: (-found.share,), {"infill": BLACK}, kinds=SEVERAL
     ),
+    "region": Row("region", lambda found: (-found.area,), {"infill": BLACK}),
     "erasing, lowest": Row("erasing", lambda found: (-found.curve.mean(),), kinds=SEVERAL),
     "erasing, highest": Row(
         "erasing", lambda found: (found.curve.mean(),), {"order": "highest"}, kinds=SEVERAL
@@ -127,14 +128,14 @@ class Planted(NamedTuple):
     image: np.ndarray
 
 
-def region(top, left, bottom, right):
+def block(top, left, bottom, right):
     found = np.zeros((SIDE, SIDE), np.float32)
     found[top:bottom, left:right] = 1
     return found
 
 
-OBJECT, OTHER, AGAINST = region(1, 1, 4, 4), region(4, 5, 7, 8), region(5, 1, 7, 4)
-BAND = region(0, 0, SIDE, 3)
+OBJECT, OTHER, AGAINST = block(1, 1, 4, 4), block(4, 5, 7, 8), block(5, 1, 7, 4)
+BAND = block(0, 0, SIDE, 3)
 
 
 @cache
@@ -258,7 +259,13 @@ def test_colours_go_together(name):
     )
 
 
-NOT_ELSEWHERE = ("erasing, lowest", "faithfulness, ranked", "sufficiency", "saliency metric")
+NOT_ELSEWHERE = (
+    "erasing, lowest",
+    "faithfulness, ranked",
+    "region",
+    "sufficiency",
+    "saliency metric",
+)
 
 
 @pytest.mark.parametrize("name", NOT_ELSEWHERE)
