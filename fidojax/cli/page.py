@@ -191,7 +191,11 @@ _PAGE = Template(resources.files("fidojax.cli").joinpath("page.html").read_text(
 
 
 def write_index(
-    results: ResultsFolder, job: Job, shard: tuple[int, int], failures: Sequence[BadPicture]
+    results: ResultsFolder,
+    job: Job,
+    shard: tuple[int, int],
+    failures: Sequence[BadPicture],
+    compiling: float = 0.0,
 ) -> None:
     """Write the run's file and index.html.
 
@@ -202,6 +206,7 @@ def write_index(
         job: the job of the run.
         shard: (index, number of shards).
         failures: the failures of this run so far.
+        compiling: the seconds in which this run compiled programs.
     """
     records = list(results.records())
     explained = {
@@ -220,6 +225,7 @@ def write_index(
         {
             "settings": dict(job.settings),
             "versions": versions(),
+            "compile_seconds": round(compiling, 3),
             "updated": datetime.now(UTC).isoformat(timespec="microseconds"),
             "failures": with_ours(results.failures(job.digest, shard)),
         },

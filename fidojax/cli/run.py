@@ -20,7 +20,7 @@ from fidojax.cli.records import ResultsFolder, result_name
 from fidojax.cli.stopping import reason_of
 from fidojax.cli.target import target_of
 from fidojax.data import BadPicture, Picture, Pictures, pictures
-from fidojax.engine import cores, split_cpu
+from fidojax.engine import Stopwatch, cores, split_cpu
 from fidojax.runs import (
     DamagedError,
     Explained,
@@ -92,6 +92,7 @@ class ExplainRun:
         self.interrupt = Interrupt()
         self._meter = ProgressBar(Console(stderr=True), self.total, self.interrupt.check)
         self._page_written = time.monotonic()
+        self._watch = Stopwatch()
         self._probabilities: dict[int, np.ndarray] = {}  # by the identity of the picture
         self._outcomes: list[Outcome] = []  # of the pictures that are being stored
 
@@ -128,12 +129,14 @@ class ExplainRun:
                 stored=self._draw,
                 progress=self._progress,
                 smaller=self._smaller,
+                watch=self._watch,
             )
 
     def finish(self) -> None:
         """Write the file of the run and index.html."""
         if not self.job.asked.dry_run:
-            write_index(self.results, self.job, self.shard, self.failures)
+            compiling = self._watch.compiling
+            write_index(self.results, self.job, self.shard, self.failures, compiling)
             self._page_written = time.monotonic()
 
     def todo(self) -> Iterator[Item]:
@@ -199,7 +202,7 @@ class ExplainRun:
         one = jax.tree.map(lambda leaf: leaf[at], batch.explanation)
         return outcome(
             self.job, self.request, picture, batch.targets[at],
-            self._probabilities[id(picture)], one, seconds=batch.seconds,
+            self._probabilities[id(picture)], one, seconds=float(batch.seconds[at]),
         )  # fmt: skip
 
     def _draw(self, batch: Explained) -> None:

@@ -26,8 +26,10 @@ from fidojax.engine.measure import measure_batch
 from fidojax.engine.memory import find_batch_size, free_bytes, needed_bytes, on_cpu
 from fidojax.engine.options import prepared, split_options
 from fidojax.engine.request import ExplainRequest
-from fidojax.engine.scheduler import Sample, is_out_of_memory
+from fidojax.engine.samples import Sample
+from fidojax.engine.scheduler import is_out_of_memory
 from fidojax.engine.slots import STEPS_PER_CALL, most_steps_per_call, pace
+from fidojax.engine.stopwatch import Stopwatch
 from fidojax.engine.threads import CallThreads
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "Sample",
     "Spread",
     "Stop",
+    "Stopwatch",
     "check_divisible",
     "compare_maps",
     "concurrent_calls",

@@ -34,7 +34,9 @@ from fidojax.engine.memory import LARGEST, find_batch_size
 from fidojax.engine.options import remedy_of
 from fidojax.engine.programs import program_and_model
 from fidojax.engine.request import ExplainRequest
-from fidojax.engine.scheduler import Driver, Finished, Sample, stream
+from fidojax.engine.samples import Sample
+from fidojax.engine.scheduler import Driver, Finished, stream
+from fidojax.engine.stopwatch import Stopwatch
 from fidojax.methods import PATH_LIMIT, fido_path
 from fidojax.types import Classifier, Device, Explanation, Images, Method
 
@@ -193,8 +195,13 @@ def explain_samples(
     most: int | None = None,
     progress: Callable[[float], None] | None = None,
     smaller: Callable[[int], None] | None = None,
+    watch: Stopwatch | None = None,
 ) -> Iterator[Finished]:
-    """Explain samples as the request says; see `explain_stream`."""
+    """Explain samples as the request says; see `explain_stream`.
+
+    Args:
+        watch: divides the wall time among the samples, by their numbers.
+    """
     request = replace(request, method=request.function)
     samples = iter(samples)
     first = next(samples, None)
@@ -202,7 +209,7 @@ def explain_samples(
         return
     request, classes = request.admit(first.image)
     chosen = _of_classes(itertools.chain([first], samples), classes)
-    yield from _explain(request, chosen, most=most, progress=progress, smaller=smaller)
+    yield from _explain(request, chosen, most=most, progress=progress, smaller=smaller, watch=watch)
 
 
 def _of_classes(samples: Iterable[Sample], classes: int) -> Iterator[Sample]:
@@ -222,6 +229,7 @@ def _explain(
     most: int | None,
     progress: Callable[[float], None] | None,
     smaller: Callable[[int], None] | None = None,
+    watch: Stopwatch | None = None,
 ) -> Iterator[Finished]:
     """Explain samples whose classifier and targets are checked."""
     request = request.ready()
@@ -234,16 +242,11 @@ def _explain(
         batch_size = find_batch_size(request, first.image.shape, share, each=first.each)
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}, expected at least 1")
-    driver = _driver(request, batch_size, most, progress)
+    driver = _driver(request, batch_size, most)._replace(progress=progress, watch=watch)
     yield from stream(driver, itertools.chain([first], samples), batch_size, smaller)
 
 
-def _driver(
-    request: ExplainRequest,
-    batch_size: int,
-    most: int | None,
-    progress: Callable[[float], None] | None,
-) -> Driver:
+def _driver(request: ExplainRequest, batch_size: int, most: int | None) -> Driver:
     """Place the request on its devices, with no more concurrent calls than there is work for."""
     program, model = program_and_model(request)
     devices = request.chosen_devices
@@ -252,7 +255,7 @@ def _driver(
         threads = max(1, min(threads, -(-most // (batch_size * len(places)))))
     placed = [(jax.device_put(model, place), place) for place in places]
     models, places = zip(*(pair for pair in placed for _ in range(threads)), strict=True)
-    return Driver(request, program, models, places, len(places) if threads > 1 else 1, progress)
+    return Driver(request, program, models, places, len(places) if threads > 1 else 1)
 
 
 def _warn_of_missing_maps(maps: np.ndarray, ids: Sequence) -> None:

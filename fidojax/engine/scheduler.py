@@ -4,10 +4,8 @@ The host admits pictures into slots, dispatches compiled calls and fetches finis
 the maps of one call while the next one runs, so that the devices do not wait for the host.
 """
 
-import collections
-import itertools
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -22,67 +20,14 @@ from fidojax.engine.memory import calls_that_fit, needed_bytes
 from fidojax.engine.options import is_iterative
 from fidojax.engine.programs import Batch, Model, Program
 from fidojax.engine.request import ExplainRequest
+from fidojax.engine.samples import Queue, Sample
 from fidojax.engine.slots import Ended, SlotTable, most_steps_per_call
+from fidojax.engine.stopwatch import Stopwatch
 from fidojax.engine.threads import CallThreads
 from fidojax.types import Device, Explanation
 
-
-class Sample(NamedTuple):
-    """A picture to be explained.
-
-    Attributes:
-        id: an integer or a string; the picture's random numbers depend on it and the seed alone.
-        image: "h w c", values in [0, 1].
-        target: the index of the class to explain.
-        each: the picture's own options.
-    """
-
-    id: int | str
-    image: np.ndarray
-    target: int
-    each: Mapping[str, Any] = {}
-
-
 Finished = tuple[list[int], Explanation]
 """Numbers of samples, from 0, and their explanations, NumPy leaves with a leading axis."""
-
-
-class _Queue:
-    """The samples in order; a sample is kept until its explanation is finished."""
-
-    def __init__(self, samples: Iterable[Sample]) -> None:
-        self._waiting = enumerate(samples)
-        self._running: dict[int, Sample] = {}
-        self._requeued: collections.deque[tuple[int, Sample]] = collections.deque()
-        self.finished = 0
-
-    @property
-    def taken(self) -> int:
-        """The number of samples taken so far, finished ones included."""
-        return self.finished + len(self._running)
-
-    def take(self, count: int) -> dict[int, Sample]:
-        """Take at most `count` samples; return them by their number."""
-        samples = itertools.chain(_popped(self._requeued), self._waiting)
-        taken = dict(itertools.islice(samples, count))
-        self._running |= taken
-        return taken
-
-    def finish(self, numbers: list[int]) -> None:
-        """Drop samples whose explanations are finished."""
-        for number in numbers:
-            del self._running[number]
-        self.finished += len(numbers)
-
-    def requeue(self) -> None:
-        """Put the samples that were taken and are not finished back to the front."""
-        self._requeued.extendleft(sorted(self._running.items(), reverse=True))
-        self._running = {}
-
-
-def _popped(queue: collections.deque) -> Iterator[Any]:
-    while queue:
-        yield queue.popleft()
 
 
 class Driver(NamedTuple):
@@ -96,6 +41,7 @@ class Driver(NamedTuple):
         threads: the number of threads that start the calls. With several, the number of concurrent
             calls is reduced to what fits into memory.
         progress: called with the number of pictures done, a fraction for those under way.
+        watch: divides the wall time among the pictures.
     """
 
     request: ExplainRequest
@@ -104,6 +50,16 @@ class Driver(NamedTuple):
     places: Sequence[Device | Sharding]
     threads: int
     progress: Callable[[float], None] | None = None
+    watch: Stopwatch | None = None
+
+    def lap(self, numbers: Iterable[int], results: Any = ()) -> None:
+        """Give the time since the last lap to these pictures, when their results are there.
+
+        A device may compute while a call is started, or while its results are waited for.
+        """
+        if self.watch is not None:
+            jax.block_until_ready(results)
+            self.watch.lap(numbers)
 
 
 def stream(
@@ -123,7 +79,7 @@ def stream(
     Raises:
         jax.errors.JaxRuntimeError: the memory is too small for one picture, or another error.
     """
-    queue = _Queue(samples)
+    queue = Queue(samples)
     drive = _run_steps if is_iterative(driver.program.method) else _run_once
     while True:
         try:
@@ -148,7 +104,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def _run_once(
-    driver: Driver, queue: _Queue, batch_size: int, call: CallThreads
+    driver: Driver, queue: Queue, batch_size: int, call: CallThreads
 ) -> Iterator[Finished]:
     """Explain by a method without steps: the next batches run while these results are fetched."""
     waiting: list[Ended] = []
@@ -165,7 +121,11 @@ def _run_once(
                 batch = _batch(driver, list(taken.values()), batch_size, place)
                 groups.append(list(taken))
                 calls.append(partial(programs.one_shot, driver.program, model, batch))
+        under_way = [number for ended in waiting for number in ended.numbers]
+        driver.lap(under_way)
         results = call(calls)
+        driver.lap(number for group in groups for number in group)
+        driver.lap(under_way, [ended.result for ended in waiting])
         for ended in waiting:
             yield _fetch(queue, *ended)
             if driver.progress:
@@ -179,7 +139,7 @@ def _run_once(
 
 
 def _run_steps(
-    driver: Driver, queue: _Queue, batch_size: int, call: CallThreads
+    driver: Driver, queue: Queue, batch_size: int, call: CallThreads
 ) -> Iterator[Finished]:
     """Explain by an iterative method: when a picture has ended, the next one takes its slot."""
     steps = most_steps_per_call(driver.request.rewrite)
@@ -188,12 +148,19 @@ def _run_steps(
         _admit(driver, queue, tables[:1])
         tables = tables[: _fitting(driver, tables[0].lower())]
     waiting: list[Ended] = []
+    before: list[int] = []
     while True:
         _admit(driver, queue, tables)
         active = [table for table in tables if table.active]
         if not active:
             break
+        driver.lap(before)
         done = call([table.advance for table in active])
+        under_way = [number for table in active for number in table.numbers]
+        driver.lap(under_way)
+        # What is waited for is the call before.
+        driver.lap(before or under_way, (done, [ended.result for ended in waiting]))
+        before = under_way
         for ended in waiting:
             yield _fetch(queue, *ended)
         if driver.progress:
@@ -201,11 +168,13 @@ def _run_steps(
             jax.block_until_ready(done)
             driver.progress(queue.taken - sum(table.remaining for table in active))
         waiting = [ended for table in active for ended in table.collect()]
-    for ended in [*waiting, *(ended for table in tables for ended in table.flush())]:
+    rest = [*waiting, *(ended for table in tables for ended in table.flush())]
+    driver.lap((n for ended in rest for n in ended.numbers), [ended.result for ended in rest])
+    for ended in rest:
         yield _fetch(queue, *ended)
 
 
-def _admit(driver: Driver, queue: _Queue, tables: list[SlotTable]) -> None:
+def _admit(driver: Driver, queue: Queue, tables: list[SlotTable]) -> None:
     """Admit the next pictures into the free slots."""
     for table, place in zip(tables, driver.places, strict=False):
         rows = table.free
@@ -221,7 +190,7 @@ def _fitting(driver: Driver, program: Lowered) -> int:
     return calls_that_fit(needed_bytes(program.compile()), device, most)
 
 
-def _fetch(queue: _Queue, numbers: list[int], rows: Any, result: Any) -> Finished:
+def _fetch(queue: Queue, numbers: list[int], rows: Any, result: Any) -> Finished:
     """Fetch the explanations of finished pictures from the device."""
     whole = jax.tree.map(np.asarray, result)
     queue.finish(numbers)

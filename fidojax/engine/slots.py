@@ -90,6 +90,11 @@ class SlotTable:
         return len(self._numbers)
 
     @property
+    def numbers(self) -> list[int]:
+        """The numbers of the pictures in the slots."""
+        return self._numbers[self._numbers >= 0].tolist()
+
+    @property
     def active(self) -> bool:
         """Whether any slot holds a picture."""
         return bool((self._numbers >= 0).any())

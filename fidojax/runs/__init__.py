@@ -3,11 +3,12 @@
 from fidojax.runs.columns import DamagedError
 from fidojax.runs.compile_cache import SETTINGS
 from fidojax.runs.damages import Damage, find_damages, repair, verify
+from fidojax.runs.explained import NOT_FINITE, Explained, Item
 from fidojax.runs.ledger import CHUNK, DONE, FAILED, MISSING, Ledger, find_ledger, rows_per_file
 from fidojax.runs.maps import load_maps, pack, read_maps, unpack
 from fidojax.runs.progress import ProgressBar, duration
 from fidojax.runs.provenance import about, digest, environment, versions
-from fidojax.runs.resume import NOT_FINITE, Explained, Item, explain_missing, seconds_per_map
+from fidojax.runs.resume import explain_missing, seconds_per_map
 from fidojax.runs.rows import RowAssignment
 from fidojax.runs.shards import join_processes, parse_shard
 

@@ -14,54 +14,17 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from fidojax.core import as_classifier, check_classifier, check_target
+from fidojax.core import Region, as_classifier, check_classifier, check_target
 from fidojax.data import BadPicture, Picture
-from fidojax.engine import ExplainRequest, Sample, explain_samples
+from fidojax.engine import ExplainRequest, Sample, Stopwatch, explain_samples
+from fidojax.runs.explained import Explained, Item, joined
 from fidojax.runs.ledger import DONE, Ledger
-from fidojax.runs.maps import pack
 from fidojax.types import Explanation
 
 PICTURES, QUICK = 256, 0.5
 """Batches that take less than `QUICK` seconds are stored together, up to this many pictures."""
 TOGETHER = 16
 """The smallest number of pictures whose classes are looked up together."""
-NOT_FINITE = "the explanation is not finite, so there is no map"
-
-
-class Item(NamedTuple):
-    """A picture to be explained, with its place in the ledger.
-
-    Attributes:
-        row: its row.
-        name: its id in the ledger.
-        picture: the picture, or why it cannot be read.
-    """
-
-    row: int
-    name: str
-    picture: Picture | BadPicture
-
-
-class Explained(NamedTuple):
-    """Explained pictures before they are stored.
-
-    Attributes:
-        items: the pictures with their rows.
-        targets: the explained class of each picture.
-        explanation: NumPy leaves with a leading axis of pictures.
-        seconds: the mean time per picture.
-    """
-
-    items: list[Item]
-    targets: list[int]
-    explanation: Explanation
-    seconds: float
-
-    def problems(self) -> list[str | None]:
-        """For each picture the reason why it has no map, or None."""
-        return [
-            None if np.isfinite(map_).all() else NOT_FINITE for map_ in self.explanation.saliency
-        ]
 
 
 class Tally(NamedTuple):
@@ -75,6 +38,8 @@ Targets = Callable[[Sequence[Picture]], Sequence[int | str]]
 """Returns for each picture the class to explain, or the reason why there is none."""
 Each = Callable[[Sequence[Picture]], Mapping[str, Any]]
 """Returns the per-picture options of several pictures, leaves with a leading axis of pictures."""
+Regions = Callable[[Explained], Region | None]
+"""Reads out the regions of the maps of explained pictures."""
 
 
 def explain_missing(
@@ -84,11 +49,13 @@ def explain_missing(
     targets: Targets,
     *,
     each: Each | None = None,
+    regions: Regions | None = None,
     finish: Callable[[Explained], Sequence[str | None]] = Explained.problems,
     stored: Callable[[Explained], None] | None = None,
     record: Callable[[Any], Mapping[str, np.ndarray]] | None = None,
     progress: Callable[[float, int], None] | None = None,
     smaller: Callable[[int], None] | None = None,
+    watch: Stopwatch | None = None,
 ) -> Tally:
     """Explain the items, batch by batch, and store their maps.
 
@@ -99,11 +66,15 @@ def explain_missing(
         ledger: receives the columns `maps` and `scale` (see `fidojax.runs.pack`), `targets`,
             `batch_size` (below the requested one after the memory ran out), `seconds` (the only
             column that differs between two runs) and, for methods that return a standard
-            deviation, `deviation` with its `deviation_scale`.
+            deviation, `deviation` with its `deviation_scale`. With regions: their masks `region`,
+            `region_area`, `region_level`, `region_probability` and `region_without`, see
+            `fidojax.Region`.
         request: how the pictures are explained; its batch size must be given.
         items: the missing pictures; read as they are needed.
         targets: called with several pictures at a time, in the order of the items.
         each: called with the same pictures; returns the options that differ per picture.
+        regions: called with explained pictures whose method gives no regions (`info.region`);
+            returns those that go into the ledger, leaves with a leading axis of pictures.
         finish: called with explained pictures before they are stored; returns for each the reason
             why it failed, or None.
         stored: called with the same pictures when their rows are stored. Whatever else belongs to
@@ -112,6 +83,7 @@ def explain_missing(
         progress: called with the number of pictures done, a fraction for those under way, and with
             the number of pictures stored.
         smaller: called with the new batch size after the memory ran out.
+        watch: divides the wall time among the pictures, reading out their regions included.
 
     Returns:
         How many items were explained, and which were not.
@@ -119,7 +91,10 @@ def explain_missing(
     Raises:
         ValueError: as `fidojax.explain_batch`, or the request leaves its batch size open.
     """
-    work = _Work(ledger, request, targets, each, finish, stored, record, progress, smaller)
+    work = _Work(
+        ledger, request, targets, each, regions, finish, stored, record, progress, smaller,
+        watch or Stopwatch(),
+    )  # fmt: skip
     return work.run(iter(items))
 
 
@@ -127,10 +102,12 @@ class _Work:
     """One call of `explain_missing` and its results so far."""
 
     def __init__(
-        self, ledger, request, targets, each, finish, stored, record, progress, smaller
-    ) -> None:
+        self, ledger, request, targets, each, regions, finish, stored, record, progress, smaller,
+        watch,
+    ) -> None:  # fmt: skip
         self._ledger, self._request = ledger, request
         self._targets, self._each = targets, each
+        self._regions, self._watch = regions, watch
         self._finish, self._progress = finish, progress or (lambda done, stored: None)
         self._tell = smaller or (lambda batch_size: None)
         self._record = record or (lambda info: {})
@@ -147,31 +124,30 @@ class _Work:
             self._samples(items),
             progress=lambda done: self._progress(self._bad + done, self._stored),
             smaller=self._smaller,
+            watch=self._watch,
         )
         held: list[Explained] = []
-        batches, start = 1, time.monotonic()
-        stored = start
+        batches, stored = 1, time.monotonic()
         try:
             for numbers, explanation in stream:
-                now = time.monotonic()
-                held.append(self._explained_now(numbers, explanation, now - start))
-                if len(held) >= batches or now - stored >= QUICK:
+                held.append(self._explained_now(numbers, explanation))
+                if len(held) >= batches or time.monotonic() - stored >= QUICK:
                     groups, held = held, []
                     self._store(groups)
                     taken = time.monotonic() - stored + 1e-9
                     most = PICTURES // self._batch_size
                     batches = int(max(1, min(most, QUICK * len(groups) / taken)))
                     stored = time.monotonic()
-                start = time.monotonic()
         finally:  # finished pictures are stored even when the run is interrupted
             if held:
                 self._store(held)
         self._progress(self._stored, self._stored)
         return Tally(self._explained, self._failures)
 
-    def _explained_now(self, numbers: list[int], explanation: Explanation, seconds: float):
+    def _explained_now(self, numbers: list[int], explanation: Explanation) -> Explained:
         items, targets = zip(*(self._pending.pop(number) for number in numbers), strict=True)
-        return Explained(list(items), list(targets), explanation, seconds / len(items))
+        seconds = np.array([self._watch.take(number) for number in numbers])
+        return Explained(list(items), list(targets), explanation, seconds)
 
     def _samples(self, items: Iterator[Item]) -> Iterator[Sample]:
         """Yield the pictures that can be explained; store the others as failed."""
@@ -193,27 +169,28 @@ class _Work:
                 own = jax.tree.map(lambda leaf: leaf[at], dict(each))  # noqa: B023
                 yield Sample(picture.id, picture.image, target, own)
 
+    def _with_regions(self, one: Explained) -> Explained:
+        """Add the regions of the maps, and the time that this took."""
+        found = getattr(one.explanation.info, "region", None)
+        if found is not None or self._regions is None:
+            return one._replace(region=found)
+        found = self._regions(one)
+        share = self._watch.passed() / len(one.items)
+        return one._replace(region=found, seconds=one.seconds + share)
+
     def _smaller(self, batch_size: int) -> None:
         self._batch_size = batch_size
         self._tell(batch_size)
 
     def _store(self, groups: list[Explained]) -> None:
         """Finish several batches and store them together."""
-        one = Explained(
-            [item for group in groups for item in group.items],
-            [target for group in groups for target in group.targets],
-            jax.tree.map(
-                lambda *leaves: np.concatenate(leaves), *[group.explanation for group in groups]
-            ),
-            sum(group.seconds * len(group.items) for group in groups)
-            / sum(len(group.items) for group in groups),
-        )
+        one = self._with_regions(joined(groups))
         problems = self._finish(one)
         self._ledger.write(
             [item.row for item in one.items],
             [item.name for item in one.items],
             {
-                **_columns(one),
+                **one.columns(),
                 **self._record(one.explanation.info),
                 "batch_size": np.full(len(one.items), self._batch_size, np.int32),
             },
@@ -270,16 +247,3 @@ def _class_or_reason(target: int | str, classes: int) -> int | str:
     except (TypeError, ValueError) as error:
         return str(error)
     return target
-
-
-def _columns(finished: Explained) -> dict[str, np.ndarray]:
-    """The columns of the ledger for these pictures."""
-    count = len(finished.items)
-    columns = pack(np.asarray(finished.explanation.saliency))
-    deviation = getattr(finished.explanation.info, "standard_deviation", None)
-    if deviation is not None:
-        packed = pack(deviation)
-        columns |= {"deviation": packed["maps"], "deviation_scale": packed["scale"]}
-    columns["targets"] = np.array(finished.targets, np.int32)
-    columns["seconds"] = np.full(count, finished.seconds, np.float32)
-    return columns

@@ -35,7 +35,7 @@ from fidojax.cli.target import target_of
 from fidojax.cli.terminal import terminal
 from fidojax.data import Picture
 from fidojax.data.boxes import boxes_of
-from fidojax.engine import programs
+from fidojax.engine import Stopwatch, programs
 from fidojax.engine.devices import Spread
 from fidojax.methods.table import LOOPS, METHOD_ROWS, METHODS
 from fidojax.networks import Pretrained, VarSalNetwork, load_encoder, weight_files
@@ -1108,3 +1108,24 @@ def test_a_kill_between_row_and_record_leaves_one_record_for_a_map(run, folder, 
     assert all(found.startswith(Path(name).stem.replace("/", "_")) or "lizard" in found
                for name, (_, found) in places.items())  # fmt: skip
     assert verify(ran.results) == []
+
+
+def test_the_seconds_of_the_pictures_and_of_compilation_are_those_of_the_run(
+    run, folder, monkeypatch
+):
+    """Three pictures, two at once: 4 s for each call, of which 1 s compiles in the first one."""
+    clock, original = {"time": 0.0, "compiled": 0.0}, programs.one_shot
+    watch = Stopwatch(lambda: clock["time"], lambda: clock["compiled"])
+
+    def slow(*arguments):
+        clock["compiled"] = 1.0
+        clock["time"] += 4.0
+        return original(*arguments)
+
+    monkeypatch.setattr(programs, "one_shot", slow)
+    monkeypatch.setattr("fidojax.cli.run.Stopwatch", lambda: watch)
+    ran = run(folder)
+    seconds = {name: record["seconds"] for name, record in ran.records.items()}
+    assert seconds == {"fox.png": 1.5, "jay.jpg": 1.5, "more/lizard.png": 4.0}
+    (stored,) = (ran.results / "runs").glob("*.json")
+    assert json.loads(stored.read_text())["compile_seconds"] == 1.0

@@ -11,11 +11,12 @@ from jax.tree_util import Partial
 
 import fidojax
 from fidojax.data import BadPicture, Picture
-from fidojax.engine import ExplainRequest, programs
+from fidojax.engine import ExplainRequest, Stopwatch, programs
 from fidojax.runs import resume
+from fidojax.runs.explained import NOT_FINITE, Explained, Item
 from fidojax.runs.ledger import DONE, FAILED, MISSING, Ledger
 from fidojax.runs.maps import read_maps, unpack
-from fidojax.runs.resume import NOT_FINITE, Explained, Item, explain_missing, seconds_per_map
+from fidojax.runs.resume import explain_missing, seconds_per_map
 from fidojax.types import Explanation
 
 COUNT = 11
@@ -302,3 +303,100 @@ def test_the_time_per_map_is_the_median_of_the_stored_ones(tmp_path):
     ledger.write(range(4), names, {"seconds": seconds}, [None, None, None, "failed"])
     assert seconds_per_map(ledger) == 2
     assert seconds_per_map(ledger, [0, 1]) == 5
+
+
+class Found(NamedTuple):
+    region: fidojax.Region
+
+
+def region_of(maps) -> fidojax.Region:
+    """The pixels above zero; none for the third picture of all."""
+    mask = (maps > 0).astype(np.float32)
+    area = mask.mean((1, 2))
+    p = jnp.stack([jnp.full((2, 2), share) for share in area])
+    return fidojax.Region(mask, maps.min((1, 2)), area, p, 1 - p, area)
+
+
+def test_regions_that_are_read_out_lie_beside_their_maps(tmp_path):
+    ledger, asked = Ledger(tmp_path / "rows", 5, {}), []
+
+    def regions(found_now):
+        asked.append(len(found_now.items))
+        found = region_of(found_now.explanation.saliency)
+        gone = np.array([item.name == "name 2" for item in found_now.items])
+        return found._replace(
+            mask=np.where(gone[:, None, None], np.nan, found.mask),
+            area=np.where(gone, np.nan, found.area),
+        )
+
+    seen = []
+    explain(ledger, regions=regions, stored=lambda batch: seen.append(batch.region))
+    assert sum(asked) == 5
+    maps, mask = read_maps(ledger), ledger.read("region")
+    held = np.arange(5) != 2
+    assert mask.dtype == bool
+    np.testing.assert_array_equal(mask[held], maps[held] > 0)
+    assert not mask[2].any()
+    area = ledger.read("region_area")
+    np.testing.assert_allclose(area[held], mask[held].mean((1, 2)), rtol=1e-6)
+    assert np.isnan(area[2])
+    assert ledger.read("region_probability").shape == ledger.read("region_without").shape == (
+        5, 2, 2,
+    )  # fmt: skip
+    np.testing.assert_allclose(ledger.read("region_level"), maps.min((1, 2)), rtol=2.0**-11)
+    assert sum(len(region.area) for region in seen) == 5
+
+
+def test_regions_of_the_method_itself_are_stored_and_no_others_asked_for(tmp_path, monkeypatch):
+    def with_region(key, classifier, image, target):
+        del key, target
+        return Explanation(image.mean(-1), Found(region_of_one(image.mean(-1))))
+
+    def region_of_one(map_):
+        one = map_.max()
+        p = jnp.full((1, 2), one)
+        return fidojax.Region((map_ > 0.5) * 1.0, one, one, p, p, one)
+
+    def never(_):
+        raise AssertionError("the method has given its regions")
+
+    ledger = Ledger(tmp_path / "rows", 3, {})
+    given = replace(request(), method=with_region, options={})
+    items = [Item(i, picture.id, picture) for i, picture in enumerate(PICTURES[:3])]
+    explain_missing(ledger, given, items, labels, regions=never)
+    shown = np.stack([picture.image.mean(-1) for picture in PICTURES[:3]])
+    np.testing.assert_array_equal(ledger.read("region"), shown > 0.5)
+    np.testing.assert_allclose(ledger.read("region_probability")[:, 0, 1], shown.max((1, 2)))
+
+
+class Clock:
+    """A clock that only the work moves."""
+
+    time = 0.0
+
+    def watch(self) -> Stopwatch:
+        return Stopwatch(lambda: self.time, lambda: 0.0)
+
+
+def test_the_seconds_of_the_pictures_add_up_to_the_time_of_the_run(tmp_path, monkeypatch):
+    """4 s for each call of two pictures, 1 s for the regions of each two, 0.5 s to store them."""
+    clock, original = Clock(), programs.one_shot
+
+    def slow(*arguments):
+        clock.time += 4.0
+        return original(*arguments)
+
+    def regions(found_now):
+        clock.time += 1.0
+        return region_of(found_now.explanation.saliency)
+
+    def stored(_):
+        clock.time += 0.5
+
+    monkeypatch.setattr(programs, "one_shot", slow)
+    ledger = Ledger(tmp_path / "rows", 4, {})
+    explain(ledger, regions=regions, stored=stored, watch=clock.watch())
+    seconds = ledger.read("seconds")
+    # The second two also wait for the first two to be stored; nobody waits for themselves.
+    np.testing.assert_allclose(seconds, [2.5, 2.5, 2.75, 2.75])
+    assert clock.time == 2 * 4.0 + 2 * 1.0 + 2 * 0.5 == seconds.sum() + 0.5
