@@ -27,9 +27,10 @@ class Passes(NamedTuple):
 def passes_per_map(
     method: str, options: Mapping[str, Any], shape: tuple[int, int, int], classes: int
 ) -> Passes:
-    """The passes of a method of the library: an iterative one's loop tells, others are counted."""
-    maker = method_row(method).loop
-    if maker is not None:
+    """The passes of a method of the library: its row or its loop tells, or they are counted."""
+    row = method_row(method)
+    known, maker = row.known_passes(options), row.loop
+    if known is None and maker is not None:
         loop = maker(**options)
         return Passes(loop.steps * loop.evaluations, loop.steps * loop.evaluations)
     return count_passes(method, options, shape, classes)

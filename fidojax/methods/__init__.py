@@ -20,6 +20,7 @@ from fidojax.methods.gradient import gradient
 from fidojax.methods.guided_backprop import guided_backprop
 from fidojax.methods.guided_grad_cam import guided_grad_cam
 from fidojax.methods.hires_cam import hires_cam
+from fidojax.methods.igos import igos, igos_loop, igos_pp, igos_pp_loop
 from fidojax.methods.input_x_gradient import input_x_gradient
 from fidojax.methods.integrated_gradients import integrated_gradients
 from fidojax.methods.layer_cam import layer_cam
@@ -94,6 +95,10 @@ __all__ = [
     "guided_backprop",
     "guided_grad_cam",
     "hires_cam",
+    "igos",
+    "igos_loop",
+    "igos_pp",
+    "igos_pp_loop",
     "input_x_gradient",
     "integrated_gradients",
     "layer_cam",

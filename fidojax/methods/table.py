@@ -25,6 +25,7 @@ from fidojax.methods.gradient import gradient
 from fidojax.methods.guided_backprop import guided_backprop
 from fidojax.methods.guided_grad_cam import guided_grad_cam
 from fidojax.methods.hires_cam import hires_cam
+from fidojax.methods.igos import igos, igos_loop, igos_pp, igos_pp_loop, passes
 from fidojax.methods.input_x_gradient import input_x_gradient
 from fidojax.methods.integrated_gradients import MORE_STEPS, integrated_gradients
 from fidojax.methods.layer_cam import layer_cam
@@ -144,6 +145,32 @@ _ROWS = (
         mask=True,
         evaluation={"steps": 300},
         differs="300 steps, not 800",
+    ),
+    MethodRow(
+        function=igos,
+        loop=igos_loop,
+        says="the smallest smooth region whose deletion destroys the class, found along integrated "
+        "gradients",
+        unit="{keep} mask",
+        papers=("igos",),
+        limits=(0.0, 1.0),
+        mask=True,
+        deletes=True,
+        passes=passes(1),
+        evaluation={"infill": "blur"},
+    ),
+    MethodRow(
+        function=igos_pp,
+        loop=igos_pp_loop,
+        says="the smallest smooth region whose deletion destroys the class and which alone "
+        "supports it, found along integrated gradients",
+        unit="{keep} mask",
+        papers=("igos_pp", "igos", "igos_nesterov"),
+        limits=(0.0, 1.0),
+        mask=True,
+        deletes=True,
+        passes=passes(4),
+        evaluation={"infill": "blur"},
     ),
     MethodRow(
         function=nonlinear_saliency,

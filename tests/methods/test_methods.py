@@ -26,6 +26,10 @@ FADE = {
     "perturbation": "fade", "color": 0.0, "stride": 1, "sigma": 1, "areas": 0.2,
     "area_weight": 10.0, "learning_rate": 0.5, "steps": 40,
 }  # fmt: skip
+IGOS = {
+    "infill": mean(0.0), "size": 12, "tv": 0.0, "steps": 4, "points": 4, "step_size": 100.0,
+    "score": "log_odds",
+}  # fmt: skip
 BOX = jnp.array([[2, 3, 6, 8]])
 
 
@@ -67,6 +71,8 @@ ROWS = {
     "extremal-preserve": ("extremal_perturbation", FADE, False),
     "extremal-delete": ("extremal_perturbation", FADE | {"variant": "delete"}, False),
     "extremal-dual": ("extremal_perturbation", FADE | {"variant": "dual"}, False),
+    "igos": ("igos", IGOS, True),
+    "igos++": ("igos_pp", IGOS, True),
     "nonlinear": ("nonlinear_saliency", {"steps": 31, "top": 1 - 20 / 144}, True),
     "linear": ("linear_saliency", {"steps": 31, "top": 1 - 20 / 144}, True),
     "occlusion": ("occlusion", {"infill": mean(0.0), "window": 1, "stride": 1}, True),
