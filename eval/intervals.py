@@ -47,6 +47,15 @@ def difference(ours: np.ndarray, theirs: np.ndarray, statistic: str = "mean") ->
     return _interval((ours, theirs), compute)
 
 
+def ratio(ours: np.ndarray, theirs: np.ndarray) -> Interval:
+    """The interval of the mean of ours divided by the mean of theirs; paired as `difference`."""
+
+    def compute(ours, theirs, axis):
+        return np.mean(ours, axis=axis) / np.mean(theirs, axis=axis)
+
+    return _interval((ours, theirs), compute)
+
+
 def means(columns: np.ndarray) -> list[Interval]:
     """The intervals of the means of many numbers per picture, over pictures with finite values.
 

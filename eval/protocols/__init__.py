@@ -16,6 +16,7 @@ from eval.protocols.fido_ablations import (
 from eval.protocols.fido_infills import fido_infills
 from eval.protocols.fido_photos import fido_photos
 from eval.protocols.fido_table1 import fido_table1
+from eval.protocols.holding import holding
 from eval.protocols.infill_recovery.protocol import infill_recovery
 from eval.protocols.nonlinear_figures import nonlinear_figures
 from eval.protocols.own_maps import own_maps
@@ -30,6 +31,7 @@ PROTOCOLS: dict[str, Callable[..., None]] = {
     "vdsm-background": vdsm_background,
     "vdsm-vae": vdsm_vae,
     "fido-photos": fido_photos,
+    "holding": holding,
     "fido-infills": fido_infills,
     "fido-table1": fido_table1,
     "fido-table2": fido_table2,

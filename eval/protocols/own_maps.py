@@ -46,22 +46,9 @@ def own_maps(
     """
     for name in controls:
         check_name("controls", current_name("controls", name, RENAMED_METHODS), known_controls())
-    files = dict(_named(text) for text in maps)
-    for name in masks:
-        check_name("masks", name, files)
     of = load_subject(run)
-    places = _places(run, of.model.size)
-    rows = explainers(controls, {}, "fast", run.classifier)
-    for name, path in files.items():
-        found = load_maps(path)
-        if found.shape != (len(places), *of.model.size[:2]):
-            expected = (len(places), *of.model.size[:2])
-            raise ValueError(f"maps {path}: expected shape {expected}, got {found.shape}")
-        cut = "absolute" if name in masks else "mean"
-        options = {"source": digest(found)}
-        rows[name] = StudyRow(
-            given, options, "own", str(path.name), cut, each=partial(_rows, found, places)
-        )
+    files = rows_of_files(run, of.model.size, maps, masks)
+    rows = explainers(controls, {}, "fast", run.classifier) | files
     fill = make_infill(deletion)
     boxed = any(boxes is not None and len(boxes) for boxes in of.drawn.boxes)
     kinds = {"place": scores.place()} if boxed else {}
@@ -89,6 +76,37 @@ def given(key, classifier, image, target, *, saliency, source: str) -> Explanati
     """The map of a file; `source` is the file's fingerprint."""
     del key, classifier, image, target, source
     return Explanation(saliency, None)
+
+
+def rows_of_files(
+    run: StudyRun, size: tuple[int, int, int], maps: Sequence[str], masks: Sequence[str] = ()
+) -> dict[str, StudyRow]:
+    """Rows of the maps of files, by name.
+
+    Args:
+        size: "h w c" of the classifier's pictures.
+        maps: NAME=FILE, or a file that gives the row its name.
+        masks: names of the rows whose maps are cut at one half.
+
+    Raises:
+        ValueError: a file has no map for each picture of the data, or a name is unknown.
+    """
+    files = dict(_named(text) for text in maps)
+    for name in masks:
+        check_name("masks", name, files)
+    places = _places(run, size) if files else {}
+    rows = {}
+    for name, path in files.items():
+        found = load_maps(path)
+        if found.shape != (len(places), *size[:2]):
+            expected = (len(places), *size[:2])
+            raise ValueError(f"maps {path}: expected shape {expected}, got {found.shape}")
+        cut = "absolute" if name in masks else "mean"
+        options = {"source": digest(found)}
+        rows[name] = StudyRow(
+            given, options, "own", str(path.name), cut, each=partial(_rows, found, places)
+        )
+    return rows
 
 
 def _named(text: str) -> tuple[str, Path]:

@@ -1,4 +1,6 @@
-"""Photos whose file names begin with the index of their class, such as 0281_n02123045_tabby.jpg."""
+"""Photos with the index of their class: in their file names, such as 0281_n02123045_tabby.jpg, or
+in the table of their boxes.
+"""
 
 import re
 
@@ -13,7 +15,7 @@ def photo_subject(run: StudyRun, crop: float) -> Subject:
         crop: share of the shorter side that the centre crop keeps.
 
     Raises:
-        ValueError: no photo's name begins with a class index, or fewer than 2 are predicted right.
+        ValueError: no photo has a class index, or fewer than 2 are predicted right.
     """
     if not run.data:
         raise ValueError("data: expected a folder of pictures, --data FOLDER")
@@ -22,11 +24,19 @@ def photo_subject(run: StudyRun, crop: float) -> Subject:
     except ValueError as error:
         if str(error) != f"{run.data} has no pictures":
             raise
-        message = f"{run.data} has no file whose name begins with a class index"
+        message = f"{run.data} has no file whose name begins with a class index" + (
+            "" if run.boxes is None else f", and none whose label is one in {run.boxes}"
+        )
         raise ValueError(message) from error
 
 
 def class_index(picture: Picture) -> int | None:
-    """The number that the picture's file name begins with; None where it begins with no number."""
+    """The number that the picture's file name begins with, or else its label if that is a number.
+
+    None where it has neither.
+    """
     found = re.match(r"\d+", picture.id.rpartition("/")[2])
-    return None if found is None else int(found[0])
+    if found is not None:
+        return int(found[0])
+    name = picture.label_name or ""
+    return int(name) if name.isdecimal() else None

@@ -34,7 +34,16 @@ from fidojax.core.features import (
     untransformed,
 )
 from fidojax.core.functions import as_classifier
-from fidojax.core.holding import EDGES, FIRST, HELD, check_hold, margin, soft_edge
+from fidojax.core.holding import (
+    EDGES,
+    FIRST,
+    HELD,
+    check_hold,
+    filled_logits,
+    fills_of,
+    margin,
+    soft_edge,
+)
 from fidojax.core.loop import Loop, Record, State
 from fidojax.core.masked_scores import in_chunks, masked_scores, masked_values, rank
 from fidojax.core.masks import bernoulli, concrete, total_variation, upsample
@@ -106,6 +115,8 @@ __all__ = [
     "classes_of",
     "concrete",
     "current_name",
+    "filled_logits",
+    "fills_of",
     "gaussian_blur",
     "in_chunks",
     "inside",

@@ -14,9 +14,11 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from fidojax.core.checks import check_name
+from fidojax.core.contract import logits_of
+from fidojax.core.mix import mix
 from fidojax.core.scores import log_odds, logit, others, widened
 from fidojax.core.smoothing import smoothed
-from fidojax.types import Logits, Mask, Scalar, Target
+from fidojax.types import Classifier, Image, Infiller, Logits, Mask, PRNGKey, Scalar, Target
 
 HELD = ("ssr", "sdr", "dual")
 """Senses in which a region holds: it suffices, its deletion suffices, or both."""
@@ -86,3 +88,40 @@ def soft_edge(mask: Mask, edge: float | Scalar | None = None) -> Mask:
         edge: sigma of the Gaussian in pixels; the shorter side / 112 when None, 2 pixels at 224.
     """
     return smoothed(mask, min(mask.shape) / 112 if edge is None else edge)
+
+
+def fills_of(infill: Infiller | tuple[Infiller, ...]) -> tuple[Infiller, ...]:
+    """Return the option `infill`, an infiller or several, as a tuple.
+
+    Raises:
+        ValueError: there is none.
+    """
+    fills = tuple(infill) if isinstance(infill, tuple | list) else (infill,)
+    if not fills:
+        raise ValueError("infill is empty, expected an infiller or several")
+    return fills
+
+
+def filled_logits(
+    key: PRNGKey,
+    classifier: Classifier,
+    image: Image,
+    mask: Mask,
+    infill: Infiller | tuple[Infiller, ...],
+    edge: float | Scalar | None = None,
+) -> Float[Array, "fills edges k"]:
+    """Return the logits of the masked picture under each fill, with hard and with soft edges.
+
+    Args:
+        key: each fill draws from it, folded with the fill's number.
+        mask: "h w", of zeros and ones.
+        infill: an infiller or several; each fills once, for both edges.
+        edge: as `soft_edge` takes it.
+    """
+    masks = jnp.stack([mask, soft_edge(mask, edge)])
+    fills = fills_of(infill)
+    shown = []
+    for number, fill in enumerate(fills):
+        reference = fill(jax.random.fold_in(key, number), image, mask)
+        shown.append(jax.vmap(mix, (None, 0, None))(image, masks, reference))
+    return logits_of(classifier, jnp.concatenate(shown)).reshape(len(fills), len(masks), -1)

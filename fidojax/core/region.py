@@ -16,8 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 from fidojax.core.arguments import of_one_image
 from fidojax.core.checks import check_count
 from fidojax.core.contract import logits_of
-from fidojax.core.holding import FIRST, check_hold, margin, soft_edge
-from fidojax.core.mix import mix
+from fidojax.core.holding import FIRST, check_hold, filled_logits, fills_of, margin
 from fidojax.core.scores import probability
 from fidojax.types import (
     Classifier,
@@ -112,10 +111,8 @@ def region(
     Reference: Fong et al. 2019, section 3.2 (the smallest area at which a threshold is reached).
     """
     check_hold(hold, objective)
+    fills = fills_of(infill)
     check_count(levels=levels, refinements=refinements)
-    fills = infill if isinstance(infill, tuple | list) else (infill,)
-    if not fills:
-        raise ValueError("infill is empty, expected an infiller or several")
     if saliency.shape != image.shape[:2]:
         raise ValueError(f"saliency has shape {saliency.shape}, expected {image.shape[:2]}")
     allowed = jnp.ones(saliency.shape, bool) if available is None else available > 0.5
@@ -129,15 +126,7 @@ def region(
         return (order >= falling[jnp.maximum(count, 1) - 1]) & allowed
 
     def seen(mask: Mask) -> Float[Array, "fills edges k"]:
-        """The logits of the masked picture under each fill, with hard and soft edges."""
-        masks = jnp.stack([mask, soft_edge(mask, edge)])
-        shown = [
-            jax.vmap(mix, (None, 0, None))(image, masks, fill(jax.random.fold_in(key, at), image,
-                                                              mask))
-            for at, fill in enumerate(fills)
-        ]  # fmt: skip
-        logits = logits_of(classifier, jnp.concatenate(shown))
-        return logits.reshape(len(fills), 2, -1)
+        return filled_logits(key, classifier, image, mask, fills, edge)
 
     senses = ("ssr", "sdr") if objective == "dual" else (objective,)
 

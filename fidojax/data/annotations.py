@@ -1,7 +1,7 @@
 """Object boxes and labels of picture files, from a table beside them.
 
 A table is one of
-    a CSV with the columns file, x0, y0, x1, y1 and perhaps label, one line for each box;
+    a CSV with the columns file, x0, y0, x1, y1 and perhaps label (or class), one line for each box;
     ImageNet's LOC_train_solution.csv or LOC_val_solution.csv (ImageId, PredictionString);
     a JSON of COCO (images, annotations with bbox = [x, y, width, height], categories).
 
@@ -196,7 +196,8 @@ def _boxes(rows: Iterable[list[str]], names: list[str]) -> Iterator[_Line]:
             cells = dict(zip(names, row, strict=False))
             corners = [cells.get(name) for name in _CSV[1:]]
             file = str(PurePosixPath(cells["file"]))
-            yield _Line(f"line {number}", file, corners, cells.get("label") or None)
+            label = cells.get("label") or cells.get("class") or None
+            yield _Line(f"line {number}", file, corners, label)
 
 
 def _loc(rows: Iterable[list[str]], names: list[str]) -> Iterator[_Line]:

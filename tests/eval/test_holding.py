@@ -1,0 +1,214 @@
+"""Scores of regions against planted classifiers, rows from text, and the protocol on pictures."""
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import PIL.Image
+import pytest
+from conftest import beside_zero
+from jax.tree_util import Partial
+
+import infillers
+from eval.holding_scores import Judge, boxed, holding_scores, record_region
+from eval.intervals import ratio
+from eval.protocols.holding import _resized
+from eval.report.reading import read
+from eval.row_specs import row_of_spec
+from eval.run import main
+from eval.scores import Maps
+from eval.study import StudyRow
+from eval.subject import Drawn
+from fidojax import networks
+from fidojax.presets import PRESETS
+
+SIDE = 12
+NEEDED = np.zeros((SIDE, SIDE), np.float32)
+NEEDED[2:6, 3:8] = 1
+DARK = np.zeros((SIDE, SIDE), np.float32)
+DARK[7:10, 1:6] = 1
+IMAGE = (1 - DARK)[..., None]
+BLACK, WHITE = infillers.mean(0.0), infillers.mean(1.0)
+ORDER = np.random.default_rng(0).random((SIDE, SIDE)).astype(np.float32)
+
+
+def bright_on_dark(needed, dark, images):
+    """The class is there if the needed pixels are bright and the dark ones dark."""
+    grey = images[..., 0]
+    seen = [(grey * part).sum((1, 2)) / part.sum() for part in (needed, dark)]
+    return beside_zero(400 * (seen[0] - seen[1] - 1) + 9)
+
+
+CLASSIFIER = Partial(bright_on_dark, jnp.asarray(NEEDED), jnp.asarray(DARK))
+NOBODY = Partial(lambda images: jnp.zeros((len(images), 2)))
+
+
+ROW = StudyRow("fido", {})
+
+
+def given(*maps, row=ROW, columns=None):
+    count = len(maps)
+    zeros = np.zeros(count, int)
+    boxes = [np.array([[2, 3, 6, 8]])] * count
+    drawn = Drawn([str(i) for i in range(count)], np.stack([IMAGE] * count), zeros, zeros, boxes)
+    lookup = (columns or {}).__getitem__
+    return Maps(CLASSIFIER, drawn, zeros, np.stack(maps), row, 0, column=lookup)
+
+
+PERFECT = 2 * NEEDED + DARK + 0.5 * ORDER
+JUDGES = {
+    "black": Judge((BLACK,)),
+    "white": Judge((WHITE,)),
+    "other": Judge((BLACK,), NOBODY),
+}
+
+
+def test_the_region_is_judged_by_those_that_took_no_part():
+    scores = holding_scores(JUDGES, holds=(0.5, 0.9), boxes=True)
+    found = scores.compute(given(PERFECT, np.full_like(PERFECT, np.nan)))
+    np.testing.assert_allclose(found["areas"], [[20 / 144] * 2, [np.nan] * 2], rtol=1e-6)
+    np.testing.assert_array_equal(found["region"], [NEEDED, 0 * NEEDED])
+    np.testing.assert_allclose(found["area"], [20 / 144, np.nan], rtol=1e-6)
+    held = [found[f"held{at}"] for at in range(3)]
+    # White fills the dark part, too; the other network does not know the class.
+    np.testing.assert_array_equal(held, [[1, 0], [0, 0], [np.nan, np.nan]])
+    np.testing.assert_array_equal(found["held_controls"], np.zeros((2, 3)))
+    p = jax.nn.sigmoid(9.0)
+    np.testing.assert_allclose(found["alone0"], [p, np.nan], rtol=1e-4)
+    np.testing.assert_allclose(found["alone1"], [0, np.nan], atol=1e-6)
+    np.testing.assert_allclose(found["without0"], [0, np.nan], atol=1e-6)
+    np.testing.assert_allclose(found["outside"], [0, np.nan])
+    numbers = {key: number.label for key, number in scores.numbers.items()}
+    assert numbers["held, white"] == "class holds, white"
+    assert {number.column for number in scores.numbers.values()} <= set(found)
+
+
+def test_a_region_that_the_method_has_read_out_is_shown_as_it_is():
+    wide = np.zeros_like(NEEDED)
+    wide[1:7, 2:9] = 1
+    region = SimpleNamespace(mask=np.stack([wide, np.full_like(wide, np.nan), NEEDED - ORDER]))
+    recorded = record_region(SimpleNamespace(region=region))["region"]
+    np.testing.assert_array_equal(recorded[:2], [wide, 0 * wide])
+    row = StudyRow("fido", {}, record=record_region)
+    shown = given(PERFECT, PERFECT, row=row, columns={"region": recorded[:2]})
+    found = holding_scores(JUDGES).compute(shown)
+    np.testing.assert_array_equal(found["region"], recorded[:2])
+    np.testing.assert_allclose(found["area"], [42 / 144, np.nan], rtol=1e-6)
+    np.testing.assert_allclose(found["areas"], 20 / 144, rtol=1e-6)
+    np.testing.assert_array_equal(found["held0"], [1, 0])
+
+
+def test_deletion_and_both_at_once():
+    for objective, sides in (("sdr", {"without"}), ("dual", {"alone", "without"})):
+        scores = holding_scores({"black": JUDGES["black"]}, objective=objective)
+        found = scores.compute(given(PERFECT))
+        assert found["held0"] == 1
+        assert found["area"][0] == pytest.approx({"sdr": 1, "dual": 20}[objective] / 144)
+        assert {key.partition(",")[0] for key in scores.numbers} >= sides
+
+
+def test_places_of_the_order():
+    found = boxed().compute(given(NEEDED + 0.5 * ORDER, DARK + 0.5 * ORDER))
+    np.testing.assert_array_equal(found["pointing"], [1, 0])
+    np.testing.assert_array_equal(found["tenth"], [0, 1])
+
+
+def test_ratios_are_paired():
+    theirs = np.linspace(1, 2, 20)
+    found = ratio(0.25 * theirs, theirs)
+    np.testing.assert_allclose(found, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("spec", "method", "options"),
+    [
+        ("fido@fast:steps=7", "fido", PRESETS["fast"] | {"steps": 7, "infill": "mean"}),
+        ("fido@paper:infill=blur", "fido", {"infill": "blur"}),
+        ("bbmp", "bbmp", {"infill": "mean"}),
+        ("rise:samples=30", "rise", {"samples": 30, "chunk": 16}),
+        ("meaningful_perturbation", "meaningful_perturbation", {"infill": "blur"}),
+        ("centre", "centre", {}),
+    ],
+)
+def test_rows_are_written_as_text(spec, method, options):
+    row = row_of_spec(spec, ("mean", "blur"), "ssr")
+    options = dict(options)
+    if "infill" in options:
+        options["infill"] = infillers.make_infill(options["infill"])
+    if method in ("fido", "bbmp"):
+        options["objective"] = "ssr"
+    assert row.name == method
+    assert row.options.keys() == options.keys()
+    same = jax.tree.map(lambda ours, theirs: bool(np.all(ours == theirs)), row.options, options)
+    assert all(jax.tree.leaves(same))
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("fidoo", "rows: there is no 'fidoo'; did you mean fido"),
+        ("fido@fats", "there is no 'fats'; did you mean fast"),
+        ("rise:sample=3", "there is no 'sample'; did you mean samples"),
+        ("rise:3", "expected METHOD.*got 'rise:3'"),
+    ],
+)
+def test_rows_that_are_none_are_refused(spec, says):
+    with pytest.raises(ValueError, match=says):
+        row_of_spec(spec, ("mean",), "ssr")
+
+
+def test_a_judge_of_another_size_sees_resized_pictures():
+    images = jnp.arange(8.0).reshape(1, 2, 4, 1)
+    found = _resized((4, 8, 1), lambda images: images.mean((1, 2)), images)
+    np.testing.assert_allclose(found, [[3.5]], rtol=1e-6)
+
+
+def run(*arguments) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Noise with a table of boxes whose labels are what the network takes it for."""
+    folder = tmp_path_factory.mktemp("pictures") / "photos"
+    noise = np.random.default_rng(1).integers(0, 256, (3, 28, 28), np.uint8)
+    seen = networks.load("mnist").classifier(noise[..., None].astype(np.float32) / 255).argmax(-1)
+    lines = ["file,class,x0,y0,x1,y1"]
+    for i, (picture, label) in enumerate(zip(noise, np.asarray(seen), strict=True)):
+        (folder / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        name = f"{'ab'[i % 2]}/picture{i}.png"
+        PIL.Image.fromarray(picture).save(folder / name)
+        lines.append(f"{name},{label},4,4,20,24")
+    (folder / "boxes.csv").write_text("\n".join(lines))
+    return folder
+
+
+def test_the_protocol_goes_on_where_it_was(pictures, tmp_path, capsys):
+    command = [
+        "holding", "--data", pictures, "--boxes", pictures / "boxes.csv", "--out", tmp_path / "out",
+        "--classifier", "mnist", "--crop", 1, "--infill", "mean:color=0.0", "--unseen", "random",
+        "--judge", "mnist", "--rows", "gradient", "random", "--against", "random",
+        "--again", "random", "--limit",
+    ]  # fmt: skip
+    assert run(*command, 2) == 0, capsys.readouterr().err
+    before = read(tmp_path / "out")
+    assert run(*command, 3) == 0
+    stored = read(tmp_path / "out")
+    assert len(stored) == 3
+    areas = stored.values("area 0.9", "gradient")
+    np.testing.assert_array_equal(areas[:2], before.values("area 0.9", "gradient"))
+    assert ((areas > 0) & (areas <= 1)).all()
+    for row in ("gradient", "random"):
+        assert (stored.values("area 0.5", row) <= stored.values("area 0.9", row)).all()
+        # The judge that is the network itself, and sees the same fill, says the same.
+        for number in ("held", "alone"):
+            own = stored.values(f"{number}, mean:color=0.0", row)
+            np.testing.assert_allclose(stored.values(f"{number}, mnist", row), own, rtol=1e-4)
+        np.testing.assert_array_equal(stored.values("held, mnist", row), 1)
+        assert np.isfinite(stored.values("outside", row)).all()
+        assert np.isfinite(stored.values("pointing", row)).all()
+    first, second = stored.tables.values()
+    assert [line["row"] for line in first] == ["gradient", "random, another seed"]
+    assert [line["row"] for line in second] == ["random"]
+    assert (stored.values("spearman", "random, another seed") < 0.2).all()
