@@ -50,7 +50,7 @@ ROW = StudyRow("fido", {})
 def given(*maps, row=ROW, columns=None):
     count = len(maps)
     zeros = np.zeros(count, int)
-    boxes = [np.array([[2, 3, 6, 8]])] * count
+    boxes: list[np.ndarray | None] = [np.array([[2, 3, 6, 8]])] * count
     drawn = Drawn([str(i) for i in range(count)], np.stack([IMAGE] * count), zeros, zeros, boxes)
     lookup = (columns or {}).__getitem__
     return Maps(CLASSIFIER, drawn, zeros, np.stack(maps), row, 0, column=lookup)
@@ -74,7 +74,7 @@ def test_the_region_is_judged_by_those_that_took_no_part():
     # White fills the dark part, too; the other network does not know the class.
     np.testing.assert_array_equal(held, [[1, 0], [0, 0], [np.nan, np.nan]])
     np.testing.assert_array_equal(found["held_controls"], np.zeros((2, 3)))
-    p = jax.nn.sigmoid(9.0)
+    p = float(jax.nn.sigmoid(9.0))
     np.testing.assert_allclose(found["alone0"], [p, np.nan], rtol=1e-4)
     np.testing.assert_allclose(found["alone1"], [0, np.nan], atol=1e-6)
     np.testing.assert_allclose(found["without0"], [0, np.nan], atol=1e-6)
