@@ -48,7 +48,7 @@ A classifier that shows its features is a `fidojax.Split`, or is loaded with `la
 `info.error`. `fidojax.start_from` makes FIDO's start of any map
 ([warm_start.md](results/warm_start.md)). `fidojax.lambda_path` gives FIDO's maps for several values
 of lambda in one run and one compilation, each starting from the one before
-([fido_path.py](../fidojax/methods/fido_path.py)).
+([fido/path.py](../fidojax/methods/fido/path.py)).
 
 `varsal` and `realtime` need one pass of a network that was trained for the classifier. `varsal`
 gives the map with a standard deviation of every pixel

@@ -33,6 +33,7 @@ from fidojax.core.features import (
     require_features,
     untransformed,
 )
+from fidojax.core.fills import as_fills, references
 from fidojax.core.functions import as_classifier
 from fidojax.core.holding import (
     EDGES,
@@ -40,7 +41,6 @@ from fidojax.core.holding import (
     HELD,
     check_hold,
     filled_logits,
-    fills_of,
     margin,
     soft_edge,
 )
@@ -98,6 +98,7 @@ __all__ = [
     "add_row",
     "area",
     "as_classifier",
+    "as_fills",
     "bernoulli",
     "black",
     "bounding_box",
@@ -116,7 +117,6 @@ __all__ = [
     "concrete",
     "current_name",
     "filled_logits",
-    "fills_of",
     "gaussian_blur",
     "in_chunks",
     "inside",
@@ -138,6 +138,7 @@ __all__ = [
     "probability",
     "rank",
     "real_target",
+    "references",
     "region",
     "renamed_arguments",
     "require_features",

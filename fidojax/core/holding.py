@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from fidojax.core.checks import check_name
 from fidojax.core.contract import logits_of
+from fidojax.core.fills import as_fills
 from fidojax.core.mix import mix
 from fidojax.core.scores import log_odds, logit, others, widened
 from fidojax.core.smoothing import smoothed
@@ -90,18 +91,6 @@ def soft_edge(mask: Mask, edge: float | Scalar | None = None) -> Mask:
     return smoothed(mask, min(mask.shape) / 112 if edge is None else edge)
 
 
-def fills_of(infill: Infiller | tuple[Infiller, ...]) -> tuple[Infiller, ...]:
-    """Return the option `infill`, an infiller or several, as a tuple.
-
-    Raises:
-        ValueError: there is none.
-    """
-    fills = tuple(infill) if isinstance(infill, tuple | list) else (infill,)
-    if not fills:
-        raise ValueError("infill is empty, expected an infiller or several")
-    return fills
-
-
 def filled_logits(
     key: PRNGKey,
     classifier: Classifier,
@@ -119,7 +108,7 @@ def filled_logits(
         edge: as `soft_edge` takes it.
     """
     masks = jnp.stack([mask, soft_edge(mask, edge)])
-    fills = fills_of(infill)
+    fills = as_fills(infill)
     shown = []
     for number, fill in enumerate(fills):
         reference = fill(jax.random.fold_in(key, number), image, mask)

@@ -49,7 +49,7 @@ class State(NamedTuple):
         params: the optimised parameters.
         optimiser: the Optax state.
         average: the value to read out: its running mean over the last steps, before them the value.
-        constant: values that `init` computed once for all steps.
+        constant: what a method keeps beside them, most of it computed once for all steps.
         key: the picture's key; step `i` uses `fold_in(key, i)`.
     """
 

@@ -16,7 +16,8 @@ from jaxtyping import Array, Bool, Float, Int
 from fidojax.core.arguments import of_one_image
 from fidojax.core.checks import check_count
 from fidojax.core.contract import logits_of
-from fidojax.core.holding import FIRST, check_hold, filled_logits, fills_of, margin
+from fidojax.core.fills import as_fills
+from fidojax.core.holding import FIRST, check_hold, filled_logits, margin
 from fidojax.core.scores import probability
 from fidojax.types import (
     Classifier,
@@ -111,7 +112,7 @@ def region(
     Reference: Fong et al. 2019, section 3.2 (the smallest area at which a threshold is reached).
     """
     check_hold(hold, objective)
-    fills = fills_of(infill)
+    fills = as_fills(infill)
     check_count(levels=levels, refinements=refinements)
     if saliency.shape != image.shape[:2]:
         raise ValueError(f"saliency has shape {saliency.shape}, expected {image.shape[:2]}")

@@ -13,7 +13,7 @@ from fidojax.methods.deeplift import deeplift
 from fidojax.methods.expected_gradients import expected_gradients
 from fidojax.methods.extremal_perturbation import extremal_perturbation, extremal_perturbation_loop
 from fidojax.methods.fido import fido, fido_loop
-from fidojax.methods.fido_path import PATH_LIMIT, fido_path
+from fidojax.methods.fido.path import PATH_LIMIT, fido_path
 from fidojax.methods.grad_cam import grad_cam
 from fidojax.methods.grad_cam_pp import grad_cam_pp
 from fidojax.methods.gradient import gradient

@@ -18,7 +18,7 @@ from fidojax.core.masks import upsample
 from fidojax.engine import programs
 from fidojax.engine.explain import lambda_path
 from fidojax.methods.fido import fido_loop
-from fidojax.methods.fido_path import fido_path, fido_path_loop
+from fidojax.methods.fido.path import fido_path, fido_path_loop
 from infillers import mean, random
 
 OPTIONS = {

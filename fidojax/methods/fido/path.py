@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fidojax.core import check_count
+from fidojax.core import as_fills, check_count
 from fidojax.core import loop as loops
 from fidojax.methods import readout
-from fidojax.methods.fido import fido_loop
+from fidojax.methods.fido.fido import fido_loop
 from fidojax.types import Infiller, Scalar
 
 PATH_LIMIT = 4.0
@@ -54,6 +54,8 @@ def fido_path_loop(
         raise ValueError(f"lams has shape {lams.shape}, expected one number or more in a row")
     if "lam" in options:
         raise ValueError("options hold lam, expected the weights as lams alone")
+    if options.get("hold") is not None:
+        raise ValueError("options have a hold, which takes the place of the weights lams")
     check_count(again=again)
     objective = options.get("objective", "ssr")
     whole = fido_loop(infill=infill, lam=lams[0], **options)
@@ -89,7 +91,7 @@ def fido_path_loop(
 
     def finish(classifier, image, target, path, history):
         picture = (path.earlier.key, classifier, image, target)
-        one = partial(readout.read_out, *picture, infill=infill, objective=objective)
+        one = partial(readout.read_out, *picture, infill=as_fills(infill)[0], objective=objective)
         return jax.vmap(one)(path.masks, jax.tree.map(by_weight, history))
 
     def by_weight(values):
