@@ -1,6 +1,7 @@
 """FIDO under a constraint: planted regions are found, and the area is what the controller says."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from infillers import mean
 SIDE = 16
 KEY = jax.random.key(0)
 IMAGE = jnp.ones((SIDE, SIDE, 1))
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "infill": (mean(0.0), mean(0.3)),
     "hold": 0.9,
     "size": SIDE,
@@ -122,7 +123,7 @@ def test_every_step_shows_the_region_under_each_fill_with_each_edge(objective, f
         seen.append(len(images))
         return ONE(images)
 
-    options = OPTIONS | {"infill": (mean(0.0),) * fills, "objective": objective}
+    options: dict[str, Any] = OPTIONS | {"infill": (mean(0.0),) * fills, "objective": objective}
     loop = fido_loop(**options)
     assert loop.evaluations == evaluations
     state = loop.init(KEY, ONE, IMAGE, 0)
@@ -131,7 +132,8 @@ def test_every_step_shows_the_region_under_each_fill_with_each_edge(objective, f
 
 
 def test_the_area_shrinks_while_the_class_holds_and_the_map_has_it():
-    loop = fido_loop(**OPTIONS | {"start": 0.7})
+    options: dict[str, Any] = OPTIONS | {"start": 0.7}
+    loop = fido_loop(**options)
     state = loop.init(KEY, ONE, IMAGE, 0)
     before = state.constant.area
     np.testing.assert_allclose(before, 0.7, rtol=1e-5)
