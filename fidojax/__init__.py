@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fidojax import presets
 from fidojax.core import HasFeatures, Loop, Region, Split, Transformed, region, warn_renamed
 from fidojax.engine import (
+    Regions,
     Sample,
     Spread,
     Stop,
@@ -19,6 +20,7 @@ from fidojax.engine import (
     image_keys,
     lambda_path,
     measure_batch,
+    regions,
 )
 from fidojax.methods import (
     LOOPS,
@@ -81,6 +83,7 @@ __all__ = [
     "Loop",
     "MethodRow",
     "Region",
+    "Regions",
     "Sample",
     "Split",
     "Spread",
@@ -125,6 +128,7 @@ __all__ = [
     "presets",
     "realtime",
     "region",
+    "regions",
     "register_method",
     "rise",
     "smoothgrad",

@@ -25,6 +25,7 @@ from fidojax.engine.keys import image_keys
 from fidojax.engine.measure import measure_batch
 from fidojax.engine.memory import find_batch_size, free_bytes, needed_bytes, on_cpu
 from fidojax.engine.options import prepared, split_options
+from fidojax.engine.regions import Regions, regions
 from fidojax.engine.request import ExplainRequest
 from fidojax.engine.samples import Sample
 from fidojax.engine.scheduler import is_out_of_memory
@@ -37,6 +38,7 @@ __all__ = [
     "CallThreads",
     "ExplainRequest",
     "Progress",
+    "Regions",
     "Sample",
     "Spread",
     "Stop",
@@ -63,6 +65,7 @@ __all__ = [
     "pace",
     "placements",
     "prepared",
+    "regions",
     "split_cpu",
     "split_options",
     "threads_per_device",

@@ -27,6 +27,7 @@ def measure_batch(
     maps: Float[Array, "n h w"] | np.ndarray,
     *,
     options: Mapping[str, Any] | None = None,
+    each: Mapping[str, Any] | None = None,
     boxes: Num[Array, "n b 4"] | np.ndarray | None = None,
     seed: int = 0,
     ids: Sequence[int | str] | None = None,
@@ -43,6 +44,7 @@ def measure_batch(
         targets: "n", the classes that the maps explain.
         maps: "n h w"; for metrics of masks, in [0, 1].
         options: options of the metric, such as `infill`.
+        each: options that differ per image, arrays with a leading axis of n.
         boxes: "n b 4", the true boxes of the objects, for the metrics whose row in
             `fidojax.metrics.METRIC_ROWS` says that they need boxes; see `fidojax.core.boxes`. A
             function without a row gets them when they are given.
@@ -86,6 +88,10 @@ def measure_batch(
             raise ValueError(f"{name} asks for boxes, expected (n, b, 4) with n {count}")
         check_boxes(boxes, images.shape[1:])
         columns["boxes"] = boxes
+    for name, values in (each or {}).items():
+        columns[name] = np.asarray(values)
+        if len(columns[name]) != len(images):
+            raise ValueError(f"each: {name} has {len(columns[name])} rows, expected {len(images)}")
     static, dynamic = split_options(
         {name: _number(value) for name, value in (options or {}).items()}
     )
@@ -101,8 +107,8 @@ def measure_batch(
 
 @partial(jax.jit, static_argnames=("metric", "static"))
 def _measure(classifier, options, columns, *, metric, static):
-    def one(*, key, image, target, saliency, **boxes):
-        return metric(key, classifier, image, target, saliency, **boxes, **dict(static), **options)
+    def one(*, key, image, target, saliency, **each):
+        return metric(key, classifier, image, target, saliency, **each, **dict(static), **options)
 
     return jax.vmap(one)(**columns)
 
