@@ -12,10 +12,10 @@ from jaxtyping import Array, Float, Int
 from fidojax.core import (
     Region,
     as_classifier,
+    as_fills,
     check_classifier,
     check_count,
     check_hold,
-    fills_of,
     warn_of_no_region,
 )
 from fidojax.engine.explain import explain_batch
@@ -97,7 +97,7 @@ def regions(
     if "hold" in known:
         given = asked | given
     elif known.get("infill") is inspect.Parameter.empty:
-        given = {"infill": fills_of(infill)[0]} | given
+        given = {"infill": as_fills(infill)[0]} | given
     available = np.ones(images.shape[:3], np.float32)
     found: list[tuple[Region, np.ndarray]] = []
     left, maps = np.arange(len(images)), np.full(images.shape[:3], np.nan, np.float32)
