@@ -27,8 +27,7 @@ def classifier_name(asked: Explain) -> str:
     if name is None:
         needs = METHOD_ROWS[asked.method].required
         fitted = asked.weights is not None or any(option in LOADERS for option in needs)
-        if asked.infill is not None:
-            fitted |= INFILLER_ROWS[parse_infill(asked.infill)[0]].learned
+        fitted |= any(INFILLER_ROWS[parse_infill(name)[0]].learned for name in asked.infill)
         return SMALL if fitted or packaged_weights(IMAGENET) is None else IMAGENET
     known = [*SHIPPED, *PACKAGED]
     if not name.startswith("keras:") and name not in known:

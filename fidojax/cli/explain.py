@@ -4,10 +4,12 @@ import sys
 import time
 
 from fidojax.cli.cost import forecast
+from fidojax.cli.numbers import percent
 from fidojax.cli.options import Explain
+from fidojax.cli.region import RegionPlan
 from fidojax.cli.run import ExplainRun
 from fidojax.cli.stopping import StoppedError, reason_of
-from fidojax.core import printable
+from fidojax.core import FIRST, printable
 from fidojax.engine import Spread, concurrent_calls, dividing_threads
 from fidojax.runs import DamagedError, duration
 
@@ -39,6 +41,11 @@ def explain(asked: Explain) -> int:
     lines = [_summary(run, started)]
     if run.skipped and not run.explained:
         lines[0] += " (--force explains them again.)"
+    if run.unheld:
+        lines.append(
+            f"  {_count(run.unheld, 'picture')} without a region that holds: see the warning of "
+            f"each on the page"
+        )
     lines += [f"  failed: {printable(bad)}" for bad in run.failures]
     lines += [
         f"  left out: {printable(path)}: it is no record of a result"
@@ -69,7 +76,8 @@ def _announcement(run: ExplainRun) -> str:
     job = run.job
     how = [f"preset {job.preset}"] if job.preset else []
     how += [f"{name} {job.options[name]}" for name in ("objective",) if name in job.options]
-    how += [f"infill {job.infill}"] if job.infill else []
+    how += [f"infill {' and '.join(job.infill)}"] if job.infill else []
+    how += _said_of(job.region) if job.region else []
     how += [f"{job.explainer.option} {job.explainer.source}"] if job.explainer else []
     how += [f"{job.evaluations} classifier evaluations each"] if job.evaluations else []
     height, width, _ = job.pretrained.size
@@ -103,6 +111,13 @@ def _announcement(run: ExplainRun) -> str:
             f"the pictures of these rows are explained again"
         )
     return said
+
+
+def _said_of(region: RegionPlan) -> list[str]:
+    """What the region has to hold, in words."""
+    first = region.hold == FIRST
+    said = f"regions hold {'the first place' if first else percent(region.hold)}"
+    return [said if region.by_method else f"{said} under {' and '.join(region.names)}"]
 
 
 def _places(run: ExplainRun) -> str:

@@ -16,6 +16,8 @@ from fidojax.cli.classifier import classifier_name, load_classifier
 from fidojax.cli.explainer import Explainer, load_explainer
 from fidojax.cli.method_options import chosen_options, complete
 from fidojax.cli.options import Explain, UsageError
+from fidojax.cli.region import FILLS, RegionPlan, hold_of, region_plan, wants_region
+from fidojax.cli.sources import pictures_apart
 from fidojax.cli.target import class_index
 from fidojax.core import check_classifier, check_name
 from fidojax.data import boxes_of
@@ -39,7 +41,8 @@ class Job:
         preset: a name in `fidojax.presets.PRESETS`; None for the method's own defaults.
         options: the method's options with their defaults, as JSON; without `infill`, `boxes` and
             the explainer, which are made from other options.
-        infill: the infiller's name with its options; None if the method takes none.
+        infill: the method's infillers, each name with its options; empty if it takes none.
+        region: what the region of each map has to hold; None without regions.
         explainer: the trained network that explains; None if the method takes none.
         target: the index of a class for all pictures, "prediction" or "label".
         crop: the share of the shorter side that the centre crop keeps.
@@ -50,7 +53,8 @@ class Job:
     pretrained: Pretrained
     preset: str | None
     options: Mapping[str, Any]
-    infill: str | None
+    infill: tuple[str, ...]
+    region: RegionPlan | None
     explainer: Explainer | None
     target: int | str
     crop: float
@@ -77,7 +81,7 @@ class Job:
         settings = {
             "method": self.method,
             "preset": self.preset,
-            "infill": self.infill,
+            "infill": _listed(self.infill),
             "options": self.options,
             "classifier": self.asked.classifier,
             "weights_sha256": digest(request.classifier),
@@ -86,6 +90,8 @@ class Job:
             "seed": request.seed,
             "fidojax": __version__,
         }
+        if self.region is not None and not self.region.by_method:
+            settings["region"] = self.region.settings
         if self.asked.boxes:
             settings["boxes_sha256"] = hashlib.sha256(
                 Path(self.asked.boxes).read_bytes()
@@ -145,17 +151,25 @@ def _job(asked: Explain) -> Job:
             raise ValueError(f"--{name.replace('_', '-')} is {value}, expected at least 1")
     if asked.crop is not None and not 0 < asked.crop <= 1:
         raise ValueError(f"--crop is {asked.crop}, expected a share above 0 and up to 1")
+    hold_of(asked.hold)
+    asked = pictures_apart(asked)
     asked = replace(asked, method=method_row(asked.method, "--method").name)
     if asked.precision is not None:
         check_name("--precision", asked.precision, PRECISIONS)
     name = classifier_name(asked)
     asked = replace(asked, classifier=name)
     preset, chosen = chosen_options(asked)
-    infill = _infill_name(asked)
-    made: dict[str, Any] = {} if infill is None else {"infill": make_infill(infill)}
+    several = _fills(asked)
+    infill = _infill_names(asked, several if chosen.get("hold") else several[:1])
+    fills = {text: make_infill(text) for text in {*infill, *several}}
     explainer = load_explainer(asked, name)
     pretrained = load_classifier(asked, name)
     options = complete(asked.method, chosen, pretrained.size)
+    region = region_plan(asked, METHOD_ROWS[asked.method], options, several, fills.__getitem__)
+    made: dict[str, Any] = {}
+    if infill:
+        first, *more = (fills[text] for text in infill)
+        made["infill"] = (first, *more) if more else first
     if explainer is not None:
         made[explainer.option] = explainer.network
     devices = jax.local_devices()
@@ -173,7 +187,7 @@ def _job(asked: Explain) -> Job:
     )
     target = _target(asked, pretrained.labels)
     crop = pretrained.crop if asked.crop is None else asked.crop
-    return Job(asked, request, pretrained, preset, options, infill, explainer, target, crop)
+    return Job(asked, request, pretrained, preset, options, infill, region, explainer, target, crop)
 
 
 def _try(job: Job) -> None:
@@ -190,8 +204,9 @@ def _try(job: Job) -> None:
     if request.strict:
         request.admit(np.full(size, 0.5, np.float32))
     image, mask = (jax.ShapeDtypeStruct(shape, np.float32) for shape in (size, size[:2]))
-    if "infill" in request.options:
-        infill = request.options["infill"]
+    given = request.options.get("infill", ())
+    fills = given if isinstance(given, tuple) else (given,)
+    for infill in fills + (job.region.fills if job.region else ()):
         jax.eval_shape(lambda f, x, m: f(jax.random.key(0), x, m), infill, image, mask)
     request.check(stop="--stop-early", devices="--spread")
     if request.loop() is None and job.each is None:
@@ -203,17 +218,25 @@ def _try(job: Job) -> None:
         )
 
 
-def _infill_name(asked: Explain) -> str | None:
-    """The infiller, its default included; None if the method needs none."""
+def _listed(names: tuple[str, ...]) -> str | list[str] | None:
+    """Names for a record: none, one, or several."""
+    return list(names) if len(names) > 1 else next(iter(names), None)
+
+
+def _fills(asked: Explain) -> tuple[str, ...]:
+    """The infillers under which a region has to hold, their default included."""
+    # Dropped pixels of a digit become background; ImageNet's mean colour would be ink.
+    return asked.infill or (("mean:color=0.0",) if asked.classifier == "mnist" else FILLS)
+
+
+def _infill_names(asked: Explain, default: tuple[str, ...]) -> tuple[str, ...]:
+    """The method's infillers; none if it needs none."""
     row = METHOD_ROWS[asked.method]
     if not row.fills:
-        if asked.infill is not None:
+        if asked.infill and not wants_region(asked, row):
             raise ValueError(f"--infill: the method {asked.method} fills nothing in")
-        return None
-    if asked.infill is None and "infill" not in row.required:  # it can do without
-        return None
-    # Dropped pixels of a digit become background; ImageNet's mean colour would be ink.
-    return asked.infill or ("mean:color=0.0" if asked.classifier == "mnist" else "mean")
+        return ()
+    return asked.infill or (default if "infill" in row.required else ())
 
 
 def _target(asked: Explain, labels: tuple[str, ...]) -> int | str:

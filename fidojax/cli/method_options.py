@@ -6,6 +6,7 @@ from typing import Any
 
 from fidojax.cli.explainer import LOADERS
 from fidojax.cli.options import Explain
+from fidojax.cli.region import hold_of, wants_region
 from fidojax.core import check_name
 from fidojax.methods import METHOD_ROWS
 from fidojax.presets import PRESETS
@@ -33,6 +34,10 @@ def chosen_options(asked: Explain) -> tuple[str | None, dict[str, Any]]:
             )
         chosen |= PRESETS[preset]
     given = {name: getattr(asked, name) for name in _PASSED_ON}
+    if "objective" not in known and wants_region(asked, METHOD_ROWS[asked.method]):
+        del given["objective"]  # it is the region's
+    if "hold" in known and asked.hold is not None:
+        chosen["hold"] = hold_of(asked.hold)
     for name, value in given.items():
         if value is not None:
             flag = f"--{name.replace('_', '-')}"

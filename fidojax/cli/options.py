@@ -32,10 +32,16 @@ class Explain:
     """Method; `fidojax list` shows all, and all presets, infillers and classifiers."""
     preset: Annotated[str | None, _shown("NAME", "for fido: fast")] = None
     """Schedule and constants; `--preset paper` is the published one of every method."""
-    infill: Annotated[str | None, _shown("NAME[:OPTION=VALUE]", "mean; for mnist black")] = None
-    """What fills dropped pixels, such as blur or blur:sigma=5."""
-    objective: Annotated[str | None, _shown("ssr|sdr", "ssr")] = None
-    """ssr: smallest region that supports the class; sdr: smallest whose loss destroys it."""
+    infill: Annotated[tuple[str, ...], _shown("NAME[:OPTION=VALUE] ...", "mean blur")] = ()
+    """What fills dropped pixels, such as blur:sigma=5; a region has to hold under each of several.
+    The method itself fills with mean where it takes no several; for mnist the default is black."""
+    objective: Annotated[str | None, _shown("ssr|sdr|dual", "ssr")] = None
+    """ssr: smallest region that supports the class; sdr: smallest whose loss destroys it; dual:
+    both."""
+    hold: Annotated[str | None, _shown("SHARE|first|none", "0.9")] = None
+    """Share of the class's probability that the region has to hold, or "first": the class has to
+    stay first. fido searches for such a region, other maps are cut where it holds. "none": no
+    region."""
     target: Annotated[str | None, _shown("CLASS", "the prediction")] = None
     """Class to explain: a name, an index, or "label" for a data set's own label."""
     classifier: Annotated[

@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 
 from fidojax.cli.job import Job
+from fidojax.cli.numbers import as_number, percent
 from fidojax.cli.opening import described
-from fidojax.cli.records import EXPLAINED, FAILED, as_number
-from fidojax.core import shortfalls
+from fidojax.cli.records import EXPLAINED, FAILED
+from fidojax.cli.region_words import has_region, region_line, region_record, region_views
+from fidojax.cli.warning import warnings_of
+from fidojax.core import Region, shortfalls
 from fidojax.data import Picture
 from fidojax.engine import ExplainRequest
-from fidojax.runs import NOT_FINITE, versions
+from fidojax.runs import NOT_FINITE, Explained, versions
 from fidojax.types import Explanation
 from fidojax.viz import Exhibit
 
@@ -29,7 +32,9 @@ class Outcome:
         problem: the reason why there is no explanation, or None.
         prediction, target: captions with class and probability.
         verdict: the caption of the mixture.
+        warnings: what is wrong with the explanation, as sentences.
         line: the line on the terminal.
+        region: the region of the map; None without regions, or where none holds.
     """
 
     record: dict[str, Any]
@@ -37,7 +42,9 @@ class Outcome:
     prediction: str
     target: str
     verdict: str
+    warnings: tuple[str, ...]
     line: str
+    region: Region | None
 
 
 def outcome(
@@ -46,9 +53,7 @@ def outcome(
     picture: Picture,
     target: int,
     probabilities: np.ndarray,
-    explanation: Explanation,
-    *,
-    seconds: float,
+    explained: Explained,
 ) -> Outcome:
     """Put a finished explanation into words and numbers.
 
@@ -58,17 +63,16 @@ def outcome(
         picture: the picture.
         target: the explained class.
         probabilities: "k", the classifier's probabilities for the picture.
-        explanation: the picture's explanation.
-        seconds: the time that it took.
+        explained: the picture alone, its leaves without an axis of pictures.
     """
-    info = explanation.info
+    info, region = explained.explanation.info, explained.region
     labels = job.pretrained.labels
     keep = getattr(info, "keep", None)
     kept = None if keep is None else float(np.mean(keep > 0.5))
     on_mixture = getattr(info, "probability", None)
     objective = getattr(info, "objective", None)
     gap = getattr(info, "gap", None)
-    maps = maps_of(explanation)
+    maps = maps_of(explained.explanation)
     uncertain = as_number(maps[SPREAD].mean()) if SPREAD in maps else None
     watched = [*maps.values(), *(x for x in (on_mixture, objective, gap) if x is not None)]
     finite = all(np.isfinite(values).all() for values in watched)
@@ -90,6 +94,9 @@ def outcome(
             "mixture": None if on_mixture is None else as_number(on_mixture),
         },
         "kept_area": kept,
+        "region": None
+        if job.region is None or region is None
+        else region_record(job.region, region, len(labels), getattr(info, "price", None)),
         "mean_standard_deviation": uncertain,
         "gap": None if gap is None else as_number(gap),
         "objective": None
@@ -99,7 +106,7 @@ def outcome(
             "end": as_number(objective[-1]),
             "history": [as_number(value) for value in objective],
         },
-        "seconds": round(seconds, 3),
+        "seconds": round(float(explained.seconds), 3),
         "evaluations": job.evaluations,
         "batch_size": request.batch_size,
         "devices": described(request.chosen_devices),
@@ -108,6 +115,8 @@ def outcome(
         "versions": versions(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    warnings = warnings_of(job.row, job.options, record, maps["map"])
+    record["warnings"] = list(warnings)
     prediction = f"{labels[top[0]]} ({percent(probabilities[top[0]])})"
     why = f"{labels[target]} ({percent(probabilities[target])})"
     verdict = ""
@@ -115,15 +124,17 @@ def outcome(
         drops = job.row.drops(job.options)
         share = f"{percent(1 - kept)} filled in" if drops else f"{percent(kept)} kept"
         verdict = f"{share}: {labels[target]} ({percent(on_mixture)})"
-    about = prediction if target == top[0] else f"{prediction}, {why}"
+    held = region if has_region(region) else None
+    says = [verdict] if uncertain is None else [f"mean standard deviation {uncertain:.2f}"]
+    if job.region is not None and held is not None:
+        # The region says more than the pixels above one half.
+        says = [*says[uncertain is None :], region_line(job.region, held, labels[target])]
     incomplete = shortfalls(info)
-    says = verdict
-    if uncertain is not None:
-        says = f"mean standard deviation {uncertain:.2f}"
     if incomplete:
-        says = f"{incomplete[0][1]}: {job.row.remedy}"
-    line = f"{picture.id}: {about}; {says}" if says else f"{picture.id}: {about}"
-    return Outcome(record, problem, prediction, why, verdict, line)
+        says = [f"{incomplete[0][1]}: {job.row.remedy}"]
+    about = prediction if target == top[0] else f"{prediction}, {why}"
+    line = f"{picture.id}: {'; '.join(filter(None, [about, *says, *warnings]))}"
+    return Outcome(record, problem, prediction, why, verdict, warnings, line, held)
 
 
 def exhibit(result: Outcome, job: Job, picture: Picture, explanation: Explanation) -> Exhibit:
@@ -133,6 +144,10 @@ def exhibit(result: Outcome, job: Job, picture: Picture, explanation: Explanatio
     predicted = result.record["target"] == result.record["prediction"]
     why = f"why {name}?" if predicted else f"why {name} ({percent(share)})?"
     method = job.row
+    views = ()
+    if job.region is not None and result.region is not None:
+        mixture = None
+        views = region_views(job.region, result.region, name, picture, job.request.seed)
     return Exhibit(
         image=picture.image,
         saliency=np.asarray(explanation.saliency, np.float32),
@@ -145,6 +160,8 @@ def exhibit(result: Outcome, job: Job, picture: Picture, explanation: Explanatio
         limits=method.limits,
         symmetric=method.is_signed(np.asarray(explanation.saliency)),
         deviation=maps_of(explanation).get(SPREAD),
+        views=views,
+        warning="; ".join(result.warnings),
     )
 
 
@@ -154,16 +171,6 @@ def maps_of(explanation: Explanation) -> dict[str, np.ndarray]:
     spread = getattr(explanation.info, SPREAD, None)
     maps |= {} if spread is None else {SPREAD: spread}
     return {name: np.asarray(values, np.float32) for name, values in maps.items()}
-
-
-def percent(share: Any) -> str:
-    """A share in [0, 1] as a percentage; rounding never gives 0 % or 100 %."""
-    value = 100 * float(share)
-    if 0 < value < 0.05:
-        return "< 0.1 %"
-    if 99.95 <= value < 100:
-        return "> 99.9 %"
-    return f"{value:.1f} %" if 0 < value < 100 else f"{value:.0f} %"
 
 
 def _class(index: int, labels: tuple[str, ...], probabilities: np.ndarray) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """index.html: all results of a folder on one page, without any outside resource."""
 
-import html
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,26 +9,10 @@ from typing import Any
 from urllib.parse import quote
 
 from fidojax.cli.job import Job
-from fidojax.cli.outcome import percent
+from fidojax.cli.page_table import anchor, table, text
 from fidojax.cli.records import EXPLAINED, ResultsFolder
 from fidojax.data import BadPicture
-from fidojax.methods import METHOD_ROWS
 from fidojax.runs import versions
-
-_COLUMNS = (
-    ("picture", "text"),
-    ("prediction", "text"),
-    ("p(prediction)", "number"),
-    ("explained class", "text"),
-    ("p(class) on the image", "number"),
-    ("p(class) on the mixture", "number"),
-    ("kept area", "number"),
-    ("objective", "number"),
-    ("seconds", "number"),
-)
-
-_UNCERTAINTY = ("mean standard deviation", "number")
-"""A further column for methods that return a standard deviation."""
 
 
 def page(runs: Mapping[str, Mapping[str, Any]], records: Sequence[Mapping[str, Any]]) -> str:
@@ -71,12 +54,16 @@ def _title(settings: Mapping[str, Any]) -> str:
     parts = (
         settings["method"],
         settings["options"].get("objective"),
-        settings["infill"] and f"infill {settings['infill']}",
+        settings["infill"] and f"infill {_several(settings['infill'])}",
         settings["preset"] and f"preset {settings['preset']}",
         settings["classifier"],
         settings["target"] != "prediction" and f"target {settings['target']}",
     )
     return " · ".join(str(part) for part in parts if part)
+
+
+def _several(names: str | Sequence[str]) -> str:
+    return names if isinstance(names, str) else " and ".join(names)
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,16 +73,16 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _section(title: str, run: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> str:
     failures = "".join(
-        f"<li><code>{_text(bad['source'])}</code>: {_text(bad['reason'])}</li>"
+        f"<li><code>{text(bad['source'])}</code>: {text(bad['reason'])}</li>"
         for bad in run["failures"]
     )
     return _SECTION.substitute(
-        title=_text(title),
+        title=text(title),
         settings=_settings(run),
         failures=f'<div class="failed"><h3>Failed</h3><ul>{failures}</ul></div>'
         if failures
         else "",
-        table=_table(records) if records else "<p>No explanations.</p>",
+        table=table(records) if records else "<p>No explanations.</p>",
         cards="\n".join(map(_card, records)),
     )
 
@@ -105,73 +92,33 @@ def _settings(run: Mapping[str, Any]) -> str:
     rows = {name: value for name, value in _flat(run["settings"]).items() if name != "fidojax"}
     rows |= {"versions": versions, "last run": run["updated"]}
     return "".join(
-        f"<dt>{_text(name)}</dt><dd>{_text(_plain(value))}</dd>" for name, value in rows.items()
+        f"<dt>{text(name)}</dt><dd>{text(_plain(value))}</dd>" for name, value in rows.items()
     )
-
-
-def _table(records: Sequence[Mapping[str, Any]]) -> str:
-    uncertain = any(record.get("mean_standard_deviation") is not None for record in records)
-    columns = (*_COLUMNS, _UNCERTAINTY) if uncertain else _COLUMNS
-    head = "".join(f'<th class="{kind}">{name}</th>' for name, kind in columns)
-    return (
-        f"<table><thead><tr>{head}</tr></thead>"
-        f"<tbody>{''.join(_row(record, uncertain) for record in records)}</tbody></table>"
-    )
-
-
-def _row(record: Mapping[str, Any], uncertain: bool) -> str:
-    objective = record["objective"] and record["objective"]["end"]
-    numbers = [
-        (record["prediction"]["probability"], percent),
-        (record["probability"]["image"], percent),
-        (record["probability"]["mixture"], percent),
-        (record["kept_area"], percent),
-        (objective, "{:.2f}".format),
-        (record["seconds"], "{:.1f}".format),
-    ]
-    if uncertain:
-        numbers.append((record["mean_standard_deviation"], "{:.3f}".format))
-    shown = [
-        f'<td class="number" data-value="{"" if value is None else value}">'
-        f"{'&mdash;' if value is None else _text(form(value))}</td>"
-        for value, form in numbers
-    ]
-    name = f'<td><a href="#{_anchor(record)}">{_text(record["id"])}</a></td>'
-    prediction = f"<td>{_text(record['prediction']['name'])}</td>"
-    method = METHOD_ROWS.get(record["settings"]["method"])  # None: an old or a foreign record
-    general = method is not None and method.all_classes
-    target = f"<td>{'all classes' if general else _text(record['target']['name'])}</td>"
-    return f"<tr>{''.join([name, prediction, shown[0], target, *shown[1:]])}</tr>"
 
 
 def _card(record: Mapping[str, Any]) -> str:
     files = record["files"]
     place = record.get("map")  # records of older versions have none
-    links = [f"map: row {place['row']} of {_text(place['ledger'])}"] if place else []
+    links = [f"map: row {place['row']} of {text(place['ledger'])}"] if place else []
     links.append(f'<a href="records/{quote(record["name"])}.json">record</a>')
     label = record["label"]
-    truth = f" · label: {_text(label['name'] or label['index'])}" if label else ""
+    truth = f" · label: {text(label['name'] or label['index'])}" if label else ""
     drawn = ""
     for kind in (kind for kind in files if files[kind].startswith("figures/")):
         source = quote(files[kind])
         uncertain = record.get("mean_standard_deviation") is not None
-        last = "standard deviation" if uncertain else "mixture"
-        what = f"Image, saliency map, overlay and {last}"
+        held = (record.get("region") or {}).get("area") is not None
+        last = "the region alone and taken away" if held else "mixture"
+        what = f"Image, saliency map, overlay and {'standard deviation' if uncertain else last}"
         what = what if kind == "figure" else kind.capitalize()
-        alt = _text(f"{what} of {record['id']}")
+        alt = text(f"{what} of {record['id']}")
         drawn += f'<a href="{source}"><img src="{source}" alt="{alt}" loading="lazy"></a>'
+    warned = "".join(f"<p>{text(one)}</p>" for one in record.get("warnings") or ())
+    drawn += f'<div class="warned">{warned}</div>' if warned and not drawn else ""
     return (
-        f'<figure id="{_anchor(record)}">{drawn}<figcaption><b>{_text(record["id"])}</b> · '
-        f"{_text(record['source'])}{truth} · {' · '.join(links)}</figcaption></figure>"
+        f'<figure id="{anchor(record)}">{drawn}<figcaption><b>{text(record["id"])}</b> · '
+        f"{text(record['source'])}{truth} · {' · '.join(links)}</figcaption></figure>"
     )
-
-
-def _anchor(record: Mapping[str, Any]) -> str:
-    return _text(record["name"])
-
-
-def _text(value: Any) -> str:
-    return html.escape(str(value))
 
 
 def _plain(value: Any) -> str:

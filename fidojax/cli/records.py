@@ -159,12 +159,6 @@ def result_name(
     return f"{readable.strip('._')[-80:] or 'picture'}.{method}-{digest.hexdigest()[:8]}"
 
 
-def as_number(value: Any) -> float | None:
-    """A float for JSON; None if it is not finite, since JSON has no such numbers."""
-    number = float(value)
-    return number if np.isfinite(number) else None
-
-
 def _names_of(path: Path) -> list[str]:
     """The names of a ledger's rows; none where another run's cannot be read."""
     try:

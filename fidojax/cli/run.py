@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import jax
 import numpy as np
 from rich.console import Console
 
@@ -19,6 +18,7 @@ from fidojax.cli.page import write_index
 from fidojax.cli.records import ResultsFolder, result_name
 from fidojax.cli.stopping import reason_of
 from fidojax.cli.target import target_of
+from fidojax.core import Region
 from fidojax.data import BadPicture, Picture, Pictures, pictures
 from fidojax.engine import Stopwatch, cores, split_cpu
 from fidojax.runs import (
@@ -53,6 +53,7 @@ class ExplainRun:
         total: the number of pictures.
         explained, skipped, others: the numbers of pictures that were explained, that were explained
             before, and that belong to other shards.
+        unheld: the number of pictures that were explained and have no region that holds.
         failures: pictures that were not explained, and why.
         damages: the damaged files of the ledger, whose rows are explained again.
     """
@@ -72,7 +73,7 @@ class ExplainRun:
         except ValueError as error:
             raise UsageError(f"--{error}") from None
         self.job: Job = prepare(asked)
-        self.items = self._pictures(asked.paths or DEFAULT_PICTURES)
+        self.items = self._pictures(self.job.asked.paths or DEFAULT_PICTURES)
         self.total = min(len(self.items), asked.limit or len(self.items))
         if len(self.items) == len(self.items.missing):
             raise UsageError("; ".join(map(str, self.items.missing)) or "there are no pictures")
@@ -88,7 +89,7 @@ class ExplainRun:
             self.ledger, self.total, at_once, self.shard, lost=lost, most=len(self.items)
         )
         self.failures: list[BadPicture] = []
-        self.explained = self.skipped = self.others = 0
+        self.explained = self.skipped = self.others = self.unheld = 0
         self.interrupt = Interrupt()
         self._meter = ProgressBar(Console(stderr=True), self.total, self.interrupt.check)
         self._page_written = time.monotonic()
@@ -125,6 +126,7 @@ class ExplainRun:
                 self.todo(),
                 self._targets,
                 each=self.job.each,
+                regions=self._regions if self.job.region else None,
                 finish=self._finish,
                 stored=self._draw,
                 progress=self._progress,
@@ -191,6 +193,10 @@ class ExplainRun:
                 self.failures.append(BadPicture(picture.source, str(error)))
         return found
 
+    def _regions(self, batch: Explained) -> Region | None:
+        """Read the regions out of finished maps."""
+        return self.job.region and self.job.region.read(self.request, batch)
+
     def _finish(self, batch: Explained) -> list[str | None]:
         """Put explained pictures into words; return for each why it failed, or None."""
         self._outcomes = [self._outcome(batch, at) for at in range(len(batch.items))]
@@ -199,10 +205,9 @@ class ExplainRun:
     def _outcome(self, batch: Explained, at: int) -> Outcome:
         picture = batch.items[at].picture
         assert isinstance(picture, Picture)
-        one = jax.tree.map(lambda leaf: leaf[at], batch.explanation)
         return outcome(
             self.job, self.request, picture, batch.targets[at],
-            self._probabilities[id(picture)], one, seconds=float(batch.seconds[at]),
+            self._probabilities[id(picture)], batch.one(at),
         )  # fmt: skip
 
     def _draw(self, batch: Explained) -> None:
@@ -217,12 +222,13 @@ class ExplainRun:
                 continue
             drawn = {}
             if self.job.asked.figures:
-                one = jax.tree.map(lambda leaf: leaf[at], batch.explanation)  # noqa: B023
+                one = batch.one(at).explanation
                 drawn = {"figure": figure(exhibit(result, self.job, picture, one))}
                 drawn |= more_figures(self.job, picture, one, batch.targets[at], probabilities)
             where = {"ledger": self._place.as_posix(), "row": item.row}
             self.results.store(item.name, {**result.record, "map": where}, drawn)
             self.explained += 1
+            self.unheld += bool((result.record["region"] or {}).get("why_none"))
             if self.total <= 50:
                 self._meter.say(result.line)
 

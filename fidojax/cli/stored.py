@@ -9,7 +9,7 @@ CLASS = {"name": str, "probability": NUMBER}
 SETTINGS = {
     "method": str,
     "options": dict,
-    "infill": (str, None),
+    "infill": (str, None, [str]),
     "preset": (str, None),
     "classifier": str,
     "target": (int, str),
@@ -29,8 +29,9 @@ RECORD = {
     "seconds": NUMBER,
     "files": {},
 }
-"""The form of a picture's record, see `fits`; older versions wrote no `map`."""
+"""The form of a picture's record, see `fits`; older versions wrote no `map` and no `region`."""
 PLACE = (None, {"ledger": str, "row": int})
+REGION = (None, {"area": NUMBER, "probability": [[NUMBER]], "without": [[NUMBER]]})
 RUN = {
     "settings": SETTINGS,
     "versions": dict,
@@ -46,7 +47,8 @@ def read_stored(path: Path, form: Any) -> dict[str, Any] | None:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    if not fits(content, form) or not fits(content.get("map"), PLACE):
+    later = (("map", PLACE), ("region", REGION))
+    if not fits(content, form) or not all(fits(content.get(name), one) for name, one in later):
         return None
     return content
 

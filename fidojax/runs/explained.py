@@ -52,6 +52,13 @@ class Explained(NamedTuple):
             None if np.isfinite(map_).all() else NOT_FINITE for map_ in self.explanation.saliency
         ]
 
+    def one(self, at: int) -> "Explained":
+        """One of the pictures, its leaves without an axis of pictures."""
+        explanation, seconds, region = jax.tree.map(
+            lambda leaf: leaf[at], (self.explanation, self.seconds, self.region)
+        )
+        return Explained([self.items[at]], [self.targets[at]], explanation, seconds, region)
+
     def columns(self) -> dict[str, np.ndarray]:
         """The columns of the ledger for these pictures."""
         columns = pack(np.asarray(self.explanation.saliency))

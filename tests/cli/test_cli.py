@@ -394,7 +394,7 @@ def test_two_shards_are_one_run_and_share_a_page(run, folder, tmp_path):
     assert "5 left to other shards" in first.out
     second = run(folder, "--shard", "1/2", how=SMALL)
     assert (first.code, second.code) == (1, 1)
-    assert compare(whole.results / "results.zarr", second.results / "results.zarr") == (8, [])
+    assert compare(whole.results / "results.zarr", second.results / "results.zarr") == (13, [])
     page = (second.results / "index.html").read_text()
     assert "6 explanations, 3 failed" in page
     assert all(f"bad {i}.png" in page for i in range(3))
@@ -686,7 +686,7 @@ def test_a_classifier_that_gives_nan_fails_every_picture(run, folder):
 def test_every_method_goes_through(run, folder, method, objective, word):
     words = ["--objective", objective] if objective else []
     steps = ["--steps", "2"] if method in LOOPS else []
-    ran = run(folder / "fox.png", "--method", method, *words, *steps, how=())
+    ran = run(folder / "fox.png", "--method", method, *words, *steps, "--hold", "none", how=())
     assert ran.code == 0, ran.err
     assert word in ran.err
     assert (ran.results / ran.records["fox.png"]["files"]["figure"]).exists()

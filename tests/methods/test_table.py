@@ -143,7 +143,7 @@ def test_a_registered_method_is_everywhere(planted, capsys):
     assert (study_row.method, study_row.cut) == ("toy", "absolute")
 
     job = prepare(Explain(method="toy", classifier="mnist", set=("strength=4",)))
-    assert (job.method, job.infill, job.options["strength"]) == ("toy", "mean:color=0.0", 4)
+    assert (job.method, job.infill, job.options["strength"]) == ("toy", ("mean:color=0.0",), 4)
     with pytest.raises(ValueError, match="there is a 'toy' already"):
         register_method(row)
 
@@ -177,8 +177,8 @@ def test_a_registered_infiller_is_everywhere(capsys):
     assert cite.cite("grey") == cite.BIBTEX["road"]
     assert main(["list"]) == 0
     assert "One shade of grey (level=0.5)" in " ".join(capsys.readouterr().out.split())
-    job = prepare(Explain(method="occlusion", classifier="mnist", infill="grey:level=0.25"))
-    assert job.infill == "grey:level=0.25"
+    job = prepare(Explain(method="occlusion", classifier="mnist", infill=("grey:level=0.25",)))
+    assert job.infill == ("grey:level=0.25",)
     (name,) = explainers.explainers(["bbmp"], {"bbmp": ["grey"]}, "fast", "mnist")
     assert name == "bbmp-grey"
     row = INFILLER_ROWS["grey"]

@@ -173,8 +173,8 @@ def test_weights_that_are_missing_or_of_another_network_are_named(tmp_path, monk
     ("asked", "with_weights", "without"),
     [
         (Explain(), "efficientnet_lite0", "tiny_imagenet40"),
-        (Explain(infill="blur:sigma=3"), "efficientnet_lite0", "tiny_imagenet40"),
-        (Explain(infill="vae"), "tiny_imagenet40", "tiny_imagenet40"),
+        (Explain(infill=("blur:sigma=3",)), "efficientnet_lite0", "tiny_imagenet40"),
+        (Explain(infill=("vae",)), "tiny_imagenet40", "tiny_imagenet40"),
         (Explain(method="varsal"), "tiny_imagenet40", "tiny_imagenet40"),
         (Explain(method="realtime", explainer="a.npz"), "tiny_imagenet40", "tiny_imagenet40"),
         (Explain(weights="mine.npz"), "tiny_imagenet40", "tiny_imagenet40"),
