@@ -77,6 +77,8 @@ class RegionPlan:
             mask: "h w", 1 in the region.
         """
         key = image_keys(seed, [picture.id])[0]
+        if self.by_method:  # as methods with a loop read out
+            key = jax.random.fold_in(key, jnp.iinfo(jnp.int32).max)
         shown, kept = jnp.asarray(picture.image), jnp.asarray(mask, jnp.float32)
         alone, without = _pictures(key, shown, kept, self.fills[0])
         return np.asarray(alone), np.asarray(without)

@@ -124,16 +124,40 @@ def test_the_region_is_stored_told_and_shown(run):
     assert not exhibit.warning
 
 
-@pytest.mark.parametrize("fill", ["mean:color=0.3", "blur:sigma=2", "random", "local"])
-@pytest.mark.parametrize("objective", ["ssr", "sdr"])
-def test_the_pictures_shown_are_those_that_were_evaluated(run, fill, objective):
-    ran = run("--infill", fill, "--objective", objective, "--hold", "0.6", "--seed", "5")
+SEARCH = ("--method", "fido", "--steps", "15", "--samples", "2", "--size", "16")
+
+
+@pytest.mark.parametrize(
+    ("fill", "objective", "method"),
+    [
+        ("mean:color=0.3", "ssr", ()),
+        ("blur:sigma=2", "sdr", ()),
+        ("random", "ssr", ()),
+        ("random", "sdr", ()),
+        ("random", "ssr", SEARCH),
+    ],
+)
+def test_the_pictures_shown_are_those_that_were_evaluated(run, fill, objective, method):
+    ran = run("--infill", fill, "--objective", objective, "--hold", "0.6", "--seed", "5", *method)
     region, (exhibit,) = ran.record["region"], ran.exhibits
     views = {view.title.partition(":")[0]: view for view in exhibit.views}
     alone = views["the region alone"]
     without = views["the picture without" + (" it" if objective == "ssr" else "")]
     assert probability(alone.image) == pytest.approx(region["probability"][0][0], abs=1e-5)
     assert probability(without.image) == pytest.approx(region["without"][0][0], abs=1e-5)
+
+
+def test_fido_searches_for_the_region_and_says_its_price(run):
+    ran = run("--hold", "0.8", *SEARCH)
+    assert ran.record["settings"]["options"]["hold"] == 0.8
+    assert "region" not in ran.record["settings"]  # the method's own
+    assert ran.record["settings"]["infill"] == ["mean:color=0.0", "mean:color=0.2"]
+    region = ran.record["region"]
+    assert region["hold"] == 0.8
+    assert region["price"] > 0
+    assert min(map(min, region["probability"])) >= 0.8 * ran.record["probability"]["image"]
+    assert ran.ledger.read("region")[0].mean() == pytest.approx(region["area"])
+    assert "infill mean:color=0.0 and mean:color=0.2, regions hold 80.0 %" in ran.out
 
 
 @pytest.mark.parametrize(
