@@ -15,9 +15,15 @@ from fidojax.core import Region, region, warn_renamed
 from fidojax.metrics.agreement import Agreement, Stability, agreement, stability
 from fidojax.metrics.alpha_search import AlphaSearch, alpha_search
 from fidojax.metrics.complexity import Complexity, MaskSize, complexity, mask_size
+from fidojax.metrics.conciseness import (
+    INFORMATION,
+    ConcisenessPreciseness,
+    conciseness_preciseness,
+)
 from fidojax.metrics.deletion import LEVELS, Deletion, deletion, insertion
 from fidojax.metrics.erasing import ERASED, SHARES, Erasing, erasing
 from fidojax.metrics.faithfulness import Faithfulness, faithfulness
+from fidojax.metrics.hallucination import Hallucination, hallucination
 from fidojax.metrics.infidelity import Infidelity, infidelity
 from fidojax.metrics.infill_quality import (
     InfillQuality,
@@ -54,6 +60,7 @@ from fidojax.metrics.table import METRIC_ROWS, METRICS, MetricRow, register_metr
 
 __all__ = [
     "ERASED",
+    "INFORMATION",
     "KERNELS",
     "LEVELS",
     "METRICS",
@@ -62,10 +69,12 @@ __all__ = [
     "Agreement",
     "AlphaSearch",
     "Complexity",
+    "ConcisenessPreciseness",
     "Deletion",
     "Erasing",
     "ExpectedObjective",
     "Faithfulness",
+    "Hallucination",
     "Infidelity",
     "InfillQuality",
     "Localisation",
@@ -87,12 +96,14 @@ __all__ = [
     "alpha_search",
     "box_metric",
     "complexity",
+    "conciseness_preciseness",
     "controls",
     "copied",
     "deletion",
     "erasing",
     "expected_objective",
     "faithfulness",
+    "hallucination",
     "infidelity",
     "infill_quality",
     "insertion",

@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 
 from fidojax.core import Column, add_row, check_name, region
 from fidojax.metrics.complexity import complexity, mask_size
+from fidojax.metrics.conciseness import conciseness_preciseness
 from fidojax.metrics.deletion import deletion, insertion
 from fidojax.metrics.erasing import erasing
 from fidojax.metrics.faithfulness import faithfulness
+from fidojax.metrics.hallucination import hallucination
 from fidojax.metrics.infidelity import infidelity
 from fidojax.metrics.localisation import (
     localisation,
@@ -84,6 +86,16 @@ _ROWS = (
     MetricRow(preservation, "statistic", "higher", SCORE, ("vdsm",), infill=True),
     MetricRow(expected_objective, "objective", "lower", SCORE, ("fido",), infill=True, mask=True),
     MetricRow(mixture, "probability", "higher", "probability", ("fido",), infill=True, mask=True),
+    MetricRow(hallucination, "share", "lower", SHARE, ("shearletx",), infill=True, mask=True),
+    MetricRow(
+        conciseness_preciseness,
+        "score",
+        "higher",
+        "ratio of shares",
+        ("shearletx",),
+        infill=True,
+        mask=True,
+    ),
     MetricRow(sufficiency, "share", "lower", SHARE, ("fido",), infill=True),
     MetricRow(region, "area", "lower", SHARE, ("extremal_perturbation",), infill=True),
     MetricRow(deletion, "auc", "lower", SCORE, ("rise", "fido"), infill=True),

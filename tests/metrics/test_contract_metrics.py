@@ -15,7 +15,7 @@ MAP = jax.random.uniform(jax.random.key(1), (8, 8))
 KEY = jax.random.key(2)
 BOXES = jnp.array([[1, 1, 5, 5]])
 ASKING = [name for name, row in METRIC_ROWS.items() if not row.boxes]
-ASKING = [name for name in ASKING if name not in ("complexity", "mask_size")]
+ASKING = [name for name in ASKING if name not in ("complexity", "mask_size", "hallucination")]
 """Those that ask the classifier."""
 
 

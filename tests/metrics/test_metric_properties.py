@@ -99,6 +99,14 @@ ROWS = {
         {"samples": 1, "infill": BLACK},
         reads="mask",
     ),
+    "conciseness-preciseness": Row(
+        "conciseness_preciseness",
+        lambda found: (found.score,),
+        {"infill": BLACK},
+        reads="mask",
+        kinds=SEVERAL[1:],  # where evidence is everywhere, a few dark pixels have a high ratio
+        empty=NO,
+    ),
     "saliency metric": Row(
         "saliency_metric", lambda found: (-found.value,), reads="mask", kinds=("bright",)
     ),
@@ -108,6 +116,7 @@ EVERY = pytest.mark.parametrize("name", ROWS)
 
 def test_every_metric_has_a_row():
     asking = {name for name, row in METRIC_ROWS.items() if row.infill}
+    asking.remove("hallucination")  # which does not ask the classifier
     assert {row.metric for row in ROWS.values()} == asking | {"erasing", "saliency_metric"}
 
 
