@@ -32,7 +32,8 @@ class Regions(NamedTuple):
 
     Attributes:
         count: "n", the number of regions of each picture.
-        region: `Region` with leaves "n regions ...", in the order in which they were found.
+        region: `Region` with leaves "n regions ...", in the order in which they were found. The
+            first of a picture without any has the probabilities that say why.
         saliency: "n regions h w", the map that each region was read out of.
     """
 
@@ -123,7 +124,7 @@ def regions(
                 shape = images.shape[1:]
                 classes = check_classifier(as_classifier(classifier, shape), shape)
                 warn_of_no_region(read, classes, own)
-        found.append((_among(read, left, len(images)), maps.copy()))
+        found.append((_among(read, left, len(images), not found), maps.copy()))
         available[left] *= 1 - np.nan_to_num(read.mask)
         left = left[np.isfinite(read.area)]
     return _stacked(found, regions)
@@ -135,13 +136,18 @@ def _options_of(method: Method) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
-def _among(read: Region, rows: np.ndarray, count: int) -> Region:
-    """The regions of some of `count` pictures, NaN for the others."""
+def _among(read: Region, rows: np.ndarray, count: int, first: bool) -> Region:
+    """The regions of some of `count` pictures, NaN for the others.
+
+    Args:
+        first: also what is known where there is no region.
+    """
+    chosen = np.isfinite(read.area) | first
 
     def placed(leaf: Any) -> np.ndarray:
         leaf = np.asarray(leaf)
         full = np.full((count, *leaf.shape[1:]), np.nan, leaf.dtype)
-        full[rows] = leaf
+        full[rows[chosen]] = leaf[chosen]
         return full
 
     return jax.tree.map(placed, read)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fidojax.core import Loop
@@ -73,7 +74,8 @@ class ExplainRequest:
         function = self.function
         if not is_iterative(function):
             return None
-        return loop_of(function, **{**self.options, **(each or {})})
+        own = jax.tree.map(jnp.asarray, dict(each or {}))
+        return loop_of(function, **{**self.options, **own})
 
     def check(
         self, each: Mapping[str, Any] | None = None, *, stop: str = "stop", devices: str = "devices"

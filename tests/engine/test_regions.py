@@ -75,12 +75,28 @@ def test_each_part_is_found_once_and_then_there_is_none(method):
     np.testing.assert_array_equal(none.sum(axis=1), [1, 2, 4])
     assert np.isnan(found.region.mask[none]).all()
     assert np.isnan(found.saliency[none]).all()
+    none[:, 0] = False  # where the probabilities say why there is none
+    assert np.isnan(found.region.probability[none]).all()
+    assert np.isfinite(found.region.without[:, 0]).all()
     assert found.region.probability.shape == (3, 4, 1, 2)
     assert np.all(found.region.probability[0, :3] > 0.99)
     # The class is still there without one part, by the others; for picture 0 in each round.
     assert np.all(found.region.without[0, :3] > 0.99)
     if method is asking:  # its map of the second round has no longer the first part
         assert np.all(found.saliency[0, 1][MASKS[0] > 0] == 0)
+
+
+def test_fido_finds_them_in_one_loop_after_the_other():
+    options = fidojax.presets.fast | {"size": SIDE, "steps": 40, "noise": "map"}
+    found = fidojax.regions(
+        "fido", CLASSIFIER, IMAGES[:1], [0], infill=BLACK, options=options, regions=3
+    )
+    assert found.count == 3
+    shown = found.region.mask[0]
+    hit = np.einsum("rhw,phw->rp", shown, MASKS) == MASKS.sum((1, 2))
+    np.testing.assert_array_equal(hit.sum(axis=0), 1)  # each part by one of the regions
+    assert shown.sum(axis=0).max() == 1
+    assert np.all(found.region.probability >= 0.9 * found.region.original[..., None, None])
 
 
 def test_no_more_than_asked_for_and_the_deletion_of_all():
