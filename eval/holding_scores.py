@@ -50,6 +50,8 @@ def holding_scores(
     The region shown is the one that the method itself has read out (`record_region`), else the one
     that is read out here. All judges see it with new random draws. Where there is no region, the
     areas are NaN, and the region holds for nobody: the numbers "held" say of how many pictures.
+    The columns of `judged` are stored with the judge's place behind their names, "alone0", and for
+    controls as "alone_controls".
 
     Args:
         judges: by name. The fills of the first are those that the region has to hold under; it
@@ -59,9 +61,6 @@ def holding_scores(
         boxes: also the share of the region outside the true boxes.
     """
     fills = next(iter(judges.values())).infill
-    sides = {"ssr": ("alone",), "sdr": ("without",), "dual": ("alone", "without")}[objective]
-    says = {"alone": "p on the region", "without": "p without the region"}
-    better = {"alone": "high", "without": "low" if objective != "ssr" else "none"}
     numbers = {
         f"area {each:g}": Number(f"area at hold {each:g}", "low", 3, "areas", index)
         for index, each in enumerate(holds)
@@ -69,15 +68,6 @@ def holding_scores(
     numbers["area shown"] = Number("area of the region", "low", 3, "area")
     for at, name in enumerate(judges):
         numbers[f"held, {name}"] = Number(f"class holds, {name}", "high", 3, f"held{at}")
-        for side in sides:
-            label = f"{says[side]}, {name}"
-            numbers[f"{side}, {name}"] = Number(label, better[side], 3, f"{side}{at}")
-    for index, name in enumerate(CONTROLS):
-        label = f"class holds on {name} of the area"
-        numbers[f"held, {name}"] = Number(label, "none", 3, "held_controls", index)
-        for side in sides:
-            label = says[side].replace("the region", f"{name} of the area")
-            numbers[f"{side}, {name}"] = Number(label, "none", 3, f"{side}_controls", index)
     if boxes:
         numbers["outside"] = Number("region outside the boxes", "low", 3, "outside")
 
@@ -119,8 +109,8 @@ def judged(
     """What a judge sees on a region, and first on controls of its area: "masks" of each number.
 
     `held` is whether the class holds under each fill and edge, `alone` the lowest p(target) on the
-    region, `without` the highest one without it. Where the region is empty, the class does not
-    hold; where the judge does not know the class, all is NaN.
+    region, `without` the highest one without it, `original` p(target) on the picture. Where the
+    region is empty, the class does not hold; where the judge does not know the class, all is NaN.
 
     Args:
         saliency: the region, a mask.
@@ -149,6 +139,7 @@ def judged(
             "held": ((least >= 0) & there).astype(image.dtype),
             "alone": jnp.where(there, p["ssr"].min(), jnp.nan),
             "without": jnp.where(there, p["sdr"].max(), jnp.nan),
+            "original": probability(original, target),
         }
 
     found = jax.lax.map(look, masks.astype(image.dtype))

@@ -7,7 +7,7 @@ class holds under each fill, with hard and with soft edges (`fidojax.region`). T
 then judged under fills that took no part and by other networks, beside controls of its area.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 import jax
@@ -15,7 +15,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from eval import intervals, scores
-from eval.holding_scores import Judge, boxed, holding_scores
+from eval.holding_scores import CONTROLS, Judge, boxed, holding_scores
 from eval.protocols.own_maps import rows_of_files
 from eval.protocols.photos import photo_subject
 from eval.report.reading import StoredRun
@@ -91,17 +91,24 @@ def holding(
         row = chosen[spec]._replace(seed=1, like=spec, scores=("holding", "like"))
         chosen[f"{spec}, another seed"] = row
     judges = {" and ".join(infill): Judge(fills)}
-    judges |= {name: Judge((make_infill(name, "--unseen"),)) for name in unseen}
+    judges |= {f"{name} infill": Judge((make_infill(name, "--unseen"),)) for name in unseen}
     judges |= {text.partition("=")[0]: Judge(fills, _judge(text, subject)) for text in judge}
     boxes = any(own is not None and len(own) for own in subject.drawn.boxes)
     kinds = {
         "holding": holding_scores(judges, hold=share, holds=HOLDS, objective=objective, boxes=boxes)
-    } | ({"boxed": boxed()} if boxes else {})
+    }
+    numbers = list(kinds["holding"].numbers)
+    if boxes:
+        kinds["boxed"] = boxed()
+        numbers += kinds["boxed"].numbers
     for name, fill in zip(infill, fills, strict=True):
         prefix = "" if name == infill[0] else f"{name} "
         fingerprint = f"{name} {digest(fill)}"
         kinds[f"order-{name}"] = scores.order(fill, fingerprint, insertion=True, prefix=prefix)
-    kinds["like"] = scores.likeness()
+        numbers += [f"{prefix}deletion50", f"{prefix}insertion50"]
+    if again:
+        kinds["like"] = scores.likeness()
+        numbers += kinds["like"].numbers
     study = Study(
         name="holding",
         title="The region that carries the class",
@@ -114,10 +121,10 @@ def holding(
         ),
         rows=chosen,
         scores=kinds,
-        numbers=[key for kind in kinds.values() for key in kind.numbers],
+        numbers=numbers,
         reading=READING,
         gallery="area 0.9",
-        tables=lambda stored: _tables(stored, against, chosen),
+        tables=lambda stored: _tables(stored, against, chosen, list(judges), objective),
     )
     settings = {
         "rows": rows, "infill": infill, "unseen": unseen, "judge": judge, "hold": hold,
@@ -154,12 +161,28 @@ def _resized(size, classifier, images):
 
 
 def _tables(
-    stored: StoredRun, against: str, rows: Mapping[str, StudyRow]
+    stored: StoredRun,
+    against: str,
+    rows: Mapping[str, StudyRow],
+    judges: Sequence[str],
+    objective: str,
 ) -> dict[str, list[dict[str, str]]]:
-    """The areas against those of one row, and how alike the regions of two seeds are."""
+    """The areas against those of one row, p for every judge, controls, and regions of two seeds."""
     keys = [f"area {hold:g}" for hold in HOLDS]
-    lines = [{"row": row} | _against(stored, row, against, keys) for row in rows if row != against]
-    found = {f"Areas against {against} (pictures where both have a region)": lines}
+    others = [row for row in rows if row != against]
+    title = f"Areas against {against} (pictures where both have a region)"
+    found = {title: [{"row": row} | _against(stored, row, against, keys) for row in others]}
+    says = {"alone": "p on the region", "without": "p without the region"}
+    for side in {"ssr": ("alone",), "sdr": ("without",), "dual": tuple(says)}[objective]:
+        columns = {"the picture": ("original0", None)}
+        columns |= {name: (f"{side}{at}", None) for at, name in enumerate(judges)}
+        columns |= {
+            f"{name} of its area": (f"{side}_controls", at) for at, name in enumerate(CONTROLS)
+        }
+        found[f"{says[side]}, the worst over fills and edges"] = _means(stored, rows, columns)
+    columns = {"the region": ("held0", None)}
+    columns |= {f"{name} of its area": ("held_controls", at) for at, name in enumerate(CONTROLS)}
+    found["Pictures on which the class holds"] = _means(stored, rows, columns)
     pairs = [(name, row.like) for name, row in rows.items() if row.like]
     if pairs:
         found["Regions of two seeds"] = [
@@ -167,6 +190,25 @@ def _tables(
             for name, like in pairs
         ]
     return found
+
+
+def _means(
+    stored: StoredRun, rows: Iterable[str], columns: Mapping[str, tuple[str, int | None]]
+) -> list[dict[str, str]]:
+    """A line for each row: the means of stored columns, each a name and an index, by title."""
+    lines = []
+    for row in rows:
+        line = {"row": row}
+        for title, (name, index) in columns.items():
+            values = stored.column("holding", row, name)
+            if values is None:
+                line[title] = ""
+                continue
+            values = values if index is None else values[:, index]
+            values = values[np.isfinite(values)]
+            line[title] = intervals.interval(values).text() if len(values) else ""
+        lines.append(line)
+    return lines
 
 
 def _against(stored: StoredRun, row: str, against: str, keys: Sequence[str]) -> dict[str, str]:
