@@ -68,6 +68,8 @@ def holding_scores(
     numbers["area shown"] = Number("area of the region", "low", 3, "area")
     for at, name in enumerate(judges):
         numbers[f"held, {name}"] = Number(f"class holds, {name}", "high", 3, f"held{at}")
+    numbers["hallucination"] = Number("hallucination of the region", "low", 3, "hallucination")
+    numbers["conciseness"] = Number("conciseness-preciseness", "high", 3, "conciseness")
     if boxes:
         numbers["outside"] = Number("region outside the boxes", "low", 3, "outside")
 
@@ -84,8 +86,14 @@ def holding_scores(
             "area": np.where(there, masks.mean(axis=(1, 2)), np.nan),
             "region": masks.astype(np.uint8),
         }
+        shown = {"infill": fills, "objective": "sdr" if objective == "sdr" else "ssr"}
+        region = given._replace(maps=masks)
+        invented = measured("hallucination", region, **shown).share
+        retained = measured("conciseness_preciseness", region, **shown).score
+        columns["hallucination"] = np.where(there, invented, np.nan)
+        columns["conciseness"] = np.where(there, retained, np.nan)
         for at, judge in enumerate(judges.values()):
-            seen = given._replace(classifier=judge.classifier or given.classifier, maps=masks)
+            seen = region._replace(classifier=judge.classifier or given.classifier)
             said = measured(
                 judged, seen, infill=judge.infill, hold=hold, objective=objective,
                 controls=at == 0, seed=given.seed + 2,

@@ -33,8 +33,8 @@ from infillers import make_infill
 DEFAULTS = defaults(data="", classifier="efficientnet_lite0", limit=50, batch_size=1)
 HOLDS = (0.5, 0.9)
 ROWS = (
-    "fido@fast", "fido@paper", "bbmp", "extremal_perturbation", "rise", "grad_cam",
-    "integrated_gradients", "random", "centre",
+    "fido", "fido@fast", "fido@paper", "bbmp", "extremal_perturbation", "igos_pp", "rise",
+    "grad_cam", "integrated_gradients", "random", "centre",
 )  # fmt: skip
 READING = (
     "A region holds when p(target) is at least the share `hold` of what it is on the picture (ssr),"

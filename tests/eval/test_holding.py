@@ -79,6 +79,10 @@ def test_the_region_is_judged_by_those_that_took_no_part():
     np.testing.assert_allclose(found["alone1"], [0, np.nan], atol=1e-6)
     np.testing.assert_allclose(found["without0"], [0, np.nan], atol=1e-6)
     np.testing.assert_allclose(found["outside"], [0, np.nan])
+    # All brightness of 20 of 129 bright pixels; the region's border, the dark part has none.
+    np.testing.assert_allclose(found["conciseness"], [129 / 20, np.nan], rtol=1e-4)
+    assert 0 < found["hallucination"][0] <= 1
+    assert np.isnan(found["hallucination"][1])
     numbers = {key: number.label for key, number in scores.numbers.items()}
     assert numbers["held, white"] == "class holds, white"
     assert {number.column for number in scores.numbers.values()} <= set(found)
