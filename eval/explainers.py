@@ -54,7 +54,9 @@ def setting(name: str) -> Setting:
     preset = PRESETS[row.preset] if row.preset else {}
     options: dict[str, Any] = {**preset, **row.quick, **row.evaluation}
     if "infill" in options:
-        options["infill"] = make_infill(options["infill"])
+        names = options["infill"]
+        one = isinstance(names, str)
+        options["infill"] = make_infill(names) if one else tuple(map(make_infill, names))
     why = row.differs or (f"preset {row.preset}" if row.preset else "")
     if name in VARIANTS:
         return Setting(row.name, {**options, **VARIANTS[name].options}, VARIANTS[name].why or why)

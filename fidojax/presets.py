@@ -46,9 +46,31 @@ fast: dict[str, Any] = {
 }
 """FIDO at a tenth of the paper's classifier evaluations (docs/schedules.md)."""
 
+hold: dict[str, Any] = {
+    "hold": 0.9,
+    "steps": 40,
+    "samples": 2,
+    "start": 0.7,
+    "learning_rate": 2.0,
+    "final_learning_rate": 0.6,
+    "temperature": 1.0,
+    "final_temperature": 0.1,
+    "b2": 0.99,
+    "scale": "map",
+    "smooth": 0.1,
+    "final_smooth": 0.02,
+    "noise": "map",
+    "antithetic": True,
+    "average": 0.2,
+    "warmup": 6,
+}
+"""The smallest region on which the class holds: 240 evaluations with two infillers, a step's two
+masks and four views of the region (docs/results/holding.md)."""
+
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": paper,
     "fast": fast,
+    "hold": hold,
     "vdsm": vdsm,
     "bbmp_mnist": bbmp_mnist,
     "bbmp_localisation": bbmp_localisation,

@@ -73,7 +73,7 @@ def complete(method: str, chosen: Mapping[str, Any], size: tuple[int, int, int])
 
 def _known_options(method: str) -> dict[str, Any]:
     """The options with their defaults, without those that other options of the command make."""
-    made = ("infill", "boxes", "start", *LOADERS)
+    made = ("infill", "boxes", "available", *LOADERS)
     known = METHOD_ROWS[method].defaults
     return {name: default for name, default in known.items() if name not in made}
 

@@ -42,7 +42,8 @@ class MethodRow:
         preset: the name in `fidojax.presets.PRESETS` that the programs use unless told otherwise.
         quick: options of benchmarks and evaluations of a method that takes minutes per picture at
             its paper's constants. The cost of one pass stays the same.
-        evaluation: further options of the evaluations; `infill` is the name of an infiller.
+        evaluation: further options of the evaluations; `infill` is the name of an infiller, or a
+            tuple of names.
         differs: how `quick` and `evaluation` differ from the method's defaults, for tables.
         family: title of the method's rows in an evaluation that has one for each of several
             infillers; empty for a method that is evaluated with one infiller.

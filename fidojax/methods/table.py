@@ -107,8 +107,8 @@ _ROWS = (
         papers=("fido", "concrete"),
         limits=(0.0, 1.0),
         mask=True,
-        preset="fast",
-        evaluation={"infill": "mean"},
+        preset="hold",
+        evaluation={"infill": ("mean", "blur")},
         family="FIDO",
     ),
     MethodRow(

@@ -166,7 +166,7 @@ def test_a_record_tells_all(run, folder):
     assert record["devices"]["platform"] == "cpu"
     assert record["source"] == str(folder / "fox.png")
     settings = record["settings"]
-    assert (settings["method"], settings["preset"], settings["seed"]) == ("fido", "fast", 3)
+    assert (settings["method"], settings["preset"], settings["seed"]) == ("fido", "hold", 3)
     assert (settings["infill"], settings["options"]["lam"]) == ("blur:sigma=2", 0.5)
     assert settings["options"]["temperature"] == presets.fast["temperature"]
     assert {"fidojax", "jax", "numpy", "python"} <= record["versions"].keys()
@@ -175,7 +175,7 @@ def test_a_record_tells_all(run, folder):
 def test_before_and_after_the_work_it_says_what(run, folder):
     ran = run(folder, how=FIDO)
     first = ran.out.splitlines()[0]
-    for words in ("3 pictures", "fido", "preset fast", "objective ssr", "infill mean", "6 class"):
+    for words in ("3 pictures", "fido", "preset hold", "objective ssr", "infill mean", "6 class"):
         assert words in first
     second = ran.out.splitlines()[1]
     assert "tiny_imagenet40 (16 x 16, 5 classes)" in second
@@ -190,7 +190,7 @@ def test_the_papers_preset_is_one_word_away():
         jobs.prepare(Explain(method=method, preset=preset))
         for method, preset in (("fido", None), ("fido", "paper"), ("bbmp", None))
     )
-    assert (fast.preset, paper.preset, bbmp.preset) == ("fast", "paper", None)
+    assert (hold.preset, paper.preset, bbmp.preset) == ("hold", "paper", None)
     assert (paper.options["temperature"], paper.options["learning_rate"]) == (0.1, 0.05)
     assert (paper.evaluations, fast.evaluations <= 240) == (2400, True)
     assert len({fast.digest, paper.digest, bbmp.digest}) == 3
