@@ -186,14 +186,14 @@ def test_before_and_after_the_work_it_says_what(run, folder):
 
 
 def test_the_papers_preset_is_one_word_away():
-    fast, paper, bbmp = (
+    hold, paper, bbmp = (
         jobs.prepare(Explain(method=method, preset=preset))
         for method, preset in (("fido", None), ("fido", "paper"), ("bbmp", None))
     )
     assert (hold.preset, paper.preset, bbmp.preset) == ("hold", "paper", None)
     assert (paper.options["temperature"], paper.options["learning_rate"]) == (0.1, 0.05)
-    assert (paper.evaluations, fast.evaluations <= 240) == (2400, True)
-    assert len({fast.digest, paper.digest, bbmp.digest}) == 3
+    assert (paper.evaluations, hold.evaluations <= 240) == (2400, True)
+    assert len({hold.digest, paper.digest, bbmp.digest}) == 3
 
 
 def test_without_arguments_the_photos_of_scikit_image_are_explained(run):
