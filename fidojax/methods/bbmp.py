@@ -35,7 +35,7 @@ def bbmp_loop(
     steps: int = 300,
     learning_rate: float | Scalar = 0.05,
     warmup: int = 1,
-    start: float | Mask = 1.0,
+    start: float | Scalar | Mask = 1.0,
     threshold: float | Scalar = 1.0,
     score: str = "log_odds",
 ) -> loops.Loop:

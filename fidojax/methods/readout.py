@@ -50,7 +50,7 @@ def optimised_shape(image: Image, size: int | None) -> tuple[int, int]:
 
 
 def start_mask(
-    start: float | Float[Array, "rows columns"], image: Image, size: int | None
+    start: float | Scalar | Float[Array, "rows columns"], image: Image, size: int | None
 ) -> Float[Array, "rows columns"]:
     """Return the option `start`, a number or a map, at the sides of the optimised map."""
     return jnp.broadcast_to(jnp.asarray(start, image.dtype), optimised_shape(image, size))

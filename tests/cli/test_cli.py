@@ -162,7 +162,7 @@ def test_a_record_tells_all(run, folder):
     assert len(record["objective"]["history"]) == 3
     assert record["objective"]["end"] == record["objective"]["history"][-1]
     assert record["seconds"] > 0
-    assert (record["evaluations"], record["batch_size"]) == (6, 2)
+    assert (record["evaluations"], record["batch_size"]) == (12, 2)
     assert record["devices"]["platform"] == "cpu"
     assert record["source"] == str(folder / "fox.png")
     settings = record["settings"]
@@ -175,7 +175,14 @@ def test_a_record_tells_all(run, folder):
 def test_before_and_after_the_work_it_says_what(run, folder):
     ran = run(folder, how=FIDO)
     first = ran.out.splitlines()[0]
-    for words in ("3 pictures", "fido", "preset hold", "objective ssr", "infill mean", "6 class"):
+    for words in (
+        "3 pictures",
+        "fido",
+        "preset hold",
+        "objective ssr",
+        "infill mean and blur",
+        "18 class",
+    ):
         assert words in first
     second = ran.out.splitlines()[1]
     assert "tiny_imagenet40 (16 x 16, 5 classes)" in second
@@ -429,7 +436,7 @@ def test_a_dry_run_says_the_cost_and_writes_nothing(run, folder):
     (folder / "empty.png").write_bytes(b"")
     ran = run(folder, "--dry-run", how=SMALL)
     assert ran.code == 0
-    assert "to explain: 4; classifier evaluations: 24; about" in ran.out
+    assert "to explain: 4; classifier evaluations: 72; about" in ran.out
     assert "measured on a batch" in ran.out
     assert not ran.results.exists()
     assert "to explain: 2; class" in run(folder, "--dry-run", "--shard", "1/2", how=SMALL).out

@@ -63,7 +63,7 @@ def fido_loop(
     temperature: float | Scalar = 0.1,
     final_temperature: float | Scalar | None = None,
     warmup: int = 30,
-    start: float | Mask = 0.5,
+    start: float | Scalar | Mask = 0.5,
     noise: str = "pixel",
     antithetic: bool = False,
     average: float | Scalar = 0.0,
