@@ -92,6 +92,8 @@ class Job:
         }
         if self.region is not None and not self.region.by_method:
             settings["region"] = self.region.settings
+        if self.region is not None and self.region.count > 1:
+            settings["regions"] = self.region.count
         if self.asked.boxes:
             settings["boxes_sha256"] = hashlib.sha256(
                 Path(self.asked.boxes).read_bytes()

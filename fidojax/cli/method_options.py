@@ -6,7 +6,7 @@ from typing import Any
 
 from fidojax.cli.explainer import LOADERS
 from fidojax.cli.options import Explain
-from fidojax.cli.region import hold_of, wants_region
+from fidojax.cli.region import HOLD, hold_of, wants_region
 from fidojax.core import check_name
 from fidojax.methods import METHOD_ROWS
 from fidojax.presets import PRESETS
@@ -38,6 +38,8 @@ def chosen_options(asked: Explain) -> tuple[str | None, dict[str, Any]]:
         del given["objective"]  # it is the region's
     if "hold" in known and asked.hold is not None:
         chosen["hold"] = hold_of(asked.hold)
+    elif "hold" in known and asked.regions > 1:  # further regions are searched for
+        chosen["hold"] = chosen.get("hold") or HOLD
     for name, value in given.items():
         if value is not None:
             flag = f"--{name.replace('_', '-')}"

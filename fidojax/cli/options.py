@@ -42,6 +42,8 @@ class Explain:
     """Share of the class's probability that the region has to hold, or "first": the class has to
     stay first. fido searches for such a region, other maps are cut where it holds. "none": no
     region."""
+    regions: Annotated[int, arg(metavar="N")] = 1
+    """Largest number of regions, up to 4, that hold by themselves and do not overlap."""
     target: Annotated[str | None, _shown("CLASS", "the prediction")] = None
     """Class to explain: a name, an index, or "label" for a data set's own label."""
     classifier: Annotated[

@@ -10,7 +10,7 @@ from fidojax.cli.job import Job
 from fidojax.cli.numbers import as_number, percent
 from fidojax.cli.opening import described
 from fidojax.cli.records import EXPLAINED, FAILED
-from fidojax.cli.region_words import has_region, region_line, region_record, region_views
+from fidojax.cli.region_words import region_lines, region_record, region_views, regions_of
 from fidojax.cli.warning import warnings_of
 from fidojax.core import Region, shortfalls
 from fidojax.data import Picture
@@ -34,7 +34,7 @@ class Outcome:
         verdict: the caption of the mixture.
         warnings: what is wrong with the explanation, as sentences.
         line: the line on the terminal.
-        region: the region of the map; None without regions, or where none holds.
+        regions: the regions of the map that hold.
     """
 
     record: dict[str, Any]
@@ -44,7 +44,7 @@ class Outcome:
     verdict: str
     warnings: tuple[str, ...]
     line: str
-    region: Region | None
+    regions: tuple[Region, ...]
 
 
 def outcome(
@@ -94,9 +94,7 @@ def outcome(
             "mixture": None if on_mixture is None else as_number(on_mixture),
         },
         "kept_area": kept,
-        "region": None
-        if job.region is None or region is None
-        else region_record(job.region, region, len(labels), getattr(info, "price", None)),
+        **region_record(job.region, region, len(labels), getattr(info, "price", None)),
         "mean_standard_deviation": uncertain,
         "gap": None if gap is None else as_number(gap),
         "objective": None
@@ -124,11 +122,11 @@ def outcome(
         drops = job.row.drops(job.options)
         share = f"{percent(1 - kept)} filled in" if drops else f"{percent(kept)} kept"
         verdict = f"{share}: {labels[target]} ({percent(on_mixture)})"
-    held = region if has_region(region) else None
+    held = regions_of(job.region, region)
     says = [verdict] if uncertain is None else [f"mean standard deviation {uncertain:.2f}"]
-    if job.region is not None and held is not None:
-        # The region says more than the pixels above one half.
-        says = [*says[uncertain is None :], region_line(job.region, held, labels[target])]
+    if job.region is not None and held:
+        # The regions say more than the pixels above one half.
+        says = [*says[uncertain is None :], *region_lines(job.region, held, labels[target])]
     incomplete = shortfalls(info)
     if incomplete:
         says = [f"{incomplete[0][1]}: {job.row.remedy}"]
@@ -145,9 +143,9 @@ def exhibit(result: Outcome, job: Job, picture: Picture, explanation: Explanatio
     why = f"why {name}?" if predicted else f"why {name} ({percent(share)})?"
     method = job.row
     views = ()
-    if job.region is not None and result.region is not None:
+    if job.region is not None and result.regions:
         mixture = None
-        views = region_views(job.region, result.region, name, picture, job.request.seed)
+        views = region_views(job.region, result.regions, name, picture, job.request.seed)
     return Exhibit(
         image=picture.image,
         saliency=np.asarray(explanation.saliency, np.float32),

@@ -1,5 +1,6 @@
 """The region of each map: whether a command reads it out, on what it has to hold, and how."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from fidojax.cli.options import Explain
 from fidojax.core import FIRST, HELD, Region, check_hold, check_name, mix, region
 from fidojax.data import Picture
-from fidojax.engine import ExplainRequest, image_keys, measure_batch
+from fidojax.engine import ExplainRequest, image_keys, measure_batch, regions
 from fidojax.methods import MethodRow
 from fidojax.runs import Explained
 from fidojax.types import Image, Infiller, Mask, PRNGKey
@@ -20,6 +21,8 @@ HOLD = 0.9
 """The share of the class's probability that a region has to hold, unless told otherwise."""
 FILLS = ("mean", "blur")
 """The infillers under each of which a region has to hold, unless told otherwise."""
+MOST = 4
+"""The largest number of regions of a picture."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class RegionPlan:
         fills: the infillers.
         by_method: the method itself searches for the region under this constraint; else it is read
             out of the finished map.
+        count: the largest number of regions of a picture.
     """
 
     hold: float | str
@@ -40,33 +44,54 @@ class RegionPlan:
     names: tuple[str, ...]
     fills: tuple[Infiller, ...]
     by_method: bool
+    count: int = 1
 
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the region besides the map, as JSON."""
         return {"hold": self.hold, "objective": self.objective, "infill": list(self.names)}
 
+    @property
+    def reads(self) -> bool:
+        """Whether regions are read out of finished maps, or further ones are looked for."""
+        return self.count > 1 or not self.by_method
+
+    def each(self, found: Region) -> list[Region]:
+        """The regions of one picture that hold; the first one in any case."""
+        if self.count == 1:
+            return [found]
+        several = [Region(*leaves) for leaves in zip(*found, strict=True)]
+        return [several[0], *(one for one in several[1:] if np.isfinite(one.area))]
+
     def read(self, request: ExplainRequest, batch: Explained) -> Region:
-        """Read the regions out of finished maps.
+        """Read the regions out of finished maps, leaves "n ...", or "n regions ..." of several.
 
         Args:
             request: as the maps were made, with its batch size.
             batch: the explained pictures.
         """
         shown: list[Any] = [item.picture for item in batch.items]
+        pictures = np.stack([picture.image for picture in shown])
+        asked = {"infill": self.fills, "hold": self.hold, "objective": self.objective}
+        shared: dict[str, Any] = {
+            "seed": request.seed,
+            "ids": [picture.id for picture in shown],
+            "rewrite": request.rewrite,
+        }
+        if self.count > 1:
+            with warnings.catch_warnings():  # the record of each picture says so
+                warnings.filterwarnings("ignore", ".* has no region that holds", RuntimeWarning)
+                return regions(
+                    request.method, request.classifier, pictures, batch.targets, **asked,
+                    regions=self.count, options=request.options, first=batch.explanation,
+                    batch_size=request.batch_size, devices=request.devices,
+                    precision=request.precision, **shared,
+                ).region  # fmt: skip
         on_cpu = request.chosen_devices[0].platform == "cpu"
         return measure_batch(
-            region,
-            request.classifier,
-            np.stack([picture.image for picture in shown]),
-            batch.targets,
-            batch.explanation.saliency,
-            options={"infill": self.fills, "hold": self.hold, "objective": self.objective},
-            seed=request.seed,
-            ids=[picture.id for picture in shown],
-            batch_size=None if on_cpu else request.batch_size,
-            rewrite=request.rewrite,
-        )
+            region, request.classifier, pictures, batch.targets, batch.explanation.saliency,
+            options=asked, batch_size=None if on_cpu else request.batch_size, **shared,
+        )  # fmt: skip
 
     def pictures(self, picture: Picture, seed: int, mask: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the region on its infill, and the picture without it: those that were evaluated.
@@ -132,9 +157,14 @@ def region_plan(
         make: makes an infiller of a name.
 
     Raises:
-        ValueError: the objective is unknown, or an infiller is given twice.
+        ValueError: the objective is unknown, an infiller is given twice, or there are too many
+            regions.
     """
+    if not 1 <= asked.regions <= MOST:
+        raise ValueError(f"--regions is {asked.regions}, expected 1 to {MOST}")
     if not wants_region(asked, row):
+        if asked.regions > 1:
+            raise ValueError("--regions: without --hold there is no region")
         return None
     inner = options.get("hold")
     hold = inner or hold_of(asked.hold) or HOLD
@@ -144,4 +174,5 @@ def region_plan(
     for name in names:
         if list(names).count(name) > 1:
             raise ValueError(f"--infill: {name} is given more than once")
-    return RegionPlan(hold, objective, tuple(names), tuple(map(make, names)), inner is not None)
+    fills = tuple(map(make, names))
+    return RegionPlan(hold, objective, tuple(names), fills, inner is not None, asked.regions)

@@ -126,7 +126,7 @@ class ExplainRun:
                 self.todo(),
                 self._targets,
                 each=self.job.each,
-                regions=self._regions if self.job.region else None,
+                regions=self._regions if self.job.region and self.job.region.reads else None,
                 finish=self._finish,
                 stored=self._draw,
                 progress=self._progress,

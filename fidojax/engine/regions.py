@@ -21,7 +21,7 @@ from fidojax.core import (
 from fidojax.engine.explain import explain_batch
 from fidojax.engine.measure import measure_batch
 from fidojax.engine.options import method_by_name
-from fidojax.types import Classifier, Images, Infiller, Method
+from fidojax.types import Classifier, Explanation, Images, Infiller, Method
 
 ENDS = ".* has no region that holds"
 """The warning of a picture without a further region, which is the usual end."""
@@ -56,6 +56,7 @@ def regions(
     seed: int = 0,
     ids: Sequence[int | str] | None = None,
     batch_size: int | None = None,
+    first: Explanation | None = None,
     **run: Any,
 ) -> Regions:
     """Find the regions of every picture that hold by themselves and do not overlap.
@@ -73,6 +74,8 @@ def regions(
         infill, hold, objective: of the regions, as `fidojax.region` takes them.
         regions: the largest number of regions of a picture.
         options: the method's further options.
+        first: the explanations of the pictures by this method with these options, leaves with a
+            leading axis; where they are given, the first map is not made again.
         run: the other arguments of `fidojax.explain_batch`.
 
     Warns:
@@ -112,7 +115,7 @@ def regions(
             with warnings.catch_warnings():
                 if found:
                     warnings.filterwarnings("ignore", ENDS, RuntimeWarning)
-                explanation = explain_batch(
+                explanation = first if first is not None and not found else explain_batch(
                     method, *part, options=given, each=each if "available" in known else None,
                     batch_size=batch_size, **shared, **run,
                 )  # fmt: skip

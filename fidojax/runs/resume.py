@@ -73,8 +73,8 @@ def explain_missing(
         items: the missing pictures; read as they are needed.
         targets: called with several pictures at a time, in the order of the items.
         each: called with the same pictures; returns the options that differ per picture.
-        regions: called with explained pictures whose method gives no regions (`info.region`);
-            returns those that go into the ledger, leaves with a leading axis of pictures.
+        regions: called with explained pictures; returns the regions that go into the ledger,
+            leaves with a leading axis of pictures. None takes those of the method (`info.region`).
         finish: called with explained pictures before they are stored; returns for each the reason
             why it failed, or None.
         stored: called with the same pictures when their rows are stored. Whatever else belongs to
@@ -171,9 +171,8 @@ class _Work:
 
     def _with_regions(self, one: Explained) -> Explained:
         """Add the regions of the maps, and the time that this took."""
-        found = getattr(one.explanation.info, "region", None)
-        if found is not None or self._regions is None:
-            return one._replace(region=found)
+        if self._regions is None:
+            return one._replace(region=getattr(one.explanation.info, "region", None))
         found = self._regions(one)
         share = self._watch.passed() / len(one.items)
         return one._replace(region=found, seconds=one.seconds + share)
