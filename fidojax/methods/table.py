@@ -104,7 +104,7 @@ _ROWS = (
         says="the probability that a pixel is in the smallest region that supports (`ssr`) or "
         "whose deletion destroys (`sdr`) the decision",
         unit="{keep} probability",
-        papers=("fido", "concrete"),
+        papers=("fido", "concrete", "geco"),
         limits=(0.0, 1.0),
         mask=True,
         preset="hold",

@@ -168,7 +168,7 @@ def test_a_record_tells_all(run, folder):
     settings = record["settings"]
     assert (settings["method"], settings["preset"], settings["seed"]) == ("fido", "hold", 3)
     assert (settings["infill"], settings["options"]["lam"]) == ("blur:sigma=2", 0.5)
-    assert settings["options"]["temperature"] == presets.fast["temperature"]
+    assert settings["options"]["temperature"] == presets.hold["temperature"]
     assert {"fidojax", "jax", "numpy", "python"} <= record["versions"].keys()
 
 
