@@ -165,7 +165,7 @@ _ROWS = (
         says="the smallest smooth region whose deletion destroys the class and which alone "
         "supports it, found along integrated gradients",
         unit="{keep} mask",
-        papers=("igos_pp", "igos", "igos_nesterov"),
+        papers=("igos_pp", "igos"),
         limits=(0.0, 1.0),
         mask=True,
         deletes=True,

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fidojax.core import SCORES, check_count, check_name, upsample
+from fidojax.core import SCORES, as_fills, check_count, check_name, upsample
 from fidojax.core import loop as loops
 from fidojax.methods import readout
-from fidojax.methods.igos.descent import OPTIMISERS, TRIALS, line_search, nesterov
+from fidojax.methods.igos.descent import TRIALS, line_search
 from fidojax.methods.igos.problem import Masks, Problem, descent_direction, values_of
 from fidojax.types import Explanation, Image, Infiller, Scalar
 
@@ -25,12 +25,11 @@ def descend(
     masks: int,
     terms: int,
     *,
-    infill: Infiller,
+    infill: Infiller | tuple[Infiller, ...],
     size: int | None,
     steps: int,
     points: int,
     noise: float | Scalar,
-    optimiser: str,
     step_size: float | Scalar,
     score: str,
     chunk: int,
@@ -44,16 +43,14 @@ def descend(
 
     The other arguments are the options of `igos`.
     """
-    check_name("optimiser", optimiser, OPTIMISERS)
     check_name("score", score, SCORES)
     check_count(steps=steps, points=points, chunk=chunk)
-    searches = optimiser == "line_search"
-    stepping = optax.scale(-1.0) if searches else nesterov(step_size)
+    stepping = optax.scale(-1.0)
 
     def init(key, classifier, image, target):
         del classifier, target
         key, infill_key = jax.random.split(key)
-        reference = infill(infill_key, image, jnp.zeros(image.shape[:2], image.dtype))
+        reference = as_fills(infill)[0](infill_key, image, jnp.zeros(image.shape[:2], image.dtype))
         start = jnp.ones((masks, *mask_sides(image, size)), image.dtype) + 0 * image[0, 0, 0]
         return loops.start(key, start, stepping, reference)
 
@@ -64,12 +61,11 @@ def descend(
             problem, key, classifier, target, state.params, points, noise
         )
         record = loops.Record(problem.weights @ scores + penalty, scores[0])
-        if searches:
 
-            def values(candidates):
-                return values_of(problem, classifier, target, candidates)
+        def values(candidates):
+            return values_of(problem, classifier, target, candidates)
 
-            direction *= line_search(state.params, direction, values, step_size)
+        direction *= line_search(state.params, direction, values, step_size)
         state = loops.update(state, direction, stepping)
         return state._replace(params=jnp.clip(state.params, 0, 1)), record
 
@@ -81,7 +77,7 @@ def descend(
     def mask_of(state: Any) -> Masks:
         return jnp.prod(state.params, axis=0)
 
-    evaluations = terms * (points + (1 + TRIALS if searches else 0))
+    evaluations = terms * (points + 1 + TRIALS)
     return loops.Loop(steps, init, step, finish, evaluations, mask_of)
 
 
@@ -93,9 +89,7 @@ def passes(terms: int) -> Callable[[Mapping[str, Any]], tuple[int, int]]:
 
     def of_options(options: Mapping[str, Any]) -> tuple[int, int]:
         steps, points = options.get("steps", STEPS), options.get("points", POINTS)
-        searches = options.get("optimiser", OPTIMISERS[0]) == "line_search"
-        gradients = steps * terms * points
-        return gradients + steps * terms * (1 + TRIALS) * searches, gradients
+        return steps * terms * (points + 1 + TRIALS), steps * terms * points
 
     return of_options
 

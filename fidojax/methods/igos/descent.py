@@ -4,14 +4,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float
 
 from fidojax.core import total_variation
 from fidojax.methods.igos.problem import Masks
 from fidojax.types import Image, Mask, Scalar
 
-OPTIMISERS = ("line_search", "nesterov")
 TRIALS, SHRINK, ARMIJO = 13, 0.2, 1e-4
 """The line search: number of step sizes, factor from one to the next, share of the expected fall.
 From 1000 the smallest step size is the first below 1e-5, at which the authors end the search."""
@@ -39,24 +37,6 @@ def line_search(
     bound = found[0] - ARMIJO * sizes * jnp.sum(direction**2)  # the revised Armijo condition
     good = (found[1:] <= bound) & (found[1:] < found[0])  # the bound may round to the value itself
     return jnp.where(jnp.any(good), sizes[jnp.argmax(good)], sizes[-1])
-
-
-def nesterov(step_size: float | Scalar) -> optax.GradientTransformation:
-    """Return Nesterov's accelerated gradient with momentum i / (i + 3) in step i = 0, 1, ...
-
-    The state is the step's number and the place that the last gradient led to.
-    """
-
-    def init(params):
-        return jnp.zeros((), params.dtype), jnp.zeros_like(params)
-
-    def update(grads, state, params=None):
-        step, last = state
-        place = params - step_size * grads
-        ahead = place + step / (step + 3) * (place - last)
-        return ahead - params, (step + 1, place)
-
-    return optax.GradientTransformation(init, update)  # type: ignore[arg-type]
 
 
 def mean_variation(mask: Mask) -> Scalar:

@@ -16,7 +16,7 @@ from fidojax.types import Infiller, Scalar
 
 def igos_pp_loop(
     *,
-    infill: Infiller,
+    infill: Infiller | tuple[Infiller, ...],
     lam: float | Scalar = 1.0,
     tv: float | Scalar = 20.0,
     contrast: float | Scalar = 0.0225,
@@ -24,7 +24,6 @@ def igos_pp_loop(
     steps: int = STEPS,
     points: int = POINTS,
     noise: float | Scalar = 0.045,
-    optimiser: str = "line_search",
     step_size: float | Scalar = 1000.0,
     score: str = "probability",
     chunk: int = 40,
@@ -34,6 +33,8 @@ def igos_pp_loop(
     The score is to fall where the region is deleted and to rise where it alone is inserted into the
     baseline: of the region of each mask by its own aim, of the masks' product by both. The map is
     one minus the product, in [0, 1]. The defaults are the authors' values.
+    They suit a class that is certain: at a probability of .6 the regularisers may outweigh the
+    score, so that the map stays near 0 and only its order means something; lower `lam` and `tv`.
 
     Args:
         infill: fills the baseline, once; of several the first. The authors blur the picture.
@@ -45,9 +46,8 @@ def igos_pp_loop(
         steps: steps of the descent.
         points: pictures on each of four ways from or to the baseline, each one gradient.
         noise: standard deviation of the noise on each of them, for pictures in [0, 1].
-        optimiser: "line_search" tries 13 step sizes, each four evaluations without gradient;
-            "nesterov" takes `step_size` with momentum.
-        step_size: the first step size of the line search, or the only one.
+        step_size: the first of the 13 step sizes that the line search tries in each step,
+            each four evaluations without gradient.
         score: a name in `fidojax.core.scores.SCORES`.
         chunk: pictures that the classifier sees at once; bounds the memory, changes no value.
 
@@ -61,7 +61,7 @@ def igos_pp_loop(
         >>> saliency = explanation.saliency  # "h w", 1 where a pixel carries the class
         >>> p = explanation.info.probability  # of the class on the picture without them
 
-    Reference: Khorram, Lawson and Li 2021; Jiang, Khorram and Li 2023 ("nesterov").
+    Reference: Khorram, Lawson and Li 2021.
     """
 
     def pose(image, reference):
@@ -92,7 +92,7 @@ def igos_pp_loop(
 
     return descend(
         pose, 2, 4, infill=infill, size=size, steps=steps, points=points, noise=noise,
-        optimiser=optimiser, step_size=step_size, score=score, chunk=chunk,
+        step_size=step_size, score=score, chunk=chunk,
     )  # fmt: skip
 
 
