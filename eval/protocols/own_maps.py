@@ -34,6 +34,7 @@ def own_maps(
     masks: tuple[str, ...] = (),
     controls: tuple[str, ...] = ("random", "center_box"),
     deletion: str = "mean",
+    crop: float = 1.0,
 ) -> None:
     """Your own maps, by where they lie and what they explain, beside controls.
 
@@ -43,10 +44,11 @@ def own_maps(
         masks: names whose maps lie in [0, 1] and are cut at one half, not at alpha times the mean.
         controls: rows that do not depend on the classifier, see `eval.explainers.controls`.
         deletion: infiller of the deletion curves.
+        crop: share of the shorter side that the centre crop keeps, as the maps were made.
     """
     for name in controls:
         check_name("controls", current_name("controls", name, RENAMED_METHODS), known_controls())
-    of = load_subject(run)
+    of = load_subject(run, crop=crop)
     files = rows_of_files(run, of.model.size, maps, masks)
     rows = explainers(controls, {}, "fast", run.classifier) | files
     fill = make_infill(deletion)
@@ -69,7 +71,8 @@ def own_maps(
         gallery="deletion50",
         gallery_rows=list(files),
     )
-    conduct(study, run, of, {"maps": [*files], "masks": masks, "deletion": deletion})
+    settings = {"maps": [*files], "masks": masks, "deletion": deletion, "crop": crop}
+    conduct(study, run, of, settings)
 
 
 def given(key, classifier, image, target, *, saliency, source: str) -> Explanation:
