@@ -49,7 +49,7 @@ def _main(words: Sequence[str]) -> int:
             args=current_words(words),
             config=(tyro.conf.OmitArgPrefixes,),
         )
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f"error: {printable(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
