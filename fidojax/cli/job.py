@@ -18,7 +18,7 @@ from fidojax.cli.method_options import chosen_options, complete
 from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.region import FILLS, RegionPlan, hold_of, region_plan, wants_region
 from fidojax.cli.sources import pictures_apart
-from fidojax.cli.target import class_index
+from fidojax.cli.target import chosen_targets
 from fidojax.core import check_classifier, check_name
 from fidojax.data import boxes_of
 from fidojax.engine import ExplainRequest, Spread, Stop
@@ -45,6 +45,7 @@ class Job:
         region: what the region of each map has to hold; None without regions.
         explainer: the trained network that explains; None if the method takes none.
         target: the index of a class for all pictures, "prediction" or "label".
+        classes: the indices of several classes that are compared, the target first; else empty.
         crop: the share of the shorter side that the centre crop keeps.
     """
 
@@ -57,6 +58,7 @@ class Job:
     region: RegionPlan | None
     explainer: Explainer | None
     target: int | str
+    classes: tuple[int, ...]
     crop: float
 
     @property
@@ -85,7 +87,7 @@ class Job:
             "options": self.options,
             "classifier": self.asked.classifier,
             "weights_sha256": digest(request.classifier),
-            "target": self.target,
+            "target": list(self.classes) or self.target,
             "crop": self.crop,
             "seed": request.seed,
             "fidojax": __version__,
@@ -187,9 +189,13 @@ def _job(asked: Explain) -> Job:
         asked.rewrite,
         asked.strict,
     )
-    target = _target(asked, pretrained.labels)
+    target, *others = chosen_targets(asked, pretrained.labels)
+    classes = (target, *others) if others else ()
+    if classes and (region is None or region.count > 1):
+        raise ValueError("--target: several classes are compared by one region each (--hold)")
     crop = pretrained.crop if asked.crop is None else asked.crop
-    return Job(asked, request, pretrained, preset, options, infill, region, explainer, target, crop)
+    found = infill, region, explainer, target, classes, crop
+    return Job(asked, request, pretrained, preset, options, *found)
 
 
 def _try(job: Job) -> None:
@@ -239,13 +245,3 @@ def _infill_names(asked: Explain, default: tuple[str, ...]) -> tuple[str, ...]:
             raise ValueError(f"--infill: the method {asked.method} fills nothing in")
         return ()
     return asked.infill or (default if "infill" in row.required else ())
-
-
-def _target(asked: Explain, labels: tuple[str, ...]) -> int | str:
-    if asked.target is None or asked.target == "prediction":
-        return "prediction"
-    if METHOD_ROWS[asked.method].all_classes:
-        raise ValueError(f"--target: the method {asked.method} explains all classes at once")
-    if asked.target == "label":
-        return "label"
-    return class_index(asked.target, labels)

@@ -44,8 +44,9 @@ class Explain:
     region."""
     regions: Annotated[int, arg(metavar="N")] = 1
     """Largest number of regions, up to 4, that hold by themselves and do not overlap."""
-    target: Annotated[str | None, _shown("CLASS", "the prediction")] = None
-    """Class to explain: a name, an index, or "label" for a data set's own label."""
+    target: Annotated[tuple[str, ...], _shown("CLASS ...", "the prediction")] = ()
+    """Class to explain: a name, an index, or "label" for a data set's own label. Several classes
+    are compared in a figure of their own: what each region says of all of them."""
     classifier: Annotated[
         str | None, _shown("NAME", "efficientnet_lite0, where not installed tiny_imagenet40")
     ] = None

@@ -57,7 +57,7 @@ def _title(settings: Mapping[str, Any]) -> str:
         settings["infill"] and f"infill {_several(settings['infill'])}",
         settings["preset"] and f"preset {settings['preset']}",
         settings["classifier"],
-        settings["target"] != "prediction" and f"target {settings['target']}",
+        settings["target"] != "prediction" and f"target {_plain(settings['target'])}",
     )
     return " · ".join(str(part) for part in parts if part)
 

@@ -93,6 +93,13 @@ class RegionPlan:
             options=asked, batch_size=None if on_cpu else request.batch_size, **shared,
         )  # fmt: skip
 
+    def key(self, picture: Picture, seed: int) -> PRNGKey:
+        """The key that the regions of a picture were filled with."""
+        key = image_keys(seed, [picture.id])[0]
+        if self.by_method:  # as methods with a loop read out
+            key = jax.random.fold_in(key, jnp.iinfo(jnp.int32).max)
+        return key
+
     def pictures(self, picture: Picture, seed: int, mask: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the region on its infill, and the picture without it: those that were evaluated.
 
@@ -101,9 +108,7 @@ class RegionPlan:
             seed: the seed of the run.
             mask: "h w", 1 in the region.
         """
-        key = image_keys(seed, [picture.id])[0]
-        if self.by_method:  # as methods with a loop read out
-            key = jax.random.fold_in(key, jnp.iinfo(jnp.int32).max)
+        key = self.key(picture, seed)
         shown, kept = jnp.asarray(picture.image), jnp.asarray(mask, jnp.float32)
         alone, without = _pictures(key, shown, kept, self.fills[0])
         return np.asarray(alone), np.asarray(without)

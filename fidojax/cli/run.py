@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from fidojax.cli.classes import compare
 from fidojax.cli.figures import more_figures
 from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.job import Job, prepare
@@ -225,6 +226,10 @@ class ExplainRun:
                 one = batch.one(at).explanation
                 drawn = {"figure": figure(exhibit(result, self.job, picture, one))}
                 drawn |= more_figures(self.job, picture, one, batch.targets[at], probabilities)
+            if self.job.classes:
+                record, compared = compare(self.job, self.request, picture, probabilities)
+                result.record["classes"] = record
+                drawn |= {"classes": compared} if self.job.asked.figures else {}
             where = {"ledger": self._place.as_posix(), "row": item.row}
             self.results.store(item.name, {**result.record, "map": where}, drawn)
             self.explained += 1

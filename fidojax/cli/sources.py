@@ -8,10 +8,15 @@ from infillers import INFILLERS
 
 
 def pictures_apart(asked: Explain) -> Explain:
-    """Return the command with pictures behind `--infill` among its pictures."""
-    fills = [text for text in asked.infill if not _is_picture(text)]
-    found = [text for text in asked.infill if _is_picture(text)]
-    return replace(asked, infill=tuple(fills), paths=(*asked.paths, *found))
+    """Return the command with pictures behind `--infill` and `--target` among its pictures."""
+    fills = tuple(text for text in asked.infill if not _is_picture(text))
+    # The first is a class, whatever files there are.
+    classes = tuple(
+        text for at, text in enumerate(asked.target) if at == 0 or not _is_picture(text)
+    )
+    given = (*asked.infill, *asked.target[1:])
+    found = [text for text in given if text not in fills and text not in classes]
+    return replace(asked, infill=fills, target=classes, paths=(*asked.paths, *found))
 
 
 def _is_picture(text: str) -> bool:

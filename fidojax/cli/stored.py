@@ -12,7 +12,7 @@ SETTINGS = {
     "infill": (str, None, [str]),
     "preset": (str, None),
     "classifier": str,
-    "target": (int, str),
+    "target": (int, str, [int]),
 }
 RECORD = {
     "status": str,

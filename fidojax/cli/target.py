@@ -1,9 +1,13 @@
 """The class to explain: a name, an index, the prediction or the data set's label."""
 
+from typing import Any
+
 import numpy as np
 
+from fidojax.cli.options import Explain
 from fidojax.core import suggest
 from fidojax.data import Picture, find_classes, true_class
+from fidojax.methods import METHOD_ROWS
 from fidojax.networks import Pretrained
 
 
@@ -55,3 +59,21 @@ def class_index(name: str, labels: tuple[str, ...]) -> int:
             raise ValueError(f"--target: {name} is not in 0 to {len(labels) - 1}")
         return int(wanted)
     raise ValueError(f"--target: no class is called {name!r}; {suggest(wanted, labels)}")
+
+
+def chosen_targets(asked: Explain, labels: tuple[str, ...]) -> list[Any]:
+    """Return the classes to explain: one or several indices, or "prediction" or "label" alone.
+
+    Raises:
+        ValueError: there is no such class, two are the same, or the method explains all at once.
+    """
+    if asked.target in ((), ("prediction",)):
+        return ["prediction"]
+    if METHOD_ROWS[asked.method].all_classes:
+        raise ValueError(f"--target: the method {asked.method} explains all classes at once")
+    if asked.target == ("label",):
+        return ["label"]
+    found = [class_index(name, labels) for name in asked.target]
+    if len(set(found)) < len(found):
+        raise ValueError(f"--target: {' and '.join(asked.target)} are not different classes")
+    return found

@@ -1,7 +1,7 @@
 """Many images at once: requests, continuous batching, devices, memory, early stopping."""
 
 from fidojax.engine.batches import in_batches
-from fidojax.engine.comparison import compare_maps
+from fidojax.engine.comparison import ClassRegions, compare_maps, compare_regions
 from fidojax.engine.devices import (
     Spread,
     check_divisible,
@@ -36,6 +36,7 @@ from fidojax.engine.threads import CallThreads
 __all__ = [
     "STEPS_PER_CALL",
     "CallThreads",
+    "ClassRegions",
     "ExplainRequest",
     "Progress",
     "Regions",
@@ -45,6 +46,7 @@ __all__ = [
     "Stopwatch",
     "check_divisible",
     "compare_maps",
+    "compare_regions",
     "concurrent_calls",
     "cores",
     "divided",

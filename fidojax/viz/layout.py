@@ -13,7 +13,7 @@ GAP, BAR = 0.14, 0.5
 """Inches between panels, and for the colour bar with its numbers."""
 TITLE, CAPTION, NOTE = 10.0, 9.0, 9.0
 """Points: the sizes of a panel's title, of the lines under it, and of a row's warning."""
-LINES = 2
+LINES = 4
 """The largest number of lines of a caption."""
 SPACING = 1.25
 """The distance of two lines, as a multiple of the size."""

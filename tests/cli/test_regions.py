@@ -9,6 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from jax.tree_util import Partial
+from matplotlib.figure import Figure
 
 from fidojax.cli import classifier as classifiers
 from fidojax.cli import main
@@ -225,6 +226,43 @@ def test_several_regions_hold_by_themselves_and_do_not_overlap(run, monkeypatch,
     assert ran.record["settings"]["regions"] == 3
 
 
+def one_patch_each(images):
+    """Each class has a patch of its own; both are equally likely."""
+    red = [images[(slice(None), *patch, 0)].mean(axis=(1, 2)) for patch in (PATCH, SECOND)]
+    return jnp.stack([8 * red[0], 8 * red[1], 0 * red[0]], axis=1)
+
+
+def test_two_classes_are_compared(run, monkeypatch, photo):
+    """On the region of one class the other is gone, and without it the other takes all."""
+    pixels = np.array(PIL.Image.open(photo))
+    pixels[SECOND] = (255, 0, 0)
+    PIL.Image.fromarray(pixels).save(photo)
+    network = Pretrained("two", Partial(one_patch_each), LABELS, (16, 16, 3))
+    monkeypatch.setattr(classifiers, "load", lambda name, weights, layer: network)
+    drawn = []
+    monkeypatch.setattr(
+        "fidojax.cli.classes.gallery", lambda exhibits, width: drawn.extend(exhibits) or Figure()
+    )
+    ran = run("--target", "red patch", "anything else", "--infill", "mean:color=0.0")
+    assert ran.record["settings"]["target"] == [0, 1]
+    first, second = ran.record["classes"]
+    assert [one["name"] for one in (first, second)] == list(LABELS[:2])
+    assert first["area"] == ran.record["region"]["area"] == pytest.approx(16 / 256)
+    own, gone = 1 / (1 + 2 * np.exp(-8)), 1 / (2 + np.exp(8))
+    for one, name, other in ((first, *LABELS[:2]), (second, *LABELS[1::-1])):
+        assert one["probability"] == pytest.approx(1 / (2 + np.exp(-8)), 1e-3)
+        assert one["alone"][name][0] == pytest.approx(own, 1e-2)
+        assert one["alone"][other][0] == pytest.approx(gone, 1e-2)
+        assert one["without"][other][1] == pytest.approx(own, 1e-2)
+        assert one["without"][name][0] == pytest.approx(gone, 1e-2)
+    for at, exhibit in enumerate(drawn):
+        assert exhibit.target == f"why {LABELS[at]}?"
+        assert exhibit.views[0].caption.split("\n")[at].startswith(f"{LABELS[at]} 99.9")
+        p = jax.nn.softmax(one_patch_each(exhibit.views[0].image[None])[0])
+        assert float(p[at]) == pytest.approx(own, 1e-3)
+    assert len(drawn) == 2
+
+
 def test_without_a_hold_there_is_no_region(run):
     ran = run("--hold", "none", "--method", "occlusion", "--infill", "mean:color=0.0")
     assert ran.record["region"] is None
@@ -281,6 +319,10 @@ def test_what_a_region_has_to_hold_and_where_it_is_a_setting(asked, infill, regi
         ({"objective": "duel"}, "--objective: there is no 'duel'; did you mean dual?"),
         ({"infill": ("mean", "mean")}, "--infill: mean is given more than once"),
         ({"hold": "none", "objective": "ssr"}, "--objective: the method gradient has no such"),
+        ({"target": ("never", "2")}, "--target: never and 2 are not different classes"),
+        ({"target": ("never", "nothing")}, "no class is called 'nothing'"),
+        ({"target": ("never", "0"), "regions": 2}, "--target: several classes are compared by one"),
+        ({"target": ("never", "0"), "hold": "none"}, "--target: several classes are compared"),
         ({"regions": 5}, "--regions is 5, expected 1 to 4"),
         ({"regions": 2, "hold": "none"}, "--regions: without --hold there is no region"),
         ({"hold": "none", "infill": ("blur",)}, "the method gradient fills nothing in"),
@@ -296,6 +338,8 @@ def test_pictures_behind_the_infillers_are_pictures(photo):
     job = prepare(Explain(method="gradient", infill=("blur", str(photo), "skimage:coffee")))
     assert job.asked.infill == ("blur",)
     assert job.asked.paths == (str(photo), "skimage:coffee")
+    job = prepare(Explain(method="gradient", target=("never", "0", str(photo))))
+    assert (job.classes, job.asked.paths) == ((2, 0), (str(photo),))
     with pytest.raises(UsageError, match="there is no 'bloor'; did you mean blur"):
         prepare(Explain(infill=("bloor",)))
 
