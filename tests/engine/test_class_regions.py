@@ -24,10 +24,10 @@ TARGETS = jnp.array([0, 1])
 MAPS = jnp.zeros((2, 8, 8)).at[(0, *LEFT)].set(1.0).at[(1, *RIGHT)].set(1.0)
 
 
-def found(**more):
+def found(given=None):
     return compare_regions(
-        jax.random.key(0), CLASSIFIER, IMAGE, TARGETS, MAPS, infill=BLACK, **{"hold": 0.9} | more
-    )  # fmt: skip
+        jax.random.key(0), CLASSIFIER, IMAGE, TARGETS, MAPS, infill=BLACK, hold=0.9, found=given
+    )
 
 
 def test_each_region_carries_its_own_class_and_not_the_other():
@@ -51,7 +51,7 @@ def test_the_regions_are_those_of_each_class_alone_and_may_be_given():
         np.testing.assert_allclose(out.probability[at, ..., at], alone.probability, rtol=1e-5)
         np.testing.assert_allclose(out.without[at, ..., at], alone.without, rtol=1e-5)
     swapped = jax.tree.map(lambda leaf: leaf[::-1], out.region)
-    np.testing.assert_allclose(found(found=swapped).probability, out.probability[::-1], rtol=1e-5)
+    np.testing.assert_allclose(found(swapped).probability, out.probability[::-1], rtol=1e-5)
 
 
 def test_a_class_without_a_region_has_no_numbers():
