@@ -60,6 +60,7 @@ def holding(
     again: tuple[str, ...] = (),
     maps: tuple[str, ...] = (),
     crop: float = IMAGENET_CROP,
+    orders: bool = True,
 ) -> None:
     """The smallest region that carries the class, for every map, and who else sees the class on it.
 
@@ -78,6 +79,7 @@ def holding(
         again: rows that are repeated with another seed.
         maps: NAME=FILE, maps of other libraries, as own-maps takes them.
         crop: share of the shorter side that the centre crop keeps.
+        orders: also deletion and insertion, most of the scores' time.
     """
     share = hold if hold == "first" else _share(hold)
     check_hold(share, objective)
@@ -101,7 +103,7 @@ def holding(
     if boxes:
         kinds["boxed"] = boxed()
         numbers += kinds["boxed"].numbers
-    for name, fill in zip(infill, fills, strict=True):
+    for name, fill in zip(infill, fills, strict=True) if orders else ():
         prefix = "" if name == infill[0] else f"{name} "
         fingerprint = f"{name} {digest(fill)}"
         kinds[f"order-{name}"] = scores.order(fill, fingerprint, insertion=True, prefix=prefix)
@@ -129,6 +131,7 @@ def holding(
     settings = {
         "rows": rows, "infill": infill, "unseen": unseen, "judge": judge, "hold": hold,
         "objective": objective, "against": against, "again": again, "maps": maps, "crop": crop,
+        "orders": orders,
     }  # fmt: skip
     conduct(study, run, subject, settings)
 
