@@ -10,7 +10,7 @@ import numpy as np
 from eval import judging
 from eval.scores import Maps, Number, ScoreSet, measured
 from fidojax import metrics
-from fidojax.core import filled_logits, margin, probability, rank
+from fidojax.core import filled_logits, margin, probability, rank, senses_of
 from fidojax.data import padded
 from fidojax.engine import measure_batch
 from fidojax.runs import digest
@@ -137,9 +137,9 @@ def judged(
             sense: filled_logits(infill_key, classifier, image, own, infill)
             for sense, own in masks.items()
         }
-        senses = ("ssr", "sdr") if objective == "dual" else (objective,)
         least = jnp.stack([
-            margin(shown[sense], target, original, hold, sense).min() for sense in senses
+            margin(shown[sense], target, original, hold, sense).min()
+            for sense in senses_of(objective)
         ]).min()  # fmt: skip
         p = {sense: probability(logits, target) for sense, logits in shown.items()}
         there = mask.any()

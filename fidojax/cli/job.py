@@ -19,7 +19,7 @@ from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.region import FILLS, RegionPlan, hold_of, region_plan, wants_region
 from fidojax.cli.sources import pictures_apart
 from fidojax.cli.target import chosen_targets
-from fidojax.core import check_classifier, check_name
+from fidojax.core import as_fills, check_classifier, check_name
 from fidojax.data import boxes_of
 from fidojax.engine import ExplainRequest, Spread, Stop
 from fidojax.methods import METHOD_ROWS, MethodRow, method_row
@@ -212,8 +212,8 @@ def _try(job: Job) -> None:
     if request.strict:
         request.admit(np.full(size, 0.5, np.float32))
     image, mask = (jax.ShapeDtypeStruct(shape, np.float32) for shape in (size, size[:2]))
-    given = request.options.get("infill", ())
-    fills = given if isinstance(given, tuple) else (given,)
+    options = request.options
+    fills = as_fills(options["infill"]) if "infill" in options else ()
     for infill in fills + (job.region.fills if job.region else ()):
         jax.eval_shape(lambda f, x, m: f(jax.random.key(0), x, m), infill, image, mask)
     request.check(stop="--stop-early", devices="--spread")

@@ -10,7 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from fidojax.cli.options import Explain
-from fidojax.core import FIRST, HELD, Region, check_hold, check_name, mix, region
+from fidojax.core import (
+    FIRST,
+    HELD,
+    NoRegionWarning,
+    Region,
+    check_hold,
+    check_name,
+    mix,
+    readout_key,
+    region,
+)
 from fidojax.data import Picture
 from fidojax.engine import ExplainRequest, image_keys, measure_batch, regions
 from fidojax.methods import MethodRow
@@ -80,7 +90,7 @@ class RegionPlan:
         }
         if self.count > 1:
             with warnings.catch_warnings():  # the record of each picture says so
-                warnings.filterwarnings("ignore", ".* has no region that holds", RuntimeWarning)
+                warnings.simplefilter("ignore", NoRegionWarning)
                 return regions(
                     request.method, request.classifier, pictures, batch.targets, **asked,
                     regions=self.count, options=request.options, first=batch.explanation,
@@ -97,7 +107,7 @@ class RegionPlan:
         """The key that the regions of a picture were filled with."""
         key = image_keys(seed, [picture.id])[0]
         if self.by_method:  # as methods with a loop read out
-            key = jax.random.fold_in(key, jnp.iinfo(jnp.int32).max)
+            key = readout_key(key)
         return key
 
     def pictures(self, picture: Picture, seed: int, mask: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -42,14 +42,15 @@ from fidojax.core.holding import (
     check_hold,
     filled_logits,
     margin,
+    senses_of,
     soft_edge,
 )
-from fidojax.core.loop import Loop, Record, State
+from fidojax.core.loop import Loop, Record, State, readout_key
 from fidojax.core.masked_scores import in_chunks, masked_scores, masked_values, rank
 from fidojax.core.masks import bernoulli, concrete, total_variation, upsample
 from fidojax.core.mix import black, mix
 from fidojax.core.moments import Moments, add, none_of, standard_error
-from fidojax.core.no_region import warn_of_no_region, why_none
+from fidojax.core.no_region import NoRegionWarning, warn_of_no_region, why_none
 from fidojax.core.objectives import OBJECTIVES, saliency_of
 from fidojax.core.optimisers import sgd
 from fidojax.core.printable import printable
@@ -66,7 +67,7 @@ from fidojax.core.scores import (
     widened,
 )
 from fidojax.core.separable import interpolation, separable
-from fidojax.core.signatures import with_options_of
+from fidojax.core.signatures import options_of, with_options_of
 from fidojax.core.smoothing import gaussian_blur, smoothed
 from fidojax.core.table import Column, add_row, row_of
 from fidojax.core.windows import lay_windows, sum_over_windows
@@ -87,6 +88,7 @@ __all__ = [
     "HasFeatures",
     "Loop",
     "Moments",
+    "NoRegionWarning",
     "ProbabilityWarning",
     "Record",
     "Region",
@@ -132,11 +134,13 @@ __all__ = [
     "mix",
     "none_of",
     "of_one_image",
+    "options_of",
     "others",
     "pixel_boxes",
     "printable",
     "probability",
     "rank",
+    "readout_key",
     "real_target",
     "references",
     "region",
@@ -144,6 +148,7 @@ __all__ = [
     "require_features",
     "row_of",
     "saliency_of",
+    "senses_of",
     "separable",
     "sgd",
     "shortfalls",

@@ -27,6 +27,11 @@ FIRST = "first"
 EDGES = ("hard", "soft")
 
 
+def senses_of(objective: str) -> tuple[str, ...]:
+    """Return the senses in which a region has to hold: both of "dual", else the one."""
+    return ("ssr", "sdr") if objective == "dual" else (objective,)
+
+
 def check_hold(hold: Any, objective: str) -> None:
     """Check the options `hold` and `objective`; a traced hold is not checked.
 

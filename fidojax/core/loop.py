@@ -61,6 +61,11 @@ class State(NamedTuple):
     key: PRNGKey
 
 
+def readout_key(key: PRNGKey) -> PRNGKey:
+    """Return the key of a readout, which no step has, of the picture's key."""
+    return jax.random.fold_in(key, jnp.iinfo(jnp.int32).max)
+
+
 class Record(NamedTuple):
     """One step's entry in the history.
 

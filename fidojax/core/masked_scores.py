@@ -1,6 +1,7 @@
 """Scores of many masked versions of one image, in fixed memory."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -63,10 +64,13 @@ def masked_values(
     return in_chunks(values, count, chunk)
 
 
-def in_chunks(
-    values: Callable[[Int[Array, " chunk"]], Float[Array, " chunk"]], count: int, chunk: int
-) -> Float[Array, " count"]:
+def in_chunks(values: Callable[[Int[Array, " chunk"]], Any], count: int, chunk: int) -> Any:
     """Return the values of the indices 0 ... count - 1, computed `chunk` at a time.
+
+    Args:
+        values: of several indices, an array or a tree of arrays with a leading axis of indices.
+        count: the number of indices.
+        chunk: the number of indices at once; the last chunk is filled up with its final index.
 
     Raises:
         ValueError: a count is below 1.
@@ -76,7 +80,8 @@ def in_chunks(
     # The last chunk is filled up with its final index, so that one program serves all chunks.
     chunks = -(-count // chunk)
     indices = jnp.minimum(jnp.arange(chunks * chunk), count - 1).reshape(chunks, chunk)
-    return jax.lax.map(values, indices).reshape(-1)[:count]
+    found = jax.lax.map(values, indices)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], found)
 
 
 def rank(values: Mask) -> Int[Array, "h w"]:

@@ -9,6 +9,10 @@ import numpy as np
 from fidojax.core.region import Region
 
 
+class NoRegionWarning(RuntimeWarning):
+    """A map has no region that holds."""
+
+
 def why_none(region: Region, classes: int) -> str | None:
     """Return a clause that says why there is no region; None where there is one.
 
@@ -44,7 +48,7 @@ def warn_of_no_region(regions: Region | None, classes: int, ids: Sequence[Any]) 
         ids: the names of the images.
 
     Warns:
-        RuntimeWarning: how many there are, and why the first of them has none.
+        NoRegionWarning: how many there are, and why the first of them has none.
     """
     if regions is None:
         return
@@ -54,7 +58,7 @@ def warn_of_no_region(regions: Region | None, classes: int, ids: Sequence[Any]) 
         more = f", and so for {len(missing) - 1} more images" if missing[1:] else ""
         warnings.warn(
             f"image {ids[missing[0]]} has no region that holds{more}: {why_none(first, classes)}",
-            RuntimeWarning,
+            NoRegionWarning,
             stacklevel=3,
         )
 

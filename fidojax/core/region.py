@@ -17,7 +17,7 @@ from fidojax.core.arguments import of_one_image
 from fidojax.core.checks import check_count
 from fidojax.core.contract import logits_of
 from fidojax.core.fills import as_fills
-from fidojax.core.holding import FIRST, check_hold, filled_logits, margin
+from fidojax.core.holding import FIRST, check_hold, filled_logits, margin, senses_of
 from fidojax.core.scores import probability
 from fidojax.types import (
     Classifier,
@@ -129,7 +129,7 @@ def region(
     def seen(mask: Mask) -> Float[Array, "fills edges k"]:
         return filled_logits(key, classifier, image, mask, fills, edge)
 
-    senses = ("ssr", "sdr") if objective == "dual" else (objective,)
+    senses = senses_of(objective)
 
     def holds(count: Count) -> Bool[Array, ""]:
         own = chosen(count)

@@ -7,6 +7,12 @@ from typing import Any, TypeVar
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def options_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the keyword-only parameters and their defaults; `inspect.Parameter.empty` for none."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
 def with_options_of(source: Callable[..., Any], *without: str) -> Callable[[F], F]:
     """Return a decorator that shows a function's `**options` as the options of `source`.
 

@@ -100,8 +100,8 @@ def explain_batch(
 
     Warns:
         fidojax.core.ProbabilityWarning: the classifier seems to return probabilities.
-        RuntimeWarning: some maps are not finite, or have no region that holds; the message names
-            their images.
+        RuntimeWarning: some maps are not finite; the message names their images.
+        NoRegionWarning: some maps have no region that holds.
         CompletenessWarning: contributions do not add up to the difference of the scores.
 
     Raises:

@@ -10,21 +10,20 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from fidojax.core import (
+    NoRegionWarning,
     Region,
     as_classifier,
     as_fills,
     check_classifier,
     check_count,
     check_hold,
+    options_of,
     warn_of_no_region,
 )
 from fidojax.engine.explain import explain_batch
 from fidojax.engine.measure import measure_batch
 from fidojax.engine.options import method_by_name
 from fidojax.types import Classifier, Explanation, Images, Infiller, Method
-
-ENDS = ".* has no region that holds"
-"""The warning of a picture without a further region, which is the usual end."""
 
 
 class Regions(NamedTuple):
@@ -79,7 +78,7 @@ def regions(
         run: the other arguments of `fidojax.explain_batch`.
 
     Warns:
-        RuntimeWarning: a picture has no region at all, with the reason.
+        NoRegionWarning: a picture has no region at all, with the reason.
 
     Raises:
         ValueError: as `fidojax.explain_batch` and `fidojax.region`.
@@ -96,7 +95,7 @@ def regions(
     targets = np.asarray(targets)
     ids = list(range(len(images)) if ids is None else ids)
     asked = {"infill": infill, "hold": hold, "objective": objective}
-    known = _options_of(method_by_name(method))
+    known = options_of(method_by_name(method))
     given = dict(options or {})
     if "hold" in known:
         given = asked | given
@@ -113,8 +112,8 @@ def regions(
         read = None
         if not found or "available" in known:
             with warnings.catch_warnings():
-                if found:
-                    warnings.filterwarnings("ignore", ENDS, RuntimeWarning)
+                if found:  # no further region is the usual end
+                    warnings.simplefilter("ignore", NoRegionWarning)
                 explanation = first if first is not None and not found else explain_batch(
                     method, *part, options=given, each=each if "available" in known else None,
                     batch_size=batch_size, **shared, **run,
@@ -131,12 +130,6 @@ def regions(
         available[left] *= 1 - np.nan_to_num(read.mask)
         left = left[np.isfinite(read.area)]
     return _stacked(found, regions)
-
-
-def _options_of(method: Method) -> dict[str, Any]:
-    """The options of a method with their defaults."""
-    parameters = inspect.signature(method).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 def _among(read: Region, rows: np.ndarray, count: int, first: bool) -> Region:

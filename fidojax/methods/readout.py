@@ -2,11 +2,19 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import Record, check_count, logits_of, mix, probability, saliency_of, upsample
+from fidojax.core import (
+    Record,
+    check_count,
+    logits_of,
+    mix,
+    probability,
+    readout_key,
+    saliency_of,
+    upsample,
+)
 from fidojax.types import (
     Classifier,
     Explanation,
@@ -41,10 +49,10 @@ class MaskInfo(NamedTuple):
     original: Scalar
 
 
-def optimised_shape(image: Image, size: int | None) -> tuple[int, int]:
-    """Return the sides of the optimised map: `size`, or a quarter of the image's sides if None."""
+def optimised_shape(image: Image, size: int | None, part: int = 4) -> tuple[int, int]:
+    """Return the sides of the optimised map: `size`, or if None the image's divided by `part`."""
     if size is None:
-        return (-(-image.shape[0] // 4), -(-image.shape[1] // 4))
+        return (-(-image.shape[0] // part), -(-image.shape[1] // part))
     check_count(size=size)
     return (size, size)
 
@@ -77,7 +85,7 @@ def read_out(
         objective: "ssr" or "sdr".
     """
     keep = upsample(mask, image.shape[:2])
-    key = jax.random.fold_in(key, jnp.iinfo(jnp.int32).max)
+    key = readout_key(key)
     reference = infill(key, image, harden(keep))
     info = mask_info(classifier, image, target, keep, reference, history)
     return Explanation(saliency_of(objective, keep), info)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fidojax.core import Loop
+from fidojax.core import Loop, options_of
 from fidojax.types import Method
 
 
@@ -79,9 +79,7 @@ class MethodRow:
     @property
     def defaults(self) -> dict[str, Any]:
         """The options and their defaults; `inspect.Parameter.empty` for a required option."""
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        parameters = inspect.signature(self.function).parameters.values()
-        return {p.name: p.default for p in parameters if p.kind is keyword}
+        return options_of(self.function)
 
     @property
     def required(self) -> tuple[str, ...]:

@@ -24,15 +24,22 @@ from fidojax.core import (
     mix,
     probability,
     references,
+    senses_of,
     soft_edge,
     total_variation,
 )
-from fidojax.methods.fido.area import at_area, coarsened, multiplier, next_area
+from fidojax.methods.fido.area import (
+    LARGEST,
+    SMALLEST,
+    Map,
+    at_area,
+    coarsened,
+    multiplier,
+    next_area,
+)
 from fidojax.methods.fido.draws import fill_numbers, relaxed_masks
 from fidojax.methods.fido.held_readout import HeldRecord, read_out_held
 from fidojax.types import Classifier, Explanation, Image, Infiller, Logits, Mask, Scalar, Target
-
-Map = Float[Array, "rows columns"]
 
 
 class Held(NamedTuple):
@@ -82,7 +89,7 @@ class Holding(NamedTuple):
         The region is shown on every infiller, with hard and with soft edges; with "dual" in both
         senses, while the sampled masks are shown in one sense and in the other in turn.
         """
-        senses = ("ssr", "sdr") if self.objective == "dual" else (self.objective,)
+        senses = senses_of(self.objective)
         numbers = fill_numbers(self.samples, len(self.fills), self.antithetic)
         sampled = [View(senses[at % len(senses)], fill) for at, fill in enumerate(numbers)]
         shown = [View(s, fill) for s in senses for fill in range(len(self.fills)) for _ in EDGES]
@@ -98,7 +105,7 @@ class Holding(NamedTuple):
         region = 1 - keep if self.objective == "sdr" else keep
         theta = jax.scipy.special.logit(region)
         original = logits_of(classifier, image[None])[0]
-        area = next_area(region.mean(), jnp.zeros_like(region[0, 0]), 0.0)
+        area = jnp.clip(region.mean(), SMALLEST, LARGEST)
         held = Held(area, original, jnp.zeros_like(area))
         return self.settle(theta, held), held
 

@@ -6,7 +6,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import Region, logits_of, mix, probability, region, saliency_of, upsample
+from fidojax.core import (
+    Region,
+    logits_of,
+    mix,
+    probability,
+    readout_key,
+    region,
+    saliency_of,
+    upsample,
+)
 from fidojax.methods.readout import harden
 from fidojax.types import (
     Classifier,
@@ -96,7 +105,7 @@ def read_out_held(
     sense = "sdr" if objective == "sdr" else "ssr"
     keep = upsample(keep, image.shape[:2])
     saliency = saliency_of(sense, keep)
-    key = jax.random.fold_in(key, jnp.iinfo(jnp.int32).max)
+    key = readout_key(key)
     found = region(
         key, classifier, image, target, saliency,
         infill=fills, hold=hold, objective=objective, available=available,

@@ -10,10 +10,9 @@ from jaxtyping import Array, Float, Key
 from fidojax.core import OBJECTIVES, SCORES, as_fills, logits_of, mix, references
 from fidojax.core import loop as loops
 from fidojax.methods import readout
+from fidojax.methods.fido.area import Map
 from fidojax.methods.fido.draws import fill_numbers, relaxed_masks
 from fidojax.types import Classifier, Explanation, Image, Infiller, Scalar, Target
-
-Map = Float[Array, "rows columns"]
 
 
 def sampled_objective(
@@ -40,7 +39,8 @@ def sampled_objective(
         noise: standard logistic noise, one map per mask, of the image's sides or of theta's.
         keys: one per mask, for the infiller.
         warmup: the regularisers' weight in this step, in [0, 1].
-        antithetic: the second half of the noise mirrors the first, and is filled alike.
+        antithetic: the second half of the noise mirrors the first; a mirrored mask has the next
+            infiller.
 
     The other arguments are those of `fido_loop`.
     """

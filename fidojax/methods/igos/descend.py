@@ -51,7 +51,8 @@ def descend(
         del classifier, target
         key, infill_key = jax.random.split(key)
         reference = as_fills(infill)[0](infill_key, image, jnp.zeros(image.shape[:2], image.dtype))
-        start = jnp.ones((masks, *mask_sides(image, size)), image.dtype) + 0 * image[0, 0, 0]
+        sides = readout.optimised_shape(image, size, part=8)
+        start = jnp.ones((masks, *sides), image.dtype) + 0 * image[0, 0, 0]
         return loops.start(key, start, stepping, reference)
 
     def step(classifier, image, target, state):
@@ -92,10 +93,3 @@ def passes(terms: int) -> Callable[[Mapping[str, Any]], tuple[int, int]]:
         return steps * terms * (points + 1 + TRIALS), steps * terms * points
 
     return of_options
-
-
-def mask_sides(image: Image, size: int | None) -> tuple[int, int]:
-    """Return the sides of the optimised masks: `size`, or an eighth of the image's if None."""
-    if size is None:
-        return (-(-image.shape[0] // 8), -(-image.shape[1] // 8))
-    return readout.optimised_shape(image, size)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fidojax.core import SCORES, logits_of, mix
+from fidojax.core import SCORES, in_chunks, logits_of, mix
 from fidojax.methods.attribution import gradients
 from fidojax.types import Classifier, Images, PRNGKey, Scalar, Target
 
@@ -101,10 +101,7 @@ def _in_chunks(
     flat = pictures.reshape(count, *pictures.shape[2:])
     if count <= chunk:
         found = function(flat)
-    else:  # the last batch is filled up with the last picture, so that one program serves all
-        batches = -(-count // chunk)
-        size = -(-count // batches)
-        at = jnp.minimum(jnp.arange(batches * size), count - 1).reshape(batches, size)
-        found = jax.lax.map(lambda rows: function(flat[rows]), at)
-        found = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], found)
+    else:
+        even = -(-count // -(-count // chunk))  # as few pictures as possible are computed twice
+        found = in_chunks(lambda at: function(flat[at]), count, even)
     return jax.tree.map(lambda x: x.reshape(*pictures.shape[:2], *x.shape[1:]), found)
