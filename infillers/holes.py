@@ -77,6 +77,34 @@ def free_form(
     return 1.0 - jnp.any(touched, axis=0).astype(jnp.float32)
 
 
+def blobs(
+    key: PRNGKey, shape: tuple[int, int], keep: float | Scalar, cells: float | Scalar = 8.0
+) -> Mask:
+    """Keep the highest values of smooth noise: round patches, as in a mask that FIDO finds.
+
+    Args:
+        keep: the share of pixels kept, in [0, 1]; may be traced.
+        cells: the number of noise cells along a side, at most 64: the more, the smaller the
+            patches; may be traced.
+    """
+    noise = jax.random.normal(key, (_NODES, _NODES))
+    rows, columns = (_smoothing(side, cells) for side in shape)
+    smooth = rows @ noise @ columns.T
+    return (smooth >= jnp.quantile(smooth, 1.0 - keep)).astype(jnp.float32)
+
+
+_NODES = 144
+"""Nodes of the noise grid along a side."""
+
+
+def _smoothing(side: int, cells: float | Scalar) -> Float[Array, "side nodes"]:
+    """Return the weights of the noise's nodes at each pixel: a Gaussian of half a cell."""
+    pixels = (jnp.arange(side) + 0.5) / side
+    weights = jnp.exp(-2.0 * ((pixels[:, None] - jnp.linspace(0.0, 1.0, _NODES)) * cells) ** 2)
+    # Smooth noise is as strong at the border as inside.
+    return weights / jnp.linalg.norm(weights, axis=1, keepdims=True)
+
+
 def box(
     shape: tuple[int, int],
     top: int | Int[Array, ""],
