@@ -24,7 +24,9 @@ def shrink_kept(
 
     A coarse pixel is the mean of the kept pixels that it covers, weighted by the covered area, and
     0 where it covers none. Along a side that grows, dropped pixels are first filled with the mean
-    of the kept pixels in the 7 x 7 window, and the picture is enlarged (`enlarge`).
+    of the kept pixels in the 7 x 7 window, and the picture is enlarged (`enlarge`). Where a side
+    shrinks by a pixel or two, the middle is softer than the border: there halves of two pixels are
+    averaged.
 
     Args:
         image: "h w c".
@@ -50,7 +52,7 @@ def shrink_kept(
     return enlarge(filled, shape) * (mask > 0)[..., None], jnp.minimum(mask, 1.0)
 
 
-def enlarge(image: Image, shape: tuple[int, int]) -> Float[Array, "rows columns c"]:
+def enlarge(image: Image, shape: tuple[int, ...]) -> Float[Array, "rows columns c"]:
     """Enlarge a picture by Keys' cubic convolution, and shrink it along sides that get smaller.
 
     Constant pictures and linear ramps stay exact up to the border: beyond it the picture continues

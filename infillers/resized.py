@@ -5,26 +5,34 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
 
-from fidojax.core import check_count, check_name, separable
+from fidojax.core import check_count, check_name
 from fidojax.types import Image, Infiller, Mask, PRNGKey
+from infillers.resampling import enlarge, shrink_kept
 
 
-def resized(infill: Infiller, size: int) -> Infiller:
+def resized(
+    infill: Infiller, size: int, *, enough: float = 0.05, composite: bool | None = None
+) -> Infiller:
     """Return the infiller at `size` x `size` for pictures of any size.
 
-    Picture and mask are resized to that size and the infill is resized back, bilinear with aligned
-    corners, and antialiased where the picture shrinks. The mask is rounded. A pixel of the resized
-    picture is the weighted mean of kept pixels only. A picture of that size is not resized.
+    A pixel of the resized picture is the mean of the kept pixels in the square that it covers
+    (`infillers.resampling`), and is kept if they cover enough of it. So the infiller sees a thin
+    kept line and scattered kept pixels in their own colours, and a hole thinner than a coarse pixel
+    as the mean of its surroundings. Where a side of the picture is shorter than `size`, the picture
+    is enlarged. The infill is resized back by cubic convolution and clipped to [0, 1]. A picture of
+    that size is not resized.
 
     Args:
         infill: the infiller to wrap; its leaves are the leaves of the result.
         size: side in pixels.
+        enough: a coarse pixel is kept where more than this share of its area is kept.
+        composite: whether the result has the picture's kept pixels exactly, and the infiller draws
+            only the dropped coarse pixels. None: as the infiller's attribute `composite` says,
+            False where it has none.
 
     Raises:
-        ValueError: the size is not positive.
+        ValueError: the size is not positive, or `enough` is not in [0, 1).
 
     Reference: FIDO's authors run CA-GAN at 256 on pictures of 224 in this way.
 
@@ -37,7 +45,11 @@ def resized(infill: Infiller, size: int) -> Infiller:
         (32, 32, 3)
     """
     check_count(size=size)
-    return _Resized(infill, size)
+    if not 0 <= enough < 1:
+        raise ValueError(f"enough is {enough}, expected a share of the area in [0, 1)")
+    if composite is None:
+        composite = bool(getattr(infill, "composite", False))
+    return _Resized(infill, size, enough, composite)
 
 
 def at_size(infill: Infiller, size: int | str | None, trained: int | None) -> Infiller:
@@ -56,37 +68,33 @@ def at_size(infill: Infiller, size: int | str | None, trained: int | None) -> In
     return infill if size is None else resized(infill, size)
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["infill"], meta_fields=["size"])
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["infill"],
+    meta_fields=["size", "enough", "composite"],
+)
 @dataclass(frozen=True)
 class _Resized:
     infill: Infiller
     size: int
+    enough: float
+    composite: bool
 
     def __call__(self, key: PRNGKey, image: Image, mask: Mask) -> Image:
         new = (self.size, self.size)
         if mask.shape == new:
-            return self.infill(key, image, mask)
-        seen = jnp.concatenate([image * mask[..., None], mask[..., None]], axis=-1)
-        seen = _resize(seen, new)
-        color, kept = seen[..., :-1], seen[..., -1:]
-        some = kept > 1e-6
-        color = jnp.clip(jnp.where(some, color / jnp.where(some, kept, 1.0), 0.0), 0.0, 1.0)
-        hard = jnp.round(kept[..., 0])
-        return _resize(self.infill(key, color * hard[..., None], hard), mask.shape)
+            drawn = self.infill(key, image, mask)
+        else:
+            color, share = shrink_kept(image, mask, new)
+            kept = (share > self.enough).astype(mask.dtype)
+            color = jnp.clip(color, 0.0, 1.0) * kept[..., None]
+            drawn = self.infill(key, color, kept)
+            if self.composite:
+                drawn = _composited(color, kept, drawn)
+            drawn = jnp.clip(enlarge(drawn, image.shape[:2]), 0.0, 1.0)
+        return _composited(image, mask, drawn) if self.composite else drawn
 
 
-def _resize(image: Image, shape: tuple[int, ...]) -> Float[Array, "rows columns c"]:
-    rows, columns = (
-        jnp.asarray(_triangles(old, new), image.dtype)
-        for old, new in zip(image.shape[:2], shape, strict=True)
-    )
-    return separable(image, rows, columns)
-
-
-@functools.lru_cache
-def _triangles(old: int, new: int) -> np.ndarray:
-    """Return the matrix "new old" of linear interpolation, antialiased; its rows sum to 1."""
-    at = np.linspace(0.0, old - 1, new)[:, None]
-    reach = max(1.0, (old - 1) / max(new - 1, 1))
-    weights = np.maximum(0.0, 1.0 - np.abs(at - np.arange(old)) / reach)
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+def _composited(image: Image, mask: Mask, drawn: Image) -> Image:
+    keep = mask[..., None]
+    return keep * image + (1 - keep) * drawn

@@ -239,8 +239,6 @@ def test_bad_options_are_named(files, tmp_path):
         vae(files["natural"], size=None)(KEY, image, mask)
     with pytest.raises(ValueError, match="which: there is no 'both'"):
         mnist.loss(ink, ink, mask[None], "both")
-    with pytest.raises(ValueError, match="size is 0"):
-        resized(local(), 0)
 
 
 def test_losses_equal_their_formulas():
@@ -278,54 +276,6 @@ def test_divergence_is_the_integral():
     expected = np.sum(q * log_ratio) * (z[1] - z[0])
     latent = Latent(jnp.full((2, 3, 3, 4), mean), jnp.full((2, 3, 3, 4), log_variance))
     np.testing.assert_allclose(latent.divergence(), 36 * expected, rtol=1e-4)
-
-
-def whole_picture(key, image, mask):
-    """An infiller that shows what it is given, dropped pixels as 0."""
-    del key
-    return image * mask[..., None]
-
-
-RESIZED = jax.tree_util.Partial(whole_picture)
-
-
-def test_resized_leaves_its_own_size_alone():
-    image, mask = jax.random.uniform(KEY, (12, 12, 3)), jnp.ones((12, 12)).at[3:6, 2:8].set(0.0)
-    np.testing.assert_array_equal(
-        resized(RESIZED, 12)(KEY, image, mask), whole_picture(KEY, image, mask)
-    )
-
-
-@pytest.mark.parametrize("size", [8, 16, 31])
-def test_resized_leaks_no_dropped_pixel(size):
-    image = jax.random.uniform(KEY, (12, 20, 3))
-    mask = jax.random.bernoulli(jax.random.key(1), 0.6, (12, 20)).astype(jnp.float32)
-    infill = resized(RESIZED, size)
-    plain = filled(infill, KEY, image, mask)
-    assert plain.shape == image.shape
-    changed = jnp.where(mask[..., None] == 1, image, 0.777)
-    np.testing.assert_array_equal(plain, filled(infill, KEY, changed, mask))
-    # Kept pixels of one colour stay so: what was dropped darkens nothing.
-    flat = jnp.where(mask[..., None] == 1, 0.6, 0.0) * jnp.ones_like(image)
-    seen = []
-
-    def spy(key, image, mask):
-        seen.append((image, mask))
-        return image
-
-    resized(spy, size)(KEY, flat, mask)
-    ((small, hard),) = seen
-    assert small.shape == (size, size, 3)
-    assert set(np.unique(hard)) == {0.0, 1.0}
-    np.testing.assert_allclose(small[hard == 1], 0.6, atol=1e-5)
-    assert float(jnp.abs(small[hard == 0]).max()) == 0
-
-
-def test_resized_enlarges_as_pytorch_with_aligned_corners():
-    ramp = jnp.broadcast_to(jnp.linspace(0, 1, 8)[:, None, None], (8, 8, 1))
-    seen = []
-    resized(lambda k, x, m: seen.append(x) or x, 15)(KEY, ramp, jnp.ones((8, 8)))
-    np.testing.assert_allclose(seen[0][:, 3, 0], np.linspace(0, 1, 15), atol=1e-6)
 
 
 def test_a_grey_network_runs_at_28(files):
