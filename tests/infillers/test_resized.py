@@ -1,5 +1,7 @@
 """Infillers at another size than the picture's: constants, ramps, borders, thin structures."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -121,7 +123,8 @@ def test_a_compositing_infiller_has_the_kept_pixels_exactly(small):
     kept = np.asarray(mask == 1)
     assert small["ca"].composite  # as the infiller inside it
     assert not small["vae"].composite
-    for infill in (resized(Composites(), 8), resized(WHITE, 8, composite=True)):
+    made: list[Any] = [resized(Composites(), 8), resized(WHITE, 8, composite=True)]
+    for infill in made:
         assert infill.composite
         found = np.asarray(infill(KEY, image, mask))
         np.testing.assert_array_equal(found[kept], np.asarray(image)[kept])
