@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fidojax.data import BadPicture, pictures
+
 
 class Pictures(NamedTuple):
     """Pictures with their classes.
@@ -23,6 +25,15 @@ class Pictures(NamedTuple):
     def first(self, count: int) -> "Pictures":
         """Return the first `count` pictures."""
         return Pictures(self.images[:count], self.labels[:count], self.names)
+
+    def split(self, count: int, seed: int) -> tuple["Pictures", "Pictures"]:
+        """Return all pictures but `count` drawn at random, and those."""
+        order = np.random.default_rng(seed).permutation(len(self.labels))
+        some, rest = np.sort(order[count:]), order[:count]
+        return (
+            Pictures(self.images[some], self.labels[some], self.names),
+            Pictures(self.images[rest], self.labels[rest], self.names),
+        )
 
 
 def folder(data_dir: str | Path | None, name: str) -> Path:
@@ -56,6 +67,26 @@ def read(data_dir: str | Path | None, name: str, split: str) -> Pictures:
         np.asarray([record["label"] for record in records], np.int32),
         tuple(builder.info.features["label"].names),
     )
+
+
+def read_folder(data_dir: str | Path | None, side: int) -> Pictures:
+    """Read a folder of folders of pictures, one per class, cut and resized to `side` x `side`.
+
+    Raises:
+        ValueError: there is no picture in a folder of a folder, or one cannot be read.
+    """
+    root = Path(data_dir or ".")
+    classes = sorted(path.name for path in root.glob("*") if path.is_dir())
+    images, labels = [], []
+    for label, name in enumerate(classes):
+        for found in pictures([str(root / name)], size=(side, side, 3)):
+            if isinstance(found, BadPicture):
+                raise ValueError(str(found))
+            images.append(np.rint(255 * found.image).astype(np.uint8))
+            labels.append(label)
+    if not images:
+        raise ValueError(f"--data-dir {root}: expected CLASS/PICTURE, found no such picture")
+    return Pictures(np.stack(images), np.asarray(labels, np.int32), tuple(classes))
 
 
 def both(config: Any, counts: tuple[int, int], size: int) -> tuple[Pictures, Pictures]:

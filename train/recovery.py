@@ -1,5 +1,6 @@
 """How well an infiller recovers pictures: its error in the holes, and the classifier's answer."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,17 @@ from train import grid
 from train.pictures import Pictures
 
 KINDS = ("pixels", "centre", "free_form")
-"""The kinds of holes: half of the pixels at random, a centred quarter, brush strokes."""
+"""The kinds of holes that every infiller is measured on."""
+
+WORDS = {
+    "pixels": "half of the pixels",
+    "centre": "centred quarter",
+    "free_form": "free form",
+    "blobs": "blobs, a fifth kept",
+    "spots": "small blobs, a tenth kept",
+}
+"""The kinds of holes in words: half of the pixels are dropped at random, a centred quarter, brush
+strokes; all but blobs of 8 cells a side, all but blobs of 24 cells a side."""
 
 BATCH = 64
 """Pictures per call; always the same number, so that `fill` compiles once."""
@@ -43,6 +54,10 @@ def masks(kind: str, count: int, shape: tuple[int, int]) -> jax.Array:
         return jax.vmap(lambda key: holes.random_pixels(key, shape))(keys)
     if kind == "free_form":
         return jax.vmap(lambda key: holes.free_form(key, shape))(keys)
+    if kind == "blobs":
+        return jax.vmap(lambda key: holes.blobs(key, shape, 0.2, 8.0))(keys)
+    if kind == "spots":
+        return jax.vmap(lambda key: holes.blobs(key, shape, 0.1, 24.0))(keys)
     return jnp.broadcast_to(holes.centred(shape), (count, *shape))
 
 
@@ -54,7 +69,11 @@ def fill(infill: Infiller, images: jax.Array, hole: jax.Array) -> jax.Array:
 
 
 def measure(infill: Infiller, test: Pictures, kind: str, classifier: Any = None) -> Recovery:
-    """Measure the recovery of all pictures from one kind of hole, in batches of one shape."""
+    """Measure the recovery of all pictures from one kind of hole, in batches of one shape.
+
+    The probability is that of the true class, or, where the classifier knows other classes, that of
+    the class which it sees in the whole picture.
+    """
     squares, dropped, read = 0.0, 0.0, []
     hole_of_all = masks(kind, len(test.images), test.images.shape[1:3])
     for first in range(0, len(test.images), BATCH):
@@ -66,7 +85,10 @@ def measure(infill: Infiller, test: Pictures, kind: str, classifier: Any = None)
         dropped += float(jnp.sum(1.0 - hole_of_all[rows][:count])) * images.shape[-1]
         if classifier is not None:
             logits = _logits(classifier, filled)[:count]
-            share = jax.nn.softmax(logits)[np.arange(count), test.labels[rows[:count]]]
+            classes = test.labels[rows[:count]]
+            if len(test.names) != logits.shape[1]:  # not the classifier's: what it sees unmasked
+                classes = np.argmax(_logits(classifier, images)[:count], axis=1)
+            share = jax.nn.softmax(logits)[np.arange(count), classes]
             read.append(np.asarray(share))
     probability = float(np.concatenate(read).mean()) if read else float("nan")
     return Recovery((squares / dropped) ** 0.5, probability)
@@ -75,12 +97,18 @@ def measure(infill: Infiller, test: Pictures, kind: str, classifier: Any = None)
 _logits = jax.jit(lambda classifier, images: classifier(images))
 
 
-def show(path: Path, infill: Infiller, test: Pictures, count: int = 12) -> None:
+def show(
+    path: Path,
+    infill: Infiller,
+    test: Pictures,
+    kinds: Sequence[str] = KINDS,
+    count: int = 12,
+) -> None:
     """Write a page of the first pictures, and for each kind of hole the rest and the infill."""
     some = np.arange(BATCH) % len(test.images)
     images = jnp.asarray(test.images[some], jnp.float32) / 255
     rows = [images]
-    for kind in KINDS:
+    for kind in kinds:
         hole = masks(kind, len(images), images.shape[1:3])
         rows += [images * hole[..., None], fill(infill, images, hole)]
     zoom = max(1, 96 // images.shape[1])
@@ -95,13 +123,14 @@ def measured(infill: Infiller, test: Pictures, name: str, split: str) -> list[st
         f"Root mean square error in the holes (pixels in [0, 1]){read}, "
         f"{split} split, {len(test.labels):,} pictures, as stored:",
         "",
-        *table(infill, test, name),
+        *table(infill, test, networks.load(name).classifier if known else None),
     ]
 
 
-def table(infill: Infiller, test: Pictures, name: str) -> list[str]:
+def table(
+    infill: Infiller, test: Pictures, classifier: Any, kinds: Sequence[str] = KINDS
+) -> list[str]:
     """Return a Markdown table of the infiller and those that are not learned."""
-    classifier = networks.load(name).classifier if name in networks.SHIPPED else None
     grey = test.images.shape[-1] == 1
     rivals = {
         "this": infill,
@@ -109,10 +138,11 @@ def table(infill: Infiller, test: Pictures, name: str) -> list[str]:
         "blur": infillers.blur(),
         "local": infillers.local(color=0.0 if grey else None),
     }
-    lines = ["| infill | " + " | ".join(map(_words, KINDS)) + " |", "|---" * 4 + "|"]
+    heads = [WORDS[kind] for kind in kinds]
+    lines = ["| infill | " + " | ".join(heads) + " |", "|---" * (1 + len(kinds)) + "|"]
     whole = partial(measure, test=test, classifier=classifier)
     for rival, function in rivals.items():
-        cells = [whole(function, kind=kind) for kind in KINDS]
+        cells = [whole(function, kind=kind) for kind in kinds]
         lines.append(f"| {rival} | " + " | ".join(map(_cell, cells)) + " |")
     return lines
 
@@ -120,8 +150,3 @@ def table(infill: Infiller, test: Pictures, name: str) -> list[str]:
 def _cell(found: Recovery) -> str:
     read = "" if np.isnan(found.probability) else f", {found.probability:.3f}"
     return f"{found.error:.4f}{read}"
-
-
-def _words(kind: str) -> str:
-    words = {"pixels": "half of the pixels", "centre": "centred quarter", "free_form": "free form"}
-    return words[kind]

@@ -1,0 +1,155 @@
+"""A picture from its kept pixels, in scales: a coarse picture of the whole, then details.
+
+The coarse network sees the whole picture at 64 x 64 and draws all of it. The second network takes
+a picture of about half the size, or the coarse one, and adds detail. It is applied again until the
+size is reached, with the same weights at each scale: 64, 128; or 64, 120, 224.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from infillers.unet.blocks import Bottom, Features, Level, folded, unfolded
+
+COARSE = 64
+"""Side of the coarse picture in pixels."""
+
+STRIDE = 8
+"""A size at which the second network runs is a multiple of it."""
+
+SEEN = 7
+"""Channels of what a network sees: the picture with its holes filled, the filling, the mask."""
+
+Pictures = Float[Array, "n h w 3"]
+Kept = Float[Array, "n h w 1"]
+
+
+class Draw(nnx.Module):
+    """A U-Net whose first level sees 2 x 2 pixels as one; what it draws is added to a picture.
+
+    Args:
+        levels: the first level.
+        channels: of the first level.
+    """
+
+    def __init__(self, levels: nnx.Module, channels: int, *, rngs: nnx.Rngs):
+        self.enter = nnx.Conv(4 * SEEN, channels, (3, 3), rngs=rngs)
+        self.levels = levels
+        self.leave = nnx.Conv(channels, 32, (1, 1), rngs=rngs)
+        self.paint = nnx.Conv(
+            8 + SEEN, 3, (3, 3), kernel_init=nnx.initializers.normal(0.01), rngs=rngs
+        )
+
+    def __call__(self, seen: Features) -> Pictures:
+        features = unfolded(self.leave(self.levels(self.enter(folded(seen)))))
+        # The last convolution sees all pixels of its neighbourhood alike: no lattice of 2 x 2.
+        return self.paint(jnp.concatenate([features, seen], axis=-1))
+
+
+class UNet(nnx.Module):
+    """Both networks.
+
+    Args:
+        coarse: channels of the coarse network at 32, 16 and 8 pixels a side.
+        detail: channels of the second network at a half, a quarter and an eighth of the size.
+        blocks: attention blocks of the coarse network at 8 x 8.
+    """
+
+    def __init__(
+        self,
+        coarse: tuple[int, int, int] = (48, 96, 160),
+        detail: tuple[int, int, int] = (24, 48, 96),
+        blocks: int = 4,
+        *,
+        rngs: nnx.Rngs,
+    ):
+        first, second, third = coarse
+        bottom = Bottom(third, blocks, COARSE // 8, rngs=rngs)
+        middle = Level(second, (2, 2), bottom, third, rngs=rngs)
+        levels = Level(first, (1, 2), middle, second, rngs=rngs)
+        self.coarse = Draw(levels, first, rngs=rngs)
+        first, second, third = detail
+        bottom = Bottom(third, 2, None, rngs=rngs)
+        middle = Level(second, (1, 1), bottom, third, rngs=rngs)
+        levels = Level(first, (1, 1), middle, second, rngs=rngs)
+        self.detail = Draw(levels, first, rngs=rngs)
+
+    def __call__(self, images: Pictures, masks: Float[Array, "n h w"]) -> list[Pictures]:
+        """Return the drawn pictures by scale, the last at the size of `images`.
+
+        Dropped pixels of the images are not looked at; where a mask is 1, a drawn picture has the
+        image's colours, but for what a scale smaller than the image's averages.
+
+        Args:
+            images: values in [0, 1].
+            masks: 1 = keep, 0 = drop.
+        """
+        rows, columns = images.shape[1:3]
+        pad = ((0, 0), (0, -rows % STRIDE), (0, -columns % STRIDE))
+        images, kept = jnp.pad(images, (*pad, (0, 0))), jnp.pad(masks, pad)[..., None]
+        drawn, scales = None, []
+        for size in sizes((images.shape[1], images.shape[2])):
+            seen, share = shrink(images, kept, size)
+            if drawn is None:
+                base = filled_by_means(seen, share)
+                network = self.coarse
+            else:
+                base = jax.image.resize(drawn, seen.shape, "linear")
+                network = self.detail
+            known = jnp.minimum(share, 1.0)
+            mixed = known * seen + (1.0 - known) * base
+            drawn = mixed + (1.0 - known) * network(
+                jnp.concatenate([mixed, base, known], axis=-1) - 0.5
+            )
+            scales.append(drawn)
+        return [*scales[:-1], scales[-1][:, :rows, :columns]]
+
+
+def sizes(shape: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return the sizes of the scales, from `COARSE` to `shape`, each at most about twice the last.
+
+    All but the last are multiples of `STRIDE`.
+    """
+    steps = max(1, math.ceil(math.log2(max(shape) / COARSE) - 0.05))
+    found = [(COARSE, COARSE)]
+    for step in range(1, steps):
+        rows, columns = (COARSE * (side / COARSE) ** (step / steps) for side in shape)
+        found.append((_multiple(rows), _multiple(columns)))
+    return [*found, shape]
+
+
+def _multiple(side: float) -> int:
+    return STRIDE * max(1, round(side / STRIDE))
+
+
+def shrink(images: Pictures, kept: Kept, size: tuple[int, int]) -> tuple[Pictures, Kept]:
+    """Return pictures of another size, each pixel the mean of kept ones, and the share kept."""
+    if images.shape[1:3] == size:
+        return images * kept, kept
+    both = jnp.concatenate([images * kept, kept], axis=-1)
+    both = jax.image.resize(both, (len(images), *size, 4), "linear")
+    colours, share = both[..., :3], both[..., 3:]
+    return jnp.where(share > 1e-3, colours / jnp.maximum(share, 1e-3), 0.0), share
+
+
+def filled_by_means(images: Pictures, share: Kept) -> Pictures:
+    """Fill dropped pixels with the mean of the kept ones around: of 2 x 2, 4 x 4, ... pixels.
+
+    Args:
+        images: the sides are a power of two.
+        share: of each pixel that is kept.
+    """
+    n, side = images.shape[:2]
+    if side == 1:
+        return jnp.where(share > 0, images, 0.5)
+    pooled = jnp.concatenate([images * share, share], axis=-1)
+    pooled = pooled.reshape(n, side // 2, 2, side // 2, 2, 4).mean(axis=(2, 4))
+    colours, weight = pooled[..., :3], pooled[..., 3:]
+    colours = jnp.where(weight > 0, colours / jnp.where(weight > 0, weight, 1.0), 0.0)
+    # A mean of a few pixels is worth less than the mean of what lies around.
+    outer = filled_by_means(colours, jnp.minimum(1.0, 2.0 * weight))
+    outer = jax.image.resize(outer, images.shape, "linear")
+    return share * images + (1.0 - share) * outer

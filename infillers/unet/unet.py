@@ -1,0 +1,90 @@
+"""Infill by a U-Net that draws the picture in scales, trained on masks as FIDO makes them."""
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.tree_util import Partial
+
+from fidojax.networks import weight_files
+from fidojax.types import Image, Infiller, Mask, PRNGKey
+from infillers.channels import OTHERS, check_channels
+from infillers.unet.network import UNet
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+
+SHIPPED = ("imagenette",)
+"""The data sets that the shipped networks were trained on."""
+
+
+def unet(
+    weights: str | Path = "imagenette", *, network: Callable[[], nnx.Module] | None = None
+) -> Infiller:
+    """Return an infiller that draws the picture from kept pixels, coarsely first, then in detail.
+
+    The network sees the whole picture at 64 x 64 and adds detail scale by scale, so that it takes
+    pictures of any size. It sees a grey picture as three equal channels, and its infill is
+    averaged. Kept pixels are the picture's.
+
+    Args:
+        weights: "imagenette", or an .npz file written by `train.unet`.
+        network: builds the network of a file; when None it is inferred from the shapes of the
+            arrays.
+
+    Raises:
+        ValueError: the file's arrays do not fit; at the call: a picture that has neither 1 nor 3
+            channels.
+        FileNotFoundError: there is no such file.
+
+    Reference: Yu et al. 2019 (arXiv 1806.03589) for gated convolutions.
+    """
+    path = WEIGHTS / f"unet_{weights}.npz" if weights in SHIPPED else Path(weights)
+    network = network or _inferred(path, weight_files.headers(path))
+    return _Drawn(weight_files.restore(path, network))
+
+
+def _inferred(
+    path: Path, arrays: Mapping[str, weight_files.ArrayHeader]
+) -> Callable[[], nnx.Module]:
+    """Infer the network from the number and the shapes of its arrays."""
+    below = ("", "below/", "below/below/layers/0/")
+
+    def width(part: str, level: str) -> int:
+        name = f"{part}/levels/{level}" + ("norm/scale" if "layers" in level else "down/kernel")
+        found = arrays.get(name)
+        if found is None or not found.shape:
+            raise ValueError(f"weights {path}: expected those of a U-Net of train.unet")
+        return found.shape[0] if "layers" in level else found.shape[2] // 4
+
+    coarse, detail = (tuple(width(part, level) for level in below) for part in ("coarse", "detail"))
+    blocks = sum(name.startswith("coarse/levels/below/below/") and name.endswith("places")
+                 for name in arrays)  # fmt: skip
+    return _network(coarse, detail, blocks)
+
+
+@functools.cache
+def _network(
+    coarse: tuple[int, ...], detail: tuple[int, ...], blocks: int
+) -> Callable[[], nnx.Module]:
+    """Return the same function for the same sizes, so that new weights do not retrace."""
+    return lambda: UNet(coarse, detail, blocks, rngs=nnx.Rngs(0))  # type: ignore
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["network"], meta_fields=[])
+class _Drawn:
+    def __init__(self, network: Partial) -> None:
+        self.network = network
+
+    def __call__(self, key: PRNGKey, image: Image, mask: Mask) -> Image:
+        del key
+        check_channels(image, 3, "the network of unet", OTHERS)
+        seen = image * mask[..., None]
+        rgb = jnp.broadcast_to(seen, (*image.shape[:2], 3)).astype(jnp.float32)
+        drawn = self.network(rgb[None], mask.astype(jnp.float32)[None])[-1][0]
+        drawn = jnp.clip(drawn, 0.0, 1.0).astype(image.dtype)
+        if image.shape[-1] == 1:
+            drawn = drawn.mean(axis=-1, keepdims=True)
+        return seen + drawn * (1 - mask[..., None])

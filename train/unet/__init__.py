@@ -1,0 +1,1 @@
+"""Train the U-Net that draws in scales."""
