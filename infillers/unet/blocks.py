@@ -21,7 +21,7 @@ class Gated(nnx.Module):
 
     def __call__(self, x: Features) -> Features:
         features, gate = jnp.split(self.conv(self.norm(x)), 2, axis=-1)
-        return x + self.project(nnx.gelu(features) * nnx.sigmoid(gate))
+        return x + self.project(nnx.leaky_relu(features) * nnx.sigmoid(gate))
 
 
 class Attention(nnx.Module):

@@ -23,12 +23,15 @@ STRIDE = 8
 SEEN = 7
 """Channels of what a network sees: the picture with its holes filled, the filling, the mask."""
 
+PAINT = 8
+"""Channels of each pixel before the last convolution."""
+
 Pictures = Float[Array, "n h w 3"]
 Kept = Float[Array, "n h w 1"]
 
 
 class Draw(nnx.Module):
-    """A U-Net whose first level sees 2 x 2 pixels as one; what it draws is added to a picture.
+    """A U-Net whose first level sees 4 x 4 pixels as one; what it draws is added to a picture.
 
     Args:
         levels: the first level.
@@ -36,46 +39,42 @@ class Draw(nnx.Module):
     """
 
     def __init__(self, levels: nnx.Module, channels: int, *, rngs: nnx.Rngs):
-        self.enter = nnx.Conv(4 * SEEN, channels, (3, 3), rngs=rngs)
+        self.enter = nnx.Conv(16 * SEEN, channels, (3, 3), rngs=rngs)
         self.levels = levels
-        self.leave = nnx.Conv(channels, 32, (1, 1), rngs=rngs)
+        self.leave = nnx.Conv(channels, 16 * PAINT, (1, 1), rngs=rngs)
         self.paint = nnx.Conv(
-            8 + SEEN, 3, (3, 3), kernel_init=nnx.initializers.normal(0.01), rngs=rngs
+            PAINT + SEEN, 3, (3, 3), kernel_init=nnx.initializers.normal(0.01), rngs=rngs
         )
 
     def __call__(self, seen: Features) -> Pictures:
-        features = unfolded(self.leave(self.levels(self.enter(folded(seen)))))
-        # The last convolution sees all pixels of its neighbourhood alike: no lattice of 2 x 2.
-        return self.paint(jnp.concatenate([features, seen], axis=-1))
+        features = self.leave(self.levels(self.enter(folded(folded(seen)))))
+        # The last convolution sees all pixels of its neighbourhood alike: no lattice of 4 x 4.
+        return self.paint(jnp.concatenate([unfolded(unfolded(features)), seen], axis=-1))
 
 
 class UNet(nnx.Module):
     """Both networks.
 
     Args:
-        coarse: channels of the coarse network at 32, 16 and 8 pixels a side.
-        detail: channels of the second network at a half, a quarter and an eighth of the size.
+        coarse: channels of the coarse network at 16 and at 8 pixels a side.
+        detail: channels of the second network at a quarter and an eighth of the size.
         blocks: attention blocks of the coarse network at 8 x 8.
     """
 
     def __init__(
         self,
-        coarse: tuple[int, int, int] = (48, 96, 160),
-        detail: tuple[int, int, int] = (24, 48, 96),
+        coarse: tuple[int, int] = (96, 160),
+        detail: tuple[int, int] = (64, 96),
         blocks: int = 4,
         *,
         rngs: nnx.Rngs,
     ):
-        first, second, third = coarse
-        bottom = Bottom(third, blocks, COARSE // 8, rngs=rngs)
-        middle = Level(second, (2, 2), bottom, third, rngs=rngs)
-        levels = Level(first, (1, 2), middle, second, rngs=rngs)
-        self.coarse = Draw(levels, first, rngs=rngs)
-        first, second, third = detail
-        bottom = Bottom(third, 2, None, rngs=rngs)
-        middle = Level(second, (1, 1), bottom, third, rngs=rngs)
-        levels = Level(first, (1, 1), middle, second, rngs=rngs)
-        self.detail = Draw(levels, first, rngs=rngs)
+        first, second = coarse
+        bottom = Bottom(second, blocks, COARSE // 8, rngs=rngs)
+        self.coarse = Draw(Level(first, (2, 3), bottom, second, rngs=rngs), first, rngs=rngs)
+        first, second = detail
+        bottom = Bottom(second, 2, None, rngs=rngs)
+        self.detail = Draw(Level(first, (1, 1), bottom, second, rngs=rngs), first, rngs=rngs)
 
     def __call__(self, images: Pictures, masks: Float[Array, "n h w"]) -> list[Pictures]:
         """Return the drawn pictures by scale, the last at the size of `images`.

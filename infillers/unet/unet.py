@@ -50,27 +50,25 @@ def _inferred(
     path: Path, arrays: Mapping[str, weight_files.ArrayHeader]
 ) -> Callable[[], nnx.Module]:
     """Infer the network from the number and the shapes of its arrays."""
-    below = ("", "below/", "below/below/layers/0/")
 
     def width(part: str, level: str) -> int:
-        name = f"{part}/levels/{level}" + ("norm/scale" if "layers" in level else "down/kernel")
-        found = arrays.get(name)
-        if found is None or not found.shape:
+        found = arrays.get(f"{part}/levels/{level}/kernel")
+        if found is None or len(found.shape) != 4:
             raise ValueError(f"weights {path}: expected those of a U-Net of train.unet")
-        return found.shape[0] if "layers" in level else found.shape[2] // 4
+        return found.shape[-1]
 
-    coarse, detail = (tuple(width(part, level) for level in below) for part in ("coarse", "detail"))
-    blocks = sum(name.startswith("coarse/levels/below/below/") and name.endswith("places")
-                 for name in arrays)  # fmt: skip
+    parts = ("coarse", "detail")
+    coarse, detail = ((width(part, "up"), width(part, "down")) for part in parts)
+    blocks = sum(name.endswith("/places") for name in arrays)
     return _network(coarse, detail, blocks)
 
 
 @functools.cache
 def _network(
-    coarse: tuple[int, ...], detail: tuple[int, ...], blocks: int
+    coarse: tuple[int, int], detail: tuple[int, int], blocks: int
 ) -> Callable[[], nnx.Module]:
     """Return the same function for the same sizes, so that new weights do not retrace."""
-    return lambda: UNet(coarse, detail, blocks, rngs=nnx.Rngs(0))  # type: ignore
+    return lambda: UNet(coarse, detail, blocks, rngs=nnx.Rngs(0))
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["network"], meta_fields=[])

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infillers.holes import box, centred, free_form, random_pixels, rectangle
+from infillers.holes import blobs, box, centred, free_form, random_pixels, rectangle
 
 SHAPE = (24, 20)
 KEYS = jax.random.split(jax.random.key(0), 300)
@@ -15,6 +15,7 @@ KINDS = {
     "random_pixels": lambda key: random_pixels(key, SHAPE),
     "rectangle": lambda key: rectangle(key, SHAPE, (6, 9)),
     "free_form": lambda key: free_form(key, SHAPE),
+    "blobs": lambda key: blobs(key, SHAPE, 0.3, 6.0),
 }
 
 
@@ -145,3 +146,23 @@ def test_wider_strokes_drop_more():
     assert wide.mean() < drawn("free_form").mean() - 0.1
     with pytest.raises(ValueError, match="bends is 0, expected at least 1"):
         free_form(KEYS[0], SHAPE, bends=0)
+
+
+@pytest.mark.parametrize("keep", [0.05, 0.25, 0.5])
+def test_blobs_keep_their_share_exactly_and_as_much_at_the_border(keep):
+    masks = draw(lambda key: blobs(key, SHAPE, keep))
+    np.testing.assert_allclose(masks.mean((1, 2)), keep, atol=1 / (24 * 20))
+    border = np.concatenate([masks[:, :2].ravel(), masks[:, -2:].ravel()]).mean()
+    assert border == pytest.approx(keep, rel=0.2)
+
+
+def test_more_cells_make_more_and_smaller_blobs():
+    def changes(cells):  # along rows, how often the mask turns from 0 to 1 or back
+        masks = draw(lambda key: blobs(key, (64, 64), 0.5, cells), 50)
+        return np.abs(np.diff(masks, axis=2)).sum(2).mean()
+
+    few, some, many = map(changes, (4.0, 8.0, 32.0))
+    # Zeros of Gaussian noise with correlation exp(-d^2 / (4 s^2)), s a quarter of half a cell's
+    # square root: their number is proportional to the number of cells (Rice's formula).
+    assert some / few == pytest.approx(2, rel=0.15)
+    assert many / few == pytest.approx(8, rel=0.15)

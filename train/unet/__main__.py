@@ -36,10 +36,10 @@ class Config(program.Settings):
 
     side: int = 128
     """Side of the pictures in pixels, a multiple of 8."""
-    coarse: tuple[int, int, int] = (48, 96, 160)
-    """Channels of the coarse network at 32, 16 and 8 pixels a side."""
-    detail: tuple[int, int, int] = (24, 48, 96)
-    """Channels of the second network at a half, a quarter and an eighth of the side."""
+    coarse: tuple[int, int] = (96, 160)
+    """Channels of the coarse network at 16 and at 8 pixels a side."""
+    detail: tuple[int, int] = (64, 96)
+    """Channels of the second network at a quarter and an eighth of the side."""
     blocks: int = 4
     """Blocks with attention at 8 x 8."""
     critic_width: int = 48
@@ -80,7 +80,7 @@ CONFIGS = {
             name="imagenet",
             out=Path("runs/unet_imagenet"),
             side=256,
-            detail=(32, 64, 128),
+            detail=(96, 160),
             steps=300_000,
             save_every=5000,
             batch=64,
@@ -97,8 +97,8 @@ CONFIGS = {
             out=Path("runs/unet_smoke"),
             held_out=16,
             side=32,
-            coarse=(4, 8, 8),
-            detail=(4, 4, 8),
+            coarse=(4, 8),
+            detail=(4, 8),
             blocks=1,
             critic_width=4,
             steps=12,
