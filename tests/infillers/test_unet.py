@@ -1,5 +1,7 @@
 """The U-Net in scales: what it sees, what it keeps, at any size; its parts by their values."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -108,7 +110,7 @@ def test_no_lattice_before_training():
 def test_each_scale_is_at_most_about_twice_the_one_before(shape, expected):
     found = sizes(shape)
     assert found == expected
-    ratios = [max(b) / max(a) for a, b in zip(found, found[1:], strict=False)]
+    ratios = [max(b) / max(a) for a, b in itertools.pairwise(found)]
     assert max(ratios) <= 2.1
 
 
