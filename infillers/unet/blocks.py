@@ -104,14 +104,14 @@ class Level(nnx.Module):
         return x
 
 
-def folded(x: Features) -> Features:
+def folded(x: Features) -> Float[Array, "n h2 w2 c4"]:
     """Stack each 2 x 2 pixels into channels."""
     n, h, w, c = x.shape
     blocks = x.reshape(n, h // 2, 2, w // 2, 2, c).swapaxes(2, 3)
     return blocks.reshape(n, h // 2, w // 2, 4 * c)
 
 
-def unfolded(x: Features) -> Features:
+def unfolded(x: Features) -> Float[Array, "n h2 w2 c4"]:
     """Return 2 x 2 pixels from the channels of each."""
     n, h, w, c = x.shape
     blocks = x.reshape(n, h, w, 2, 2, c // 4).swapaxes(2, 3)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from infillers.resampling import enlarge, shrink_kept
 from infillers.unet.blocks import Bottom, Features, Level, folded, unfolded
 
 COARSE = 64
@@ -46,7 +47,7 @@ class Draw(nnx.Module):
             PAINT + SEEN, 3, (3, 3), kernel_init=nnx.initializers.normal(0.01), rngs=rngs
         )
 
-    def __call__(self, seen: Features) -> Pictures:
+    def __call__(self, seen: Features) -> Float[Array, "n h w 3"]:
         features = self.leave(self.levels(self.enter(folded(folded(seen)))))
         # The last convolution sees all pixels of its neighbourhood alike: no lattice of 4 x 4.
         return self.paint(jnp.concatenate([unfolded(unfolded(features)), seen], axis=-1))
@@ -88,17 +89,16 @@ class UNet(nnx.Module):
         """
         rows, columns = images.shape[1:3]
         pad = ((0, 0), (0, -rows % STRIDE), (0, -columns % STRIDE))
-        images, kept = jnp.pad(images, (*pad, (0, 0))), jnp.pad(masks, pad)[..., None]
+        images, masks = jnp.pad(images, (*pad, (0, 0))), jnp.pad(masks, pad)
         drawn, scales = None, []
         for size in sizes((images.shape[1], images.shape[2])):
-            seen, share = shrink(images, kept, size)
+            seen, known = shrunk(images, masks, size)
             if drawn is None:
-                base = filled_by_means(seen, share)
+                base = filled_by_means(seen, known)
                 network = self.coarse
             else:
-                base = jax.image.resize(drawn, seen.shape, "linear")
+                base = enlarged(drawn, size)
                 network = self.detail
-            known = jnp.minimum(share, 1.0)
             mixed = known * seen + (1.0 - known) * base
             drawn = mixed + (1.0 - known) * network(
                 jnp.concatenate([mixed, base, known], axis=-1) - 0.5
@@ -124,14 +124,17 @@ def _multiple(side: float) -> int:
     return STRIDE * max(1, round(side / STRIDE))
 
 
-def shrink(images: Pictures, kept: Kept, size: tuple[int, int]) -> tuple[Pictures, Kept]:
-    """Return pictures of another size, each pixel the mean of kept ones, and the share kept."""
-    if images.shape[1:3] == size:
-        return images * kept, kept
-    both = jnp.concatenate([images * kept, kept], axis=-1)
-    both = jax.image.resize(both, (len(images), *size, 4), "linear")
-    colours, share = both[..., :3], both[..., 3:]
-    return jnp.where(share > 1e-3, colours / jnp.maximum(share, 1e-3), 0.0), share
+def shrunk(
+    images: Pictures, masks: Float[Array, "n h w"], size: tuple[int, int]
+) -> tuple[Float[Array, "n rows columns 3"], Float[Array, "n rows columns 1"]]:
+    """Return `shrink_kept` of each picture."""
+    colours, share = jax.vmap(lambda image, mask: shrink_kept(image, mask, size))(images, masks)
+    return colours, share[..., None]
+
+
+def enlarged(images: Pictures, size: tuple[int, int]) -> Float[Array, "n rows columns 3"]:
+    """Return `enlarge` of each picture."""
+    return jax.vmap(lambda image: enlarge(image, size))(images)
 
 
 def filled_by_means(images: Pictures, share: Kept) -> Pictures:
@@ -150,5 +153,5 @@ def filled_by_means(images: Pictures, share: Kept) -> Pictures:
     colours = jnp.where(weight > 0, colours / jnp.where(weight > 0, weight, 1.0), 0.0)
     # A mean of a few pixels is worth less than the mean of what lies around.
     outer = filled_by_means(colours, jnp.minimum(1.0, 2.0 * weight))
-    outer = jax.image.resize(outer, images.shape, "linear")
+    outer = enlarged(outer, (side, side))
     return share * images + (1.0 - share) * outer

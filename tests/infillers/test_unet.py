@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from fidojax.networks import weight_files
-from infillers.unet import UNet, folded, shrink, unet
+from infillers.unet import UNet, folded, unet
 from infillers.unet.blocks import unfolded
 from infillers.unet.network import filled_by_means, sizes
 
@@ -112,20 +112,6 @@ def test_each_scale_is_at_most_about_twice_the_one_before(shape, expected):
     assert found == expected
     ratios = [max(b) / max(a) for a, b in itertools.pairwise(found)]
     assert max(ratios) <= 2.1
-
-
-def test_a_smaller_picture_is_the_mean_of_kept_pixels():
-    image = jnp.stack([jnp.arange(16.0).reshape(4, 4)] * 3, axis=-1)[None]
-    kept = jnp.zeros((1, 4, 4, 1)).at[0, 0, 0].set(1).at[0, 0, 1].set(1).at[0, 3, 3].set(1)
-    colours, share = shrink(image, kept, (1, 1))
-    # A triangle that reaches the whole picture; its weights at 4 pixels are 1, 3, 3, 1.
-    weights = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
-    np.testing.assert_allclose(share[0, 0, 0], weights[0, 0] + weights[0, 1] + weights[3, 3])
-    expected = (weights[0, 1] * 1 + weights[3, 3] * 15) / share[0, 0, 0]
-    np.testing.assert_allclose(colours[0, 0, 0], [expected[0]] * 3, rtol=1e-6)
-    same, whole = shrink(image, kept, (4, 4))
-    np.testing.assert_array_equal(same, image * kept)
-    np.testing.assert_array_equal(whole, kept)
 
 
 def test_means_fill_with_what_lies_around():

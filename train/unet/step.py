@@ -12,7 +12,7 @@ from jax.tree_util import Partial
 
 from fidojax.core import mix
 from infillers.fido_like import fido_like
-from infillers.unet import UNet, shrink
+from infillers.unet import UNet, shrunk
 from train import augment
 from train.data_parallel import Placement
 from train.unet.critic import Critic, dropped_share, fooling, telling
@@ -105,9 +105,9 @@ def make_steps(
         dropped = (1.0 - masks)[..., None]
         found = {"hole": _hole(scales[-1], real, dropped)}
         for drawn in scales[:-1]:
-            smaller, _ = shrink(real, jnp.ones_like(dropped), drawn.shape[1:3])
-            _, kept = shrink(real, masks[..., None], drawn.shape[1:3])
-            rest = 1.0 - jnp.minimum(kept, 1.0)
+            smaller, _ = shrunk(real, jnp.ones_like(masks), drawn.shape[1:3])
+            _, kept = shrunk(real, masks, drawn.shape[1:3])
+            rest = 1.0 - kept
             found["coarse"] = found.get("coarse", 0.0) + _hole(drawn, smaller, rest)
         loss = config.l1_weight * (found["hole"] + found["coarse"])
         completed = jax.vmap(mix)(real, masks, jnp.clip(scales[-1], 0.0, 1.0))
