@@ -77,7 +77,7 @@ class UNet(nnx.Module):
         bottom = Bottom(second, 2, None, rngs=rngs)
         self.detail = Draw(Level(first, (1, 1), bottom, second, rngs=rngs), first, rngs=rngs)
 
-    def __call__(self, images: Pictures, masks: Float[Array, "n h w"]) -> list[Pictures]:
+    def __call__(self, images: Pictures, masks: Float[Array, "n h w"]) -> list[Float[Array, "n _ _ 3"]]:
         """Return the drawn pictures by scale, the last at the size of `images`.
 
         Dropped pixels of the images are not looked at; where a mask is 1, a drawn picture has the
@@ -153,5 +153,5 @@ def filled_by_means(images: Pictures, share: Kept) -> Pictures:
     colours = jnp.where(weight > 0, colours / jnp.where(weight > 0, weight, 1.0), 0.0)
     # A mean of a few pixels is worth less than the mean of what lies around.
     outer = filled_by_means(colours, jnp.minimum(1.0, 2.0 * weight))
-    outer = enlarged(outer, (side, side))
+    outer = jnp.clip(enlarged(outer, (side, side)), 0.0, 1.0)  # the cubic overshoots
     return share * images + (1.0 - share) * outer
