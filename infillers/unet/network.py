@@ -77,7 +77,9 @@ class UNet(nnx.Module):
         bottom = Bottom(second, 2, None, rngs=rngs)
         self.detail = Draw(Level(first, (1, 1), bottom, second, rngs=rngs), first, rngs=rngs)
 
-    def __call__(self, images: Pictures, masks: Float[Array, "n h w"]) -> list[Float[Array, "n _ _ 3"]]:
+    def __call__(
+        self, images: Pictures, masks: Float[Array, "n h w"]
+    ) -> list[Float[Array, "n _ _ 3"]]:
         """Return the drawn pictures by scale, the last at the size of `images`.
 
         Dropped pixels of the images are not looked at; where a mask is 1, a drawn picture has the
