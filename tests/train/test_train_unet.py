@@ -14,7 +14,7 @@ pytest.importorskip("orbax.checkpoint")
 
 from conftest import rows
 
-import infillers
+from infillers.unet import unet
 from train import pictures, recovery
 from train.unet import __main__, critic
 from train.unet import step as unet_step
@@ -34,7 +34,7 @@ def test_it_learns_and_writes_what_users_load(folder):
     assert [int(row["step"]) for row in found] == [6, 12]
     assert float(found[1]["hole"]) < float(found[0]["hole"])
     assert float(found[0]["critic"]) == 0 < float(found[1]["critic"])
-    infill = infillers.unet(folder / "unet_smoke.npz")
+    infill = unet(folder / "unet_smoke.npz")
     image, mask = jnp.full((40, 24, 3), 0.5), jnp.ones((40, 24))
     np.testing.assert_array_equal(infill(jax.random.key(0), image, mask), image)
     card = (folder / "unet_smoke.md").read_text()
