@@ -83,6 +83,7 @@ def test_the_rate_rises_and_falls_slowly():
 def test_the_critics_losses_are_those_of_their_formulas():
     network = critic.Critic(4, rngs=nnx.Rngs(0))
     network.last.kernel[...] *= 0
+    assert network.last.bias is not None
     network.last.bias[...] += 2.0  # the answer everywhere, without a slope
     real, share = jnp.ones((2, 16, 16, 3)), jnp.ones((2, 2, 2))
     assert network(real).shape == (2, 2, 2)
