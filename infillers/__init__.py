@@ -2,18 +2,26 @@
 
 A factory returns a callable pytree `infill(key, image, mask) -> reference image`; its constants
 default to the paper's. `INFILLERS` lists them by name; `vae` and `ca` are learned, with weights of
-their own. `resized` runs an infiller at another size than the picture's.
+their own, `mae` takes public weights. `from_function` and `from_torch` make an infiller of any
+inpainter; `resized` runs an infiller at another size than the picture's.
 """
 
 from infillers.blur import blur
 from infillers.ca import ca
 from infillers.local import local
+from infillers.mae import mae
 from infillers.mean import mean
 from infillers.named import make_infill, parse_infill
 from infillers.random import random
 from infillers.resized import resized
 from infillers.road import road
-from infillers.table import INFILLER_ROWS, INFILLERS, InfillerRow, register_infiller
+from infillers.table import (
+    INFILLER_ROWS,
+    INFILLERS,
+    InfillerRow,
+    default_infillers,
+    register_infiller,
+)
 from infillers.vae import vae
 
 __all__ = [
@@ -22,7 +30,9 @@ __all__ = [
     "InfillerRow",
     "blur",
     "ca",
+    "default_infillers",
     "local",
+    "mae",
     "make_infill",
     "mean",
     "parse_infill",

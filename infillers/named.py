@@ -24,7 +24,7 @@ def make_infill(spec: str, what: str = "--infill") -> Infiller:
     name, options = parse_infill(spec, what)
     try:
         return INFILLERS[name](**options)
-    except OSError as error:
+    except (OSError, ImportError) as error:
         raise ValueError(f"{what}: {error}") from None
     except TypeError:
         text = spec.partition(":")[2]
@@ -45,15 +45,18 @@ def parse_infill(
         what: the option that `spec` was given for, for messages.
         known: factories by name.
         first: `NAME:VALUE` is allowed, too, with the value of the first constant: a number, or the
-            name of a file.
+            name of a file. An infiller that must be given its first constant always allows it.
 
     Raises:
-        ValueError: there is no such infiller, or it has no such constant.
+        ValueError: there is no such infiller, it has no such constant, or it needs one that is not
+            given.
     """
     name, _, text = spec.partition(":")
     check_name(what, name, known)
-    constants = [*inspect.signature(known[name]).parameters]
-    if first and text and "=" not in text:
+    parameters = inspect.signature(known[name]).parameters
+    constants, empty = [*parameters], inspect.Parameter.empty
+    required = [option for option in constants if parameters[option].default is empty]
+    if (first or required) and text and "=" not in text:
         return name, {constants[0]: _value(text)}
     try:
         call = ast.parse(f"f({text})", mode="eval").body
@@ -65,6 +68,9 @@ def parse_infill(
         raise ValueError(f"{what}: expected {name}:OPTION=VALUE, got {spec!r}") from None
     for option in options:
         check_name(f"{what} {name}", option, constants)
+    for option in required:
+        if option not in options:
+            raise ValueError(f"{what}: {name} needs its {option}, write {name}:{option.upper()}")
     return name, options
 
 

@@ -10,6 +10,7 @@ from fidojax.types import Infiller
 from infillers.blur import blur
 from infillers.ca import ca
 from infillers.local import local
+from infillers.mae import mae
 from infillers.mean import mean
 from infillers.random import random
 from infillers.road import road
@@ -44,15 +45,26 @@ class InfillerRow:
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """The constants and their defaults."""
+        """The constants and their defaults; `inspect.Parameter.empty` if it must be given."""
         parameters = inspect.signature(self.factory).parameters.values()
         return {parameter.name: parameter.default for parameter in parameters}
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The constants without a default, such as the weights of a network that is not shipped."""
+        empty = inspect.Parameter.empty
+        return tuple(name for name, default in self.defaults.items() if default is empty)
 
 
 INFILLER_ROWS: dict[str, InfillerRow] = {}
 """The rows by name."""
 
 INFILLERS: Mapping[str, Callable[..., Infiller]] = Column(INFILLER_ROWS, "factory")
+
+
+def default_infillers() -> tuple[str, ...]:
+    """Return the names of the infillers that are made without arguments: what "all" stands for."""
+    return tuple(name for name, row in INFILLER_ROWS.items() if not row.required)
 
 
 def register_infiller(row: InfillerRow) -> None:
@@ -110,6 +122,14 @@ _ROWS = (
         "shipped)",
         sees="kept pixels",
         papers=("fido", "ca_gan"),
+        learned=True,
+    ),
+    InfillerRow(
+        factory=mae,
+        says="what a public masked autoencoder draws from the patches of which half is kept "
+        "(`mae:facebook/vit-mae-base`, or a file)",
+        sees="kept pixels",
+        papers=("mae",),
         learned=True,
     ),
 )

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import vitmae_file
 from flax import nnx
 from jax.tree_util import Partial
 
@@ -125,7 +126,8 @@ def small(tmp_path_factory):
     }
     for name, network in networks.items():
         weight_files.save(folder / f"{name}.npz", network)
-    return {name: infillers.INFILLERS[name](folder / f"{name}.npz", size=8) for name in networks}
+    made = {name: infillers.INFILLERS[name](folder / f"{name}.npz", size=8) for name in networks}
+    return made | {"mae": infillers.mae(vitmae_file.write(folder / "mae"))}
 
 
 @pytest.fixture

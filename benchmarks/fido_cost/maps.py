@@ -26,7 +26,7 @@ from fidojax.engine import Stop, explain_batch
 from fidojax.metrics import expected_objective, mixture
 from fidojax.runs import digest
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Target
-from infillers import INFILLERS
+from infillers import make_infill
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _classify(classifier: Classifier, image: Image) -> Array:
 
 def resolved(options: Mapping[str, Any]) -> dict[str, Any]:
     """Replace the name of the infiller in FIDO's options by the infiller."""
-    return {**options, "infill": INFILLERS[options["infill"]]()}
+    return {**options, "infill": make_infill(options["infill"], "infill")}
 
 
 def explain(

@@ -24,7 +24,7 @@ from fidojax.core import check_count, check_name, untransformed
 from fidojax.methods import LOOPS, METHOD_ROWS, METHODS, MethodRow, method_row
 from fidojax.presets import PRESETS
 from fidojax.transforms import PRECISIONS
-from infillers import INFILLERS
+from infillers import INFILLERS, default_infillers
 
 COMPILING = 25.0
 """Rough estimate of the seconds to compile the programs of a row."""
@@ -65,8 +65,9 @@ def every(names: tuple[str, ...], known: Any) -> tuple[str, ...]:
 def _check(asked: Bench) -> None:
     for name in every(asked.method, METHODS):
         method_row(name, "--method")
+    infills = every(asked.infill, default_infillers())
     for option, names, known in (
-        ("infill", [n.partition(":")[0] for n in every(asked.infill, INFILLERS)], INFILLERS),
+        ("infill", [name.partition(":")[0] for name in infills], INFILLERS),
         ("precision", asked.precision, PRECISIONS),
         ("preset", [asked.preset], PRESETS),
         ("clock", [asked.clock], CLOCKS),
@@ -82,7 +83,7 @@ def _check(asked: Bench) -> None:
 
 def _infills(asked: Bench, method: MethodRow) -> tuple[str, ...]:
     """The infillers that the method is measured with; an empty name if it needs none."""
-    return every(asked.infill, INFILLERS) if "infill" in method.required else ("",)
+    return every(asked.infill, default_infillers()) if "infill" in method.required else ("",)
 
 
 def _cases(

@@ -27,7 +27,8 @@ def classifier_name(asked: Explain) -> str:
     if name is None:
         needs = METHOD_ROWS[asked.method].required
         fitted = asked.weights is not None or any(option in LOADERS for option in needs)
-        fitted |= any(INFILLER_ROWS[parse_infill(name)[0]].learned for name in asked.infill)
+        rows = [INFILLER_ROWS[parse_infill(name)[0]] for name in asked.infill]
+        fitted |= any(row.learned and not row.required for row in rows)
         return SMALL if fitted or packaged_weights(IMAGENET) is None else IMAGENET
     known = [*SHIPPED, *PACKAGED]
     if not name.startswith("keras:") and name not in known:

@@ -49,7 +49,10 @@ def _first_line(thing: object) -> str:
 
 
 def _infiller(row: InfillerRow) -> str:
-    given = ", ".join(f"{option}={default}" for option, default in row.defaults.items())
+    given = ", ".join(
+        option if option in row.required else f"{option}={default}"
+        for option, default in row.defaults.items()
+    )
     return f"{_first_line(row.factory)} ({given})" if given else _first_line(row.factory)
 
 

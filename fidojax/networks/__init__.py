@@ -16,6 +16,8 @@ from fidojax.networks.pretrained import load
 from fidojax.networks.realtime import REALTIME_WIDTHS, RealtimeNetwork
 from fidojax.networks.shipped import PACKAGED, SHIPPED, WEIGHTS, Pretrained
 from fidojax.networks.torch import from_torch
+from fidojax.networks.torch.library import import_torch
+from fidojax.networks.torch_files import read_state_dict
 from fidojax.networks.two_logits import binary, multi_label
 from fidojax.networks.varsal import VARSAL_WIDTHS, VarSalNetwork
 
@@ -42,6 +44,7 @@ __all__ = [
     "from_onnx",
     "from_torch",
     "import_keras",
+    "import_torch",
     "load",
     "load_encoder",
     "load_masker",
@@ -49,4 +52,5 @@ __all__ = [
     "normalised",
     "package_of",
     "packaged_weights",
+    "read_state_dict",
 ]

@@ -20,7 +20,7 @@ from fidojax.cli import bench as command
 from fidojax.cli import bench_plan
 from fidojax.cli.options import Bench
 from fidojax.engine import devices
-from infillers import INFILLER_ROWS, INFILLERS, mean
+from infillers import INFILLER_ROWS, default_infillers, mean
 
 measure: Any = importlib.import_module("fidojax.bench.measure")  # the face has the function
 QUICK = How(steps=2, repeats=1, rounds=1, clock="wall")
@@ -218,7 +218,7 @@ def test_every_method_and_infiller_is_planned_once(monkeypatch):
         )
     ]  # fmt: skip
     names = [(row.method, row.infill) for row in rows]
-    assert len(set(names)) == len(INFILLERS) + 3
+    assert len(set(names)) == len(default_infillers()) + 3
     assert len(names) == 4 * len(set(names))
     assert {row.setting for row in rows} == {"preset fast", "samples=1000", ""}
 

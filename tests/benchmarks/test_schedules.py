@@ -56,7 +56,7 @@ def test_rows_are_the_means_over_the_stored_maps(tmp_path, folder, capsys, monke
     # A second run, whose infiller lies at another address, computes no map again.
     infill = infillers.mean()
     moved = Partial(lambda *args: infill(*args))
-    monkeypatch.setattr(maps, "INFILLERS", {"mean": lambda: moved})
+    monkeypatch.setattr(maps, "make_infill", lambda *_: moved)
     before = {file: file.stat().st_mtime_ns for file in files}
     schedules.main(config(tmp_path, folder))
     now = (tmp_path / "out" / "maps").iterdir()

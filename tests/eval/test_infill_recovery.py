@@ -62,6 +62,7 @@ def recover(digits):
         patch.setattr(protocol, "HOLES", holes)
         patch.setattr(protocol, "RATES", (0.1, 0.5, 0.9))
         patch.setattr(protocol, "INFILLERS", known)
+        patch.setattr(protocol, "default_infillers", lambda: (*known,))
         patch.setattr(intervals, "RESAMPLES", 500)
         patch.setattr(runner, "SHOWN", 1)  # a large gallery takes long
 

@@ -17,7 +17,7 @@ ROWS = {
     "local": infillers.local(5),
     "road": infillers.road(),
 }
-LEARNED = ("vae", "ca")
+LEARNED = ("vae", "ca", "mae")
 LEAKS = {"blur"}
 """By definition these look at dropped pixels."""
 
@@ -60,6 +60,7 @@ CHANNELS = {
     "road": COLOUR,
     "vae": "the network of vae has 3 channels: infillers.blur",
     "ca": "the network of ca has 3 channels: infillers.blur",
+    "mae": "the network of mae has 3 channels: infillers.blur",
     "black": None,
     "blur": None,
     "random": None,

@@ -41,7 +41,7 @@ from eval.study import Claim, Study, StudyRow
 from eval.subject import StudyRun, defaults, load_subject
 from fidojax.metrics import infill_quality
 from fidojax.types import Explanation, Infiller
-from infillers import INFILLERS, parse_infill
+from infillers import INFILLERS, default_infillers, parse_infill
 from infillers.holes import centred, free_form, random_pixels
 
 RATES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -78,11 +78,11 @@ def infill_recovery(run: StudyRun = DEFAULTS, infill: tuple[str, ...] = ()) -> N
 
     Args:
         run: where and on what.
-        infill: names of infillers, all if none is given; NAME:VALUE for another value of its first
-            argument: weights of a learned one, or say local:5, FIDO's window of 15 of 224 pixels
-            brought to 64.
+        infill: names of infillers, all that need no argument if none is given; NAME:VALUE for
+            another value of its first argument: weights of a learned one, or say local:5, FIDO's
+            window of 15 of 224 pixels brought to 64.
     """
-    fills = make_infillers(infill or tuple(INFILLERS))
+    fills = make_infillers(infill or default_infillers())
     of = load_subject(run)
     rows = {name: _row(name, fill) for name, fill in fills.items()}
     study = Study(

@@ -34,7 +34,7 @@ from fidojax.metrics import erasing
 from fidojax.networks import load_encoder
 from fidojax.presets import PRESETS
 from fidojax.types import Encoder, Explanation, Image, Saliency, Scalar
-from infillers import INFILLERS
+from infillers import make_infill
 
 CONDITIONS = (CLEAN, *((name, severity) for name in CORRUPTIONS for severity in range(1, 6)))
 """Corruption and severity."""
@@ -73,14 +73,14 @@ def varsal_uncertainty(
         infill: FIDO's, the name of an infiller.
     """
     check_name("preset", preset, PRESETS)
-    check_name("infill", infill, INFILLERS)
+    fill = make_infill(infill, "infill")
     check_count(fido_limit=fido_limit, fido_batch_size=fido_batch_size)
     if len(set(fido_seeds)) < 2:
         raise ValueError(f"fido-seeds is {fido_seeds}, expected at least two different ones")
     of = load_subject(run)
     network = load_encoder(encoder or run.classifier, size=of.model.size)
     own = "varsal" if encoder in (None, run.classifier) else f"varsal {Path(encoder).stem}"
-    options = PRESETS[preset] | {"infill": INFILLERS[infill]()}
+    options = PRESETS[preset] | {"infill": fill}
     rows = {
         f"{own} {title_of(*condition)}": _row(of, network, condition, run.seed)
         for condition in CONDITIONS
