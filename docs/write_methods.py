@@ -75,6 +75,17 @@ is a callable pytree `infill(key, image, mask) -> image`. The command line takes
 
 {infillers}
 
+Weights and inpainters of others, one line each:
+
+    infillers.mae("facebook/vit-mae-base")  # is fetched; needs pip install 'fidojax[mae]'
+    infillers.mae("vit-mae-base/")  # the folder with config.json and model.safetensors
+    infillers.from_function(inpaint, 256, values=(-1, 1), mask="drop", layout="nchw")
+    infillers.from_torch(lama, (256, 256, 3), inputs="stacked", mask="drop")
+
+MAE's authors published weights that draw pixels and weights that draw normalised patches;
+`config.json` tells which (`norm_pix_loss`), or the argument of that name. Pictures of other sizes
+than the network's are resized by `infillers.resized`.
+
 ## Metrics
 
 `fidojax.metrics.METRICS` has the metrics by name; each judges one map of one image, and

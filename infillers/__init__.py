@@ -23,6 +23,7 @@ from infillers.table import (
     register_infiller,
 )
 from infillers.vae import vae
+from infillers.wrapped import from_function, from_torch
 
 __all__ = [
     "INFILLERS",
@@ -31,6 +32,8 @@ __all__ = [
     "blur",
     "ca",
     "default_infillers",
+    "from_function",
+    "from_torch",
     "local",
     "mae",
     "make_infill",

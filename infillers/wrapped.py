@@ -24,7 +24,7 @@ INPUTS = ("separate", "stacked")
 class Convention:
     """What an inpainter takes and returns, of `from_function` and `from_torch`."""
 
-    values: tuple[float, float]
+    values: tuple[float, ...]
     mask: str
     layout: str
     blank: float
@@ -69,8 +69,8 @@ def from_function(
         composite: whether the infill has the picture's kept pixels, or what the function returns.
 
     Raises:
-        ValueError: an option is unknown; at the call: the function returns another shape than the
-            picture's, which is known before anything is computed.
+        ValueError: an option is unknown; at the call (under `jax.jit` while it is traced): the
+            function returns another shape than the picture's.
 
     Example:
         >>> import jax, jax.numpy as jnp, infillers
@@ -78,8 +78,8 @@ def from_function(
         ...     return jnp.where(holes == 1, 0.0, pictures)
         >>> infill = infillers.from_function(grey, 16, values=(-1, 1), mask="drop", layout="nchw")
         >>> image = jnp.ones((32, 32, 3))
-        >>> infill(jax.random.key(0), image, jnp.zeros((32, 32)))[0, 0, 0]
-        Array(0.5, dtype=float32)
+        >>> float(infill(jax.random.key(0), image, jnp.zeros((32, 32)))[0, 0, 0])
+        0.5
     """
     convention = Convention(tuple(values), mask, layout, blank, composite, keyed)
     if jax.tree_util.all_leaves([function]):
@@ -144,7 +144,7 @@ def from_torch(
                 raise ValueError(_wrong(tuple(drawn.shape), (1, channels, height, width)))
             return drawn.flatten(1)
 
-    network = networks.from_torch(Flat().train(module.training), (height, width, channels + 1))
+    network = networks.from_torch(Flat(), (height, width, channels + 1))
     function = Partial(_call_flat, network)
     return _sized(_Wrapped(function, convention, channels), height)
 

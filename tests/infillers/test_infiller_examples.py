@@ -7,7 +7,7 @@ import pytest
 import infillers
 
 
-@pytest.mark.parametrize("name", [*infillers.default_infillers(), "resized"])
+@pytest.mark.parametrize("name", [*infillers.default_infillers(), "resized", "from_function"])
 def test_example(name):
     factory = getattr(infillers, name)
     examples = doctest.DocTestFinder(recurse=False).find(factory, name)
