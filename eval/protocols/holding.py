@@ -8,26 +8,22 @@ then judged under fills that took no part and by other networks, beside controls
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 
-import jax
 import numpy as np
-from jax.tree_util import Partial
 
 from eval import intervals, scores
 from eval.holding_scores import CONTROLS, Judge, boxed, holding_scores
+from eval.judges import load_judges
 from eval.protocols.own_maps import rows_of_files
 from eval.protocols.photos import photo_subject
 from eval.report.reading import StoredRun
 from eval.row_specs import row_of_spec
 from eval.runner import conduct
 from eval.study import Study, StudyRow
-from eval.subject import StudyRun, Subject, defaults
-from fidojax import networks
+from eval.subject import StudyRun, defaults
 from fidojax.core import check_hold, check_name
 from fidojax.data import IMAGENET_CROP
 from fidojax.runs import digest
-from fidojax.types import Classifier
 from infillers import make_infill
 
 DEFAULTS = defaults(data="", classifier="efficientnet_lite0", limit=50, batch_size=1)
@@ -94,7 +90,8 @@ def holding(
         chosen[f"{spec}, another seed"] = row
     judges = {" and ".join(infill): Judge(fills)}
     judges |= {f"{name} infill": Judge((make_infill(name, "--unseen"),)) for name in unseen}
-    judges |= {text.partition("=")[0]: Judge(fills, _judge(text, subject)) for text in judge}
+    others = load_judges(judge, subject.model)
+    judges |= {name: Judge(fills, classifier) for name, classifier in others.items()}
     boxes = any(own is not None and len(own) for own in subject.drawn.boxes)
     kinds = {
         "holding": holding_scores(judges, hold=share, holds=HOLDS, objective=objective, boxes=boxes)
@@ -143,24 +140,6 @@ def _share(text: str) -> float:
         raise ValueError(
             f"hold: expected a share between 0 and 1, or first, got {text!r}"
         ) from None
-
-
-def _judge(text: str, subject: Subject) -> Classifier:
-    """The classifier NAME or NAME=WEIGHTS, for pictures of the subject's size."""
-    name, _, weights = text.partition("=")
-    model = networks.load(name, weights or None)
-    if len(model.labels) != len(subject.model.labels):
-        raise ValueError(
-            f"judge {name} has {len(model.labels)} classes, expected the"
-            f" {len(subject.model.labels)} of {subject.model.name}"
-        )
-    if model.size == subject.model.size:
-        return model.classifier
-    return Partial(partial(_resized, model.size), model.classifier)
-
-
-def _resized(size, classifier, images):
-    return classifier(jax.image.resize(images, (len(images), *size), "linear"))
 
 
 def _tables(

@@ -6,7 +6,7 @@ compares the map with the object takes its true boxes as the option `boxes`; a m
 the mask as the map. `METRIC_ROWS` says of each metric what it needs and which direction is better.
 
 Functions that judge something else have signatures of their own: `agreement`, `stability`,
-`sensitivity`, `alpha_search`, `infill_quality`, `reconstruction`.
+`sensitivity`, `alpha_search`, `infill_quality`, `reconstruction`, `feature_distance`.
 """
 
 from typing import Any
@@ -23,6 +23,7 @@ from fidojax.metrics.conciseness import (
 from fidojax.metrics.deletion import LEVELS, Deletion, deletion, insertion
 from fidojax.metrics.erasing import ERASED, SHARES, Erasing, erasing
 from fidojax.metrics.faithfulness import Faithfulness, faithfulness
+from fidojax.metrics.feature_distance import feature_distance
 from fidojax.metrics.hallucination import Hallucination, hallucination
 from fidojax.metrics.infidelity import Infidelity, infidelity
 from fidojax.metrics.infill_quality import (
@@ -103,6 +104,7 @@ __all__ = [
     "erasing",
     "expected_objective",
     "faithfulness",
+    "feature_distance",
     "hallucination",
     "infidelity",
     "infill_quality",

@@ -13,7 +13,7 @@ from jax.tree_util import Partial
 import infillers
 from eval.holding_scores import Judge, boxed, holding_scores, record_region
 from eval.intervals import ratio
-from eval.protocols.holding import _resized
+from eval.judges import resized
 from eval.report.reading import read
 from eval.row_specs import row_of_spec
 from eval.run import main
@@ -163,7 +163,7 @@ def test_rows_that_are_none_are_refused(spec, says):
 
 def test_a_judge_of_another_size_sees_resized_pictures():
     images = jnp.arange(8.0).reshape(1, 2, 4, 1)
-    found = _resized((4, 8, 1), lambda images: images.mean((1, 2)), images)
+    found = resized((4, 8, 1), lambda images: images.mean((1, 2)), images)
     np.testing.assert_allclose(found, [[3.5]], rtol=1e-6)
 
 
