@@ -54,13 +54,21 @@ SHOWN = 10
 """Pictures in gallery.png."""
 
 
-def conduct(study: Study, run: StudyRun, subject: Subject, settings: Mapping[str, Any]) -> None:
+def conduct(
+    study: Study,
+    run: StudyRun,
+    subject: Subject,
+    settings: Mapping[str, Any],
+    command: str | None = None,
+) -> None:
     """Run the study, or what is missing of it.
 
     Args:
         settings: the protocol's own options, for the report and its command line.
+        command: the command line that makes this run, where it is part of another run.
     """
-    _Conductor(study, run, subject, settings, rich.get_console()).go()
+    command = command or command_line(study.name, run, settings)
+    _Conductor(study, run, subject, settings, command, rich.get_console()).go()
 
 
 class _Conductor:
@@ -72,10 +80,11 @@ class _Conductor:
         run: StudyRun,
         subject: Subject,
         settings: Mapping[str, Any],
+        command: str,
         console: Console,
     ) -> None:
         self._study, self._run, self._subject = study, run, subject
-        self._settings, self._console = settings, console
+        self._settings, self._command, self._console = settings, command, console
         self._shard = parse_shard(run.shard)
         self._common = {
             "data": run.data,
@@ -239,7 +248,7 @@ class _Conductor:
         contents = self._study.plain() | {
             "rows": rows,
             "settings": plain(dict(self._settings) | self._common),
-            "command": _command(self._study.name, self._run, self._settings),
+            "command": self._command,
         }
         write_json(self._run.out / "study.json", contents)
 
@@ -283,8 +292,12 @@ class _Conductor:
             self._study.figures(stored, folder)
 
 
-def _command(name: str, run: StudyRun, chosen: Mapping[str, Any]) -> str:
-    """The command line that makes this run."""
+def command_line(name: str, run: StudyRun, chosen: Mapping[str, Any]) -> str:
+    """The command line that makes the run of a protocol.
+
+    Args:
+        chosen: the protocol's own options.
+    """
     words = ["python", "-m", "eval.run", name]
     always = ("out", "data", "classifier", "limit", "batch_size")  # protocols differ in these
     never = ("shard", "distributed", "dry_run")

@@ -153,6 +153,7 @@ def draw(
     shuffled: bool = True,
     crop: float = 1.0,
     label: Callable[[Picture], int | None] | None = None,
+    otherwise: Callable[[Picture], int | None] | None = None,
     labelled: bool = True,
     table: Path | None = None,
 ) -> Drawn:
@@ -167,6 +168,8 @@ def draw(
         shuffled: in random order; else the first pictures in the order of the set.
         label: the true class of a picture, for sets without labels; pictures for which it returns
             None are left out.
+        otherwise: the true class of a picture whose label is none of the classifier's, or that has
+            no label; None for none.
         labelled: every picture must have a label; else the prediction stands for one that lacks it.
         table: the boxes and labels of picture files.
 
@@ -180,7 +183,7 @@ def draw(
         if isinstance(picture, BadPicture):
             console.print(f"left out {printable(picture)}", markup=False, soft_wrap=True)
             continue
-        own = _own_class(picture, model, labelled) if label is None else label(picture)
+        own = _own_class(picture, model, labelled, otherwise) if label is None else label(picture)
         if own is not None or (label is None and not labelled):
             found.append(Picture(picture.id, picture.image, own, picture.boxes, picture.source))
         if len(found) == most:
@@ -199,16 +202,23 @@ def draw(
     return drawn.rows(rows)
 
 
-def _own_class(picture: Picture, model: Pretrained, labelled: bool) -> int | None:
+def _own_class(
+    picture: Picture,
+    model: Pretrained,
+    labelled: bool,
+    otherwise: Callable[[Picture], int | None] | None,
+) -> int | None:
     """The true class of a picture; None where it has none and needs none."""
-    if picture.label is None and labelled:
-        raise ValueError(f"{picture.source} has no label")
     try:
-        return true_class(picture, model.labels)
+        if picture.label is not None:
+            return true_class(picture, model.labels)
+        problem = f"{picture.source} has no label"
     except ValueError as error:
-        if labelled:
-            raise ValueError(f"{picture.source} ({model.name}): {error}") from None
-        return None
+        problem = f"{picture.source} ({model.name}): {error}"
+    own = None if otherwise is None else otherwise(picture)
+    if own is None and labelled:
+        raise ValueError(problem)
+    return own
 
 
 def _seen(model: Pretrained, found: Sequence[Picture]) -> Drawn:

@@ -4,8 +4,17 @@
 
 FIDO's Figure 16 (the class's probability after infill, box plots over random masks) and Figure 3 (a
 centred mask, as a gallery), for more kinds of holes and more shares of kept pixels; beside them the
-error to the true pixels, and how much of an infill is a naive copy. All infillers fill the same
-holes. The row "picture" fills them with the truth: the best there can be.
+distance from the picture in the features of the networks that judge, the error to the true pixels,
+and how much of an infill is a naive copy. All infillers fill the same holes, and every network
+judges the same filled pictures. The row "picture" fills them with the truth: the best there can be.
+
+Photos at 224 x 224, judged by networks that took no part in the training of any infiller, also in
+the regions that FIDO finds on EfficientNet-Lite0:
+
+    python -m eval.run infill-recovery --data FOLDER --boxes FOLDER/boxes.csv --batch-size 1 \\
+        --classifier keras:MobileNetV2 --weights FILE --judge efficientnet_lite1 --no-copies \\
+        --masks random-0.5 random-0.1 box strokes blobs-0.1 blobs-0.2 blobs-0.4 \\
+        --regions efficientnet_lite0 --out runs/photos
 
 A row is an infiller; its "map" of a picture is the mean absolute error of each pixel over the kinds
 of holes that drop it. Processes with different --infill may fill one --out; a last run with all of
@@ -15,180 +24,139 @@ them writes the report.
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 import rich
 from jax.tree_util import Partial
-from jaxtyping import Array, Float
 
-from eval import scores
+from eval.judges import load_judges
 from eval.protocols.infill_recovery.figures import draw
-from eval.protocols.infill_recovery.report import (
-    HEURISTICS,
-    NUMBERS,
-    TRUTH,
-    Holes,
-    kind_of,
-    learned,
-    tables,
-)
-from eval.runner import conduct
-from eval.scores import Curve, Number, ScoreSet
+from eval.protocols.infill_recovery.kinds import HOLES, PANELS, REGION, titles
+from eval.protocols.infill_recovery.recover import columns, numbers, quality, recover
+from eval.protocols.infill_recovery.regions import find_regions, stored_regions
+from eval.protocols.infill_recovery.report import HEURISTICS, TRUTH, kind_of, learned, tables
+from eval.protocols.photos import class_index
+from eval.runner import command_line, conduct
 from eval.study import Claim, Study, StudyRow
-from eval.subject import StudyRun, defaults, load_subject
-from fidojax.metrics import infill_quality
-from fidojax.types import Explanation, Infiller
+from eval.subject import StudyRun, Subject, defaults, load_subject
+from fidojax.core import check_name
+from fidojax.types import Infiller
 from infillers import INFILLERS, default_infillers, parse_infill
-from infillers.holes import centred, free_form, random_pixels
 
-RATES = (0.1, 0.25, 0.5, 0.75, 0.9)
-"""Shares of kept pixels of the curve."""
-DEFAULTS = defaults(limit=500, batch_size=32)
-
-
-def _random(keep, key, shape):
-    # Of one key, so that the pixels kept at a low rate are kept at all higher ones.
-    return random_pixels(key, shape, keep)
-
-
-def _box(key, shape):
-    return centred(shape)
+DEFAULTS = defaults(limit=500, batch_size=8)
+READING = (
+    "A copy is an infilled colour within 2/255 per channel of a kept pixel's: of the nearest one, "
+    f"or of any in a window of 15. Smooth pictures have many of them by nature: the row {TRUTH} "
+    "says how many.",
+    "The feature distance is that of Zhang et al. 2018, equation 1, without their weights of the "
+    "channels: of the last activations at each resolution of the network that judges.",
+    "The infiller blur sees the dropped pixels; all others see kept pixels only, or none.",
+    "Where FIDO has found no region, the region has no numbers.",
+)
 
 
-HOLES = {
-    "random-0.5": Holes("50% random pixels", Partial(_random, 0.5)),
-    "box": Holes("centred box of a quarter", Partial(_box)),
-    "strokes": Holes("free-form strokes", Partial(free_form)),
-    **{
-        f"random-{rate}": Holes(f"{rate:.0%} random pixels", Partial(_random, rate))
-        for rate in RATES
-        if rate != 0.5
-    },
-}
-"""Kinds of holes by name."""
-PANELS = ("random-0.5", "box", "strokes")
-"""The kinds that are compared in tables and shown in galleries."""
-
-
-def infill_recovery(run: StudyRun = DEFAULTS, infill: tuple[str, ...] = ()) -> None:
+def infill_recovery(
+    run: StudyRun = DEFAULTS,
+    infill: tuple[str, ...] = (),
+    masks: tuple[str, ...] = tuple(HOLES),
+    judge: tuple[str, ...] = (),
+    regions: str | None = None,
+    crop: float = 1.0,
+    copies: bool = True,
+    gallery: tuple[str, ...] = (),
+) -> None:
     """FIDO Figures 3 and 16: the class's probability after infill, errors and naive copies.
 
     Args:
-        run: where and on what.
+        run: where and on what. The class of a picture file is its label, which may be an index, or
+            else the index that its file name begins with.
         infill: names of infillers, all that need no argument if none is given; NAME:VALUE for
             another value of its first argument: weights of a learned one, or say local:5, FIDO's
             window of 15 of 224 pixels brought to 64.
+        masks: kinds of holes; of random-0.1 and blobs-0.1 a tenth of the pixels is kept.
+        judge: other classifiers of the same classes that judge the filled pictures, NAME or
+            NAME=WEIGHTS as `fidojax.networks.load` takes them.
+        regions: the classifier, NAME or NAME=WEIGHTS, on which FIDO with the preset hold finds a
+            region of each picture, a further kind of holes; they are stored in OUT/regions.
+        crop: share of the shorter side that the centre crop keeps.
+        copies: count copied pixels, which takes most of the time of large pictures.
+        gallery: the infillers shown in the galleries, all if none is given.
     """
+    kinds = titles([*masks, *([REGION] if regions else [])])
+    panels = [kind for kind in PANELS if kind in kinds] or [*kinds]
     fills = make_infillers(infill or default_infillers())
-    of = load_subject(run)
-    rows = {name: _row(name, fill) for name, fill in fills.items()}
+    for name in gallery:
+        check_name("gallery", name, fills)
+    # The file names of a prepared set say nothing.
+    numbered = None if run.data.startswith("tfds:") else class_index
+    of = load_subject(run, crop=crop, otherwise=numbered)
+    judges = load_judges(judge, of.model)
+    names = [of.model.name, *judges]
+    settings = {
+        "infill": infill, "masks": masks, "judge": judge, "regions": regions, "crop": crop,
+        "copies": copies, "gallery": gallery,
+    }  # fmt: skip
+    if regions:
+        find_regions(run, of, regions, command_line("infill-recovery", run, settings))
+    options = {
+        "holes": " ".join(kinds),
+        "copies": copies,
+        **({"judges": tuple(judges.values())} if judges else {}),
+    }
+    each = partial(stored_regions, run.out) if regions else None
+    rows = {name: _row(name, fill, options, each) for name, fill in fills.items()}
+    measured = numbers(names, copies)
+    shown = [*gallery, *([TRUTH] if gallery else [])] or [*rows]
     study = Study(
         name="infill-recovery",
         title="FIDO Figures 3 and 16: infill recovery",
         reference="Chang et al. 2019, Explaining Image Classifiers by Counterfactual Generation",
-        about=(
-            "Every infiller fills the same holes; then the classifier reads the class again, or "
-            f"does not. {of.drawn.right.sum()} of {len(of.drawn.ids)} pictures are classified "
-            f"right. The row {TRUTH} has the true pixels in the holes."
-        ),
+        about=_about(of, names, regions),
         rows=rows,
-        scores={"quality": quality()},
-        numbers=[*quality().numbers],
+        scores={"quality": quality(measured, kinds, panels)},
+        # The study's own tables have the other numbers: together they are too many for one.
+        numbers=[
+            f"{name} {kind}"
+            for name in measured
+            if name.startswith("probability")
+            for kind in panels
+        ],
         claims=[
             Claim(ours, other, f"probability {kind}", "Figure 16")
             for ours in learned(fills)
             for other in fills
             if kind_of(other) in HEURISTICS
-            for kind in PANELS
+            for kind in panels
         ],
-        reading=(
-            "A copy is an infilled colour within 2/255 per channel of a kept pixel's: of the "
-            "nearest one, or of any in a window of 15. Smooth pictures have many of them by "
-            f"nature: the row {TRUTH} says how many.",
-        ),
-        gallery=f"probability {PANELS[0]}",
+        reading=READING if copies else READING[1:],
+        gallery=f"probability {panels[0]}",
         gallery_rows=[*learned(fills)],
-        tables=partial(tables, holes=HOLES, panels=PANELS),
-        figures=partial(draw, of=of, rows=rows, holes=HOLES, panels=PANELS, seed=run.seed),
+        tables=partial(tables, kinds=kinds, panels=panels, measured=measured),
+        figures=partial(
+            draw, of=of, rows=rows, kinds=kinds, panels=panels, run=run, shown=shown
+        ),
+    )  # fmt: skip
+    conduct(study, run, of, settings)
+
+
+def _about(of: Subject, judges: Sequence[str], regions: str | None) -> str:
+    text = (
+        "Every infiller fills the same holes; then the classifier reads the class again, or "
+        f"does not. {of.drawn.right.sum()} of {len(of.drawn.ids)} pictures are classified "
+        f"right by {judges[0]}. The row {TRUTH} has the true pixels in the holes."
     )
-    conduct(study, run, of, {"infill": infill})
+    if judges[1:]:
+        text += f" The filled pictures are judged by {' and '.join(judges)}."
+    if regions:
+        name = regions.partition("=")[0]
+        text += f" FIDO's regions are those of the preset hold on {name}."
+    return text
 
 
-class Recovery(NamedTuple):
-    """What `recover` measures of a picture; one value for each of `HOLES`.
-
-    Attributes:
-        kept: the share of kept pixels.
-        probability, absolute, rms, copied, copied_within: see `fidojax.metrics.InfillQuality`.
-        masks: "holes h w".
-        images: "holes h w c", the filled pictures.
-    """
-
-    kept: Float[Array, " holes"]
-    probability: Float[Array, " holes"]
-    absolute: Float[Array, " holes"]
-    rms: Float[Array, " holes"]
-    copied: Float[Array, " holes"]
-    copied_within: Float[Array, " holes"]
-    masks: Float[Array, "holes h w"]
-    images: Float[Array, "holes h w c"]
-
-
-def recover(key, classifier, image, target, *, infill: Infiller, holes: str) -> Explanation:
-    """Fill every kind of holes of a picture: the map of its errors, and a `Recovery`.
-
-    Args:
-        holes: names in `HOLES`, joined by spaces.
-    """
-    hole_key, fill_key = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
-    masks = jnp.stack([HOLES[name].draw(hole_key, image.shape[:2]) for name in holes.split()])
-
-    def measure(mask):
-        return infill_quality(fill_key, classifier, image, target, mask, infill=infill)
-
-    found = jax.lax.map(measure, masks)
-    error = jnp.abs(found.image - image).mean(axis=-1).sum(axis=0)
-    error /= jnp.maximum((masks == 0).sum(axis=0), 1)
-    numbers = {name: getattr(found, name) for name in NUMBERS}
-    kept = masks.mean(axis=(1, 2))
-    return Explanation(error, Recovery(kept=kept, **numbers, masks=masks, images=found.image))
-
-
-def columns(info: Recovery) -> dict[str, np.ndarray]:
-    """The numbers of a batch: NAME by kind of holes, "NAME by rate" by the share of kept pixels."""
-    rates = [[*HOLES].index(f"random-{rate}") for rate in RATES]
-    found = {name: getattr(info, name) for name in ("kept", *NUMBERS)}
-    return found | {f"{name} by rate": found[name][:, rates] for name in NUMBERS}
-
-
-def quality() -> ScoreSet:
-    """The recorded numbers of `PANELS`, and their curves over the share of kept pixels."""
-    numbers = {
-        f"{name} {kind}": Number(
-            f"{label}, {HOLES[kind].title}", better, 3, name, [*HOLES].index(kind)
-        )
-        for name, (label, better) in NUMBERS.items()
-        for kind in PANELS
-    }
-    curves = {
-        name: Curve(label, f"{name} by rate", RATES, "share of kept pixels, random", label, better)
-        for name, (label, better) in NUMBERS.items()
-    }
-    found = scores.recorded(numbers, curves)
-
-    def compute(given: scores.Maps) -> dict[str, np.ndarray]:
-        return {"kept": given.column("kept")} | found.compute(given)
-
-    return found._replace(compute=compute)
-
-
-def _row(name: str, infill: Infiller) -> StudyRow:
+def _row(name: str, infill: Infiller, options: dict[str, Any], each: Any = None) -> StudyRow:
     group = "learned" if learned([name]) else "controls" if name == TRUTH else "heuristics"
-    options: dict[str, Any] = {"infill": infill, "holes": " ".join(HOLES)}
-    return StudyRow(recover, options, group, record=columns)
+    options = {"infill": infill, **options}
+    return StudyRow(recover, options, group, each=each, record=columns)
 
 
 def make_infillers(names: Sequence[str]) -> dict[str, Infiller]:

@@ -4,30 +4,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jax.tree_util import Partial
 
-from eval.intervals import Interval, difference
+from eval.intervals import Interval, difference, interval
+from eval.protocols.infill_recovery.standing import standings
 from eval.report import Box
 from eval.report.reading import StoredRun
 
 HEURISTICS = ("mean", "blur", "random", "local", "road")
 TRUTH = "picture"
 """The name of the infiller that puts back what was there."""
-NUMBERS = {
-    "probability": ("p(class) after infill", "high"),
-    "absolute": ("mean absolute error", "low"),
-    "rms": ("root mean square error", "low"),
-    "copied": ("copies of the nearest kept pixel", "none"),
-    "copied_within": ("copies within a window of 15", "none"),
-}
-"""Fields of `fidojax.metrics.InfillQuality` with their label and which is better."""
 
-
-class Holes(NamedTuple):
-    """A kind of holes: its name in tables and figures, and a function of key and shape."""
-
-    title: str
-    draw: Partial
+Table = list[dict[str, str]]
 
 
 class Comparison(NamedTuple):
@@ -67,28 +54,51 @@ def subsets(run: StoredRun) -> dict[str, np.ndarray]:
     return {name: chosen for name, chosen in found.items() if chosen.sum() > 1}
 
 
+def stored(run: StoredRun, name: str, fill: str, at: int) -> np.ndarray:
+    """A stored number of a kind of holes, "n", NaN where there is none.
+
+    Args:
+        at: the place of the kind.
+    """
+    found = run.column("quality", fill, name)
+    return np.full(len(run), np.nan) if found is None else found[:, at]
+
+
 def tables(
-    run: StoredRun, *, holes: Mapping[str, Holes], panels: Sequence[str]
-) -> dict[str, list[dict[str, str]]]:
-    """Probabilities, learned infillers against the best heuristic, and all numbers by hole."""
-    found = {
-        f"p(class) after infill, {name}: median (quartiles); mean": [
-            {"infill": fill}
-            | {
-                holes[kind].title: _box(run.values(f"probability {kind}", fill)[chosen])
-                for kind in panels
-            }
-            for fill in run.study["rows"]
-        ]
-        for name, chosen in subsets(run).items()
-    }
+    run: StoredRun,
+    *,
+    kinds: Mapping[str, str],
+    panels: Sequence[str],
+    measured: Mapping[str, tuple[str, str]],
+) -> dict[str, Table]:
+    """All tables by title: who is ahead, probabilities, all numbers by hole, and the time.
+
+    Args:
+        kinds: titles by kind of holes, in the order of the stored columns.
+        panels: the kinds that are compared.
+        measured: labels and directions of the stored numbers, as `recover.numbers` returns them.
+    """
+    fills = [*run.study["rows"]]
+    found = standings(run, fills, learned(fills), kinds, panels, measured)
+    for name, (label, _) in measured.items():
+        if not name.startswith("probability"):
+            continue
+        for group, chosen in subsets(run).items():
+            found[f"{label}, {group}: median (quartiles); mean"] = [
+                {"infill": fill}
+                | {
+                    kinds[kind]: _box(stored(run, name, fill, [*kinds].index(kind))[chosen])
+                    for kind in panels
+                }
+                for fill in fills
+            ]
     comparisons = compare(run, panels)
     if comparisons:
         found["Learned infillers against the best heuristic, in short"] = verdicts(comparisons)
         found["Learned infillers against the best heuristic"] = [
             {
                 "infill": each.fill,
-                "holes": holes[each.kind].title,
+                "holes": kinds[each.kind],
                 "pictures": each.pictures,
                 "of the": each.statistic,
                 "best heuristic": each.best,
@@ -96,17 +106,50 @@ def tables(
             }
             for each in comparisons
         ]
-    return found | {
-        f"{label}, mean over pictures": [
+    for name, (label, _) in measured.items():
+        found[f"{label}, mean over pictures"] = [
             {"infill": fill}
-            | {
-                hole.title: f"{np.nanmean(run.scored['quality', fill].read(name)[:, at]):.3f}"
-                for at, hole in enumerate(holes.values())
-            }
-            for fill in run.study["rows"]
+            | {title: _mean(stored(run, name, fill, at)) for at, title in enumerate(kinds.values())}
+            for fill in fills
         ]
-        for name, (label, _) in NUMBERS.items()
+    return found | {MASKS: _masks(run, kinds), SECONDS: seconds(run, fills, len(kinds))}
+
+
+MASKS = "Masks"
+"""The title of the table of the masks themselves."""
+SECONDS = "Seconds per picture, all kinds of holes, median over pictures"
+"""The title of the table of times."""
+
+
+def _masks(run: StoredRun, kinds: Mapping[str, str]) -> Table:
+    """How many pixels the masks keep, and of how many pictures there is one that keeps any."""
+    lines = []
+    for at, title in enumerate(kinds.values()):
+        kept = stored(run, "kept", TRUTH, at)
+        kept = kept[kept > 0]
+        shares = interval(kept).text() if len(kept) else ""
+        lines.append({"holes": title, "share kept": shares, "pictures": str(len(kept))})
+    return lines
+
+
+def seconds(run: StoredRun, fills: Sequence[str], holes: int) -> Table:
+    """What each infiller took: in all, and its fills alone, without what the truth takes, too."""
+    times = {
+        fill: run.explained[fill].read("seconds").astype(float)
+        for fill in fills
+        if fill in run.explained and "seconds" in run.explained[fill].names
     }
+    median = {fill: float(np.nanmedian(own)) for fill, own in times.items()}
+    judged = median.get(TRUTH, float("nan"))
+    return [
+        {
+            "infill": fill,
+            "filling and judging": f"{own:.3f}",
+            "filling alone": f"{max(own - judged, 0):.3f}",
+            "per fill": f"{max(own - judged, 0) / holes:.4f}",
+        }
+        for fill, own in median.items()
+    ]
 
 
 def compare(run: StoredRun, panels: Sequence[str]) -> list[Comparison]:
@@ -122,13 +165,17 @@ def compare(run: StoredRun, panels: Sequence[str]) -> list[Comparison]:
                         each: run.values(f"probability {kind}", each)[chosen]
                         for each in (*heuristics, fill)
                     }
+                    there = np.isfinite([*values.values()]).all(axis=0)
+                    if not there.any():
+                        continue
+                    values = {each: own[there] for each, own in values.items()}
                     best = max(heuristics, key=lambda each: of(values[each]))
                     ahead = difference(values[fill], values[best], statistic)
                     found.append(Comparison(name, kind, fill, statistic, best, ahead))
     return found
 
 
-def verdicts(comparisons: Sequence[Comparison]) -> list[dict[str, str]]:
+def verdicts(comparisons: Sequence[Comparison]) -> Table:
     """In how many comparisons each learned infiller is above or below the best heuristic."""
     lines = []
     for fill in dict.fromkeys(each.fill for each in comparisons):
@@ -147,4 +194,10 @@ def verdicts(comparisons: Sequence[Comparison]) -> list[dict[str, str]]:
 
 
 def _box(values: np.ndarray) -> str:
-    return f"{Box.of(values).text(3)}; {values.mean():.3f}"
+    values = values[np.isfinite(values)]
+    return f"{Box.of(values).text(3)}; {values.mean():.3f}" if len(values) else ""
+
+
+def _mean(values: np.ndarray) -> str:
+    values = values[np.isfinite(values)]
+    return f"{values.mean():.3f}" if len(values) else ""
