@@ -9,6 +9,7 @@ import numpy as np
 
 from eval import judging
 from eval.scores import Maps, Number, ScoreSet, measured
+from eval.speckle import speckle
 from fidojax import metrics
 from fidojax.core import filled_logits, margin, probability, rank, senses_of
 from fidojax.data import padded
@@ -68,6 +69,10 @@ def holding_scores(
     numbers["area shown"] = Number("area of the region", "low", 3, "area")
     for at, name in enumerate(judges):
         numbers[f"held, {name}"] = Number(f"class holds, {name}", "high", 3, f"held{at}")
+    numbers["components"] = Number("components of the region", "low", 1, "components")
+    numbers["total variation"] = Number(
+        "total variation of the region", "low", 0, "total_variation", unit="pixel sides"
+    )
     numbers["hallucination"] = Number("hallucination of the region", "low", 3, "hallucination")
     numbers["conciseness"] = Number("conciseness-preciseness", "high", 3, "conciseness")
     if boxes:
@@ -85,6 +90,7 @@ def holding_scores(
             "level": found[hold].level,
             "area": np.where(there, masks.mean(axis=(1, 2)), np.nan),
             "region": masks.astype(np.uint8),
+            **speckle(masks),
         }
         shown = {"infill": fills, "objective": "sdr" if objective == "sdr" else "ssr"}
         region = given._replace(maps=masks)

@@ -10,7 +10,7 @@ from fidojax.bench.floors import bare_forward, bare_gradient, matrix_product, op
 from fidojax.bench.measure import measure
 from fidojax.bench.passes import Passes, count_passes, passes_per_map
 from fidojax.bench.row import BenchRow, Case, How, markdown_table, terminal_table
-from fidojax.bench.step import Work, paired
+from fidojax.bench.step import Work, paired, temporary_bytes
 
 __all__ = [
     "CLOCKS",
@@ -29,5 +29,6 @@ __all__ = [
     "operations",
     "paired",
     "passes_per_map",
+    "temporary_bytes",
     "terminal_table",
 ]

@@ -188,6 +188,25 @@ def paired(work: Work) -> Paired:
     return Paired(stepper(work), floor, len(flat), steps)
 
 
+def temporary_bytes(work: Work) -> tuple[int | None, int | None]:
+    """The memory of temporary values of a call of `work`, and of the bare gradient beside it.
+
+    By the compiled programs' own analysis, of all calls that run at a time; None where the backend
+    reports none.
+    """
+    loop, places = LOOPS[work.method](**work.options), len(work.places)
+    flat = np.repeat(work.images[: len(work.images) // places], loop.evaluations, axis=0)
+    targets = np.zeros(len(flat), np.int32)
+    programs = lower(work), bare_gradient.lower(work.shown, flat, targets, steps_per_call(work))
+    sizes = [getattr(each.compile().memory_analysis(), TEMPORARY, None) for each in programs]
+    one, other = (None if size is None else int(size) * places for size in sizes)
+    return one, other
+
+
+TEMPORARY = "temp_size_in_bytes"
+"""The attribute of a compiled program's memory analysis; some backends have no analysis."""
+
+
 def gradient(classifier: Classifier, images: Any, times: int = 1) -> Any:
     """The bare gradient, of class 0."""
     return bare_gradient(classifier, images, np.zeros(len(images), np.int32), times)

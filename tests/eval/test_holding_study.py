@@ -18,6 +18,7 @@ from eval.report.reading import read
 from eval.row_specs import row_of_spec
 from eval.run import main
 from eval.scores import Maps
+from eval.speckle import speckle
 from eval.study import StudyRow
 from eval.subject import Drawn
 from fidojax import networks
@@ -69,6 +70,8 @@ def test_the_region_is_judged_by_those_that_took_no_part():
     found = scores.compute(given(PERFECT, np.full_like(PERFECT, np.nan)))
     np.testing.assert_allclose(found["areas"], [[20 / 144] * 2, [np.nan] * 2], rtol=1e-6)
     np.testing.assert_array_equal(found["region"], [NEEDED, 0 * NEEDED])
+    np.testing.assert_array_equal(found["components"], [1, np.nan])
+    np.testing.assert_array_equal(found["total_variation"], [18, np.nan])
     np.testing.assert_allclose(found["area"], [20 / 144, np.nan], rtol=1e-6)
     held = [found[f"held{at}"] for at in range(3)]
     # White fills the dark part, too; the other network does not know the class.
@@ -86,6 +89,24 @@ def test_the_region_is_judged_by_those_that_took_no_part():
     numbers = {key: number.label for key, number in scores.numbers.items()}
     assert numbers["held, white"] == "class holds, white"
     assert {number.column for number in scores.numbers.values()} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("region", "components", "border"),
+    [
+        (["....", "....", "...."], np.nan, np.nan),
+        (["####", "####", "####"], 1, 0),
+        ([".#..", "....", "...."], 1, 3),
+        ([".##.", ".##.", "...."], 1, 6),
+        (["#...", ".#..", "...."], 2, 6),  # touching corners do not connect
+        (["#.#.", "....", ".#.#"], 4, 10),
+    ],
+)
+def test_speckle_is_counted(region, components, border):
+    mask = np.array([[char == "#" for char in line] for line in region], np.float32)
+    found = speckle(np.stack([mask, np.ones_like(mask)]))
+    np.testing.assert_array_equal(found["components"], [components, 1])
+    np.testing.assert_array_equal(found["total_variation"], [border, 0])
 
 
 def test_a_region_that_the_method_has_read_out_is_shown_as_it_is():
