@@ -227,6 +227,22 @@ def test_the_report_says_who_is_ahead(out):
         ("ca", "20"), ("ca:bad", "20")
     ]  # fmt: skip
     assert len(stored.study["claims"]) == 2 * 2 * len(SHOWN)
+    # The stand-in for the truth makes no error, the other one an error of 0.4 everywhere.
+    title = "Learned infillers against every other infiller, above is better"
+    lines = {(line["infill"], line["by"]): line for line in stored.tables[title]}
+    good, bad = (lines[name, "root mean square error"] for name in ("ca", "ca:bad"))
+    for kind in SHOWN:
+        head = protocol.HOLES[kind].title
+        assert good[head] == "above all 3"
+        assert bad[head].endswith("ca")
+        assert "below: " in bad[head]
+    title = "By how much they are better than each: paired differences of the means"
+    (pair,) = (
+        line
+        for line in stored.tables[title]
+        if (line["infill"], line["against"]) == ("ca", "ca:bad") and "square" in line["by"]
+    )
+    assert {pair[protocol.HOLES[kind].title] for kind in SHOWN} == {"+0.400 [+0.400, +0.400]"}
 
 
 def test_a_picture_has_the_same_numbers_in_any_company(out, recover, tmp_path):

@@ -91,6 +91,8 @@ def infill_recovery(
     numbered = None if run.data.startswith("tfds:") else class_index
     of = load_subject(run, crop=crop, otherwise=numbered)
     judges = load_judges(judge, of.model)
+    if of.model.name in judges:
+        raise ValueError(f"judge names {of.model.name}, which is the run's own classifier")
     names = [of.model.name, *judges]
     settings = {
         "infill": infill, "masks": masks, "judge": judge, "regions": regions, "crop": crop,

@@ -32,8 +32,9 @@ def find_regions(run: StudyRun, of: Subject, classifier: str, command: str) -> N
     ((name, explained),) = load_judges([classifier], of.model).items()
     predictions = logits(explained, of.drawn.images).argmax(1)
     model = of.model._replace(name=name, classifier=explained)
-    row = row_of_spec(f"{ROW}@hold", INFILL, "ssr")._replace(record=record_area)
-    area = Number("area of the region", "low", 3, "area")
+    # The regions that a method has read out are stored with its maps.
+    row = row_of_spec(f"{ROW}@hold", INFILL, "ssr")._replace(record=None)
+    area = Number("area of the region", "low", 3, "region_area")
     study = Study(
         name="infill-recovery",
         title="The regions that the infillers fill",
@@ -42,17 +43,11 @@ def find_regions(run: StudyRun, of: Subject, classifier: str, command: str) -> N
         rows={ROW: row},
         scores={"region": scores.recorded({"area": area})},
         numbers=["area"],
-        reading=("Where FIDO has found no region, its area is 0.",),
+        reading=("Where FIDO has found no region, its area is missing from the mean.",),
     )
     own = replace(run, out=run.out / "regions", classifier=name, weights=None)
     subject = Subject(model, of.drawn._replace(predictions=predictions))
     conduct(study, own, subject, {"regions": classifier}, command)
-
-
-def record_area(info) -> dict[str, np.ndarray]:
-    """The region that FIDO has read out, zeros for none, and its area."""
-    masks = np.nan_to_num(info.region.mask)
-    return {"region": masks.astype(np.uint8), "area": masks.mean(axis=(1, 2))}
 
 
 def stored_regions(out: Path, batch: Sequence[Picture]) -> Mapping[str, np.ndarray]:
