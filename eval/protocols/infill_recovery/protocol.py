@@ -157,7 +157,7 @@ def _about(of: Subject, judges: Sequence[str], regions: str | None) -> str:
 
 def _row(name: str, infill: Infiller, options: dict[str, Any], each: Any = None) -> StudyRow:
     group = "learned" if learned([name]) else "controls" if name == TRUTH else "heuristics"
-    options = {"infill": infill, **options}
+    options = {"infill": infill, "one_by_one": group == "heuristics", **options}
     return StudyRow(recover, options, group, each=each, record=columns)
 
 

@@ -57,6 +57,7 @@ def recover(
     holes: str,
     judges: tuple[Classifier, ...] = (),
     copies: bool = True,
+    one_by_one: bool = False,
     region: Mask | None = None,
 ) -> Explanation:
     """Fill every kind of holes of a picture: the map of its errors, and a `Recovery`.
@@ -67,6 +68,9 @@ def recover(
         holes: kinds of holes, joined by spaces.
         judges: further classifiers, after the first.
         copies: whether copied pixels are counted, which takes most of the time of large pictures.
+        one_by_one: fill the masks one after the other. A solver then ends with each mask, not with
+            the slowest; networks fill all at once, since XLA's convolutions are slow in the body of
+            a loop on the CPU.
         region: the mask of the kind `REGION`; it keeps nothing where there is no region.
     """
     names = holes.split()
@@ -78,7 +82,6 @@ def recover(
         drawn[REGION] = region
     masks = jnp.stack([drawn[name] for name in names]).astype(image.dtype)
 
-    # All masks at once: XLA's convolutions are slow in the body of a loop on the CPU.
     def fill(mask: Mask) -> tuple[Image, dict[str, Scalar]]:
         reference = infill(fill_key, image, mask)
         numbers = reconstruction(image, mask, reference)._asdict()
@@ -87,7 +90,7 @@ def recover(
             numbers["copied_within"] = copied(image, mask, reference, window=WINDOW)
         return mix(image, mask, reference), numbers
 
-    seen, numbers = jax.vmap(fill)(masks)
+    seen, numbers = jax.lax.map(fill, masks) if one_by_one else jax.vmap(fill)(masks)
     shown = jnp.concatenate([image[None], seen])
     looks = [_look(judge, shown, target) for judge in (classifier, *judges)]
     some = masks.any(axis=(1, 2))
