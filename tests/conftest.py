@@ -30,10 +30,14 @@ SHARED = Path(__file__).parents[2] / "shared"
 
 def in_a_process(program: str, flags: str) -> str:
     """What a program prints in a process of its own, with these flags of XLA, too."""
-    flags = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
+    tests = Path(__file__).parent
+    more = {
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}",
+        "PYTHONPATH": os.pathsep.join([str(tests), os.environ.get("PYTHONPATH", "")]),
+    }
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True,
-        check=True, env=os.environ | {"XLA_FLAGS": flags}, cwd=Path(__file__).parents[1],
+        check=True, env=os.environ | more, cwd=tests.parent,
         timeout=300,
     )  # fmt: skip
     return done.stdout
