@@ -117,7 +117,7 @@ def tables(
 
 MASKS = "Masks"
 """The title of the table of the masks themselves."""
-SECONDS = "Seconds per picture, all kinds of holes, median over pictures"
+SECONDS = "Seconds per picture, all kinds of holes"
 """The title of the table of times."""
 
 
@@ -133,22 +133,26 @@ def _masks(run: StoredRun, kinds: Mapping[str, str]) -> Table:
 
 
 def seconds(run: StoredRun, fills: Sequence[str], holes: int) -> Table:
-    """What each infiller took: in all, and its fills alone, without what the truth takes, too."""
+    """What each infiller took, and its fills alone: the time beyond that of the truth.
+
+    Of the lowest times, which other work on the machine disturbs least.
+    """
     times = {
         fill: run.explained[fill].read("seconds").astype(float)
         for fill in fills
         if fill in run.explained and "seconds" in run.explained[fill].names
     }
-    median = {fill: float(np.nanmedian(own)) for fill, own in times.items()}
-    judged = median.get(TRUTH, float("nan"))
+    lowest = {fill: float(np.nanmin(own)) for fill, own in times.items()}
+    judged = lowest.get(TRUTH, float("nan"))
     return [
         {
             "infill": fill,
-            "filling and judging": f"{own:.3f}",
-            "filling alone": f"{max(own - judged, 0):.3f}",
-            "per fill": f"{max(own - judged, 0) / holes:.4f}",
+            "filling and judging, median": f"{np.nanmedian(own):.3f}",
+            "lowest": f"{lowest[fill]:.3f}",
+            "filling alone": f"{max(lowest[fill] - judged, 0):.3f}",
+            "per fill": f"{max(lowest[fill] - judged, 0) / holes:.4f}",
         }
-        for fill, own in median.items()
+        for fill, own in times.items()
     ]
 
 
