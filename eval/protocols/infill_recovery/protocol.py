@@ -51,8 +51,8 @@ READING = (
     "The feature distance is that of Zhang et al. 2018, equation 1, without their weights of the "
     "channels: of the last activations at each resolution of the network that judges.",
     "The infiller blur sees the dropped pixels; all others see kept pixels only, or none.",
-    "FIDO's regions hold under the fills mean and blur on the network that FIDO has explained, which "
-    "favours these fills there; where FIDO has found no region, there are no numbers.",
+    "FIDO's regions hold under the fills mean and blur on the network that FIDO has explained, "
+    "which favours these fills there; where FIDO has found no region, there are no numbers.",
 )
 
 
