@@ -1,9 +1,14 @@
 """Infillers: what stands where pixels were dropped.
 
 A factory returns a callable pytree `infill(key, image, mask) -> reference image`; its constants
+<<<<<<< Updated upstream
 default to the paper's. `INFILLERS` lists them by name; `vae` and `ca` are learned, with weights of
 their own, `mae` takes public weights. `from_function` and `from_torch` make an infiller of any
 inpainter; `resized` runs an infiller at another size than the picture's.
+=======
+default to the paper's. `INFILLERS` lists them by name; `vae`, `ca` and `unet` are learned, with
+weights of their own. `resized` runs an infiller at another size than the picture's.
+>>>>>>> Stashed changes
 """
 
 from infillers.blur import blur
@@ -15,6 +20,7 @@ from infillers.named import make_infill, parse_infill
 from infillers.random import random
 from infillers.resized import resized
 from infillers.road import road
+<<<<<<< Updated upstream
 from infillers.table import (
     INFILLER_ROWS,
     INFILLERS,
@@ -22,6 +28,10 @@ from infillers.table import (
     default_infillers,
     register_infiller,
 )
+=======
+from infillers.table import INFILLER_ROWS, INFILLERS, InfillerRow, register_infiller
+from infillers.unet import unet
+>>>>>>> Stashed changes
 from infillers.vae import vae
 from infillers.wrapped import from_function, from_torch
 
@@ -43,5 +53,6 @@ __all__ = [
     "register_infiller",
     "resized",
     "road",
+    "unet",
     "vae",
 ]

@@ -14,6 +14,7 @@ from infillers.mae import mae
 from infillers.mean import mean
 from infillers.random import random
 from infillers.road import road
+from infillers.unet import unet
 from infillers.vae import vae
 
 SEES = ("nothing", "kept pixels", "all pixels")
@@ -125,11 +126,19 @@ _ROWS = (
         learned=True,
     ),
     InfillerRow(
+<<<<<<< Updated upstream
         factory=mae,
         says="what a public masked autoencoder draws from the patches of which half is kept "
         "(`mae:facebook/vit-mae-base`, or a file)",
         sees="kept pixels",
         papers=("mae",),
+=======
+        factory=unet,
+        says="what a U-Net draws from the kept pixels, coarsely and then in detail, at any size; "
+        "trained on photos with masks as FIDO makes them",
+        sees="kept pixels",
+        papers=("fido", "gated"),
+>>>>>>> Stashed changes
         learned=True,
     ),
 )

@@ -22,6 +22,12 @@ DATA = {
         "Tiny ImageNet is derived from ImageNet, whose terms allow non-commercial research and "
         "education only; no picture is part of the weights or of this package"
     ),
+    "imagenette": (
+        "12,894 training photos of 10 classes of ImageNet (tench, English springer, cassette "
+        "player, chain saw, church, French horn, garbage truck, gas pump, golf ball, parachute), "
+        "128 x 128 pixels. ImageNet's terms allow non-commercial research and education only; "
+        "no photo is part of the weights or of this package"
+    ),
     "smoke": "synthetic pictures",
 }
 """Descriptions of the data sets by name."""

@@ -6,6 +6,7 @@ size is reached, with the same weights at each scale: 64, 128; or 64, 120, 224.
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +32,15 @@ Pictures = Float[Array, "n h w 3"]
 Kept = Float[Array, "n h w 1"]
 
 
+def _alike(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+    """Draw the same weights for each of 4 x 4 pixels, so that training starts without a lattice.
+
+    Aitken et al. 2017 (arXiv 1707.02937).
+    """
+    one = nnx.initializers.lecun_normal()(key, (*shape[:-1], shape[-1] // 16), dtype)
+    return jnp.tile(one, 16)
+
+
 class Draw(nnx.Module):
     """A U-Net whose first level sees 4 x 4 pixels as one; what it draws is added to a picture.
 
@@ -42,15 +52,17 @@ class Draw(nnx.Module):
     def __init__(self, levels: nnx.Module, channels: int, *, rngs: nnx.Rngs):
         self.enter = nnx.Conv(16 * SEEN, channels, (3, 3), rngs=rngs)
         self.levels = levels
-        self.leave = nnx.Conv(channels, 16 * PAINT, (1, 1), rngs=rngs)
+        self.norm = nnx.RMSNorm(channels, rngs=rngs)
+        self.leave = nnx.Conv(channels, 16 * PAINT, (1, 1), kernel_init=_alike, rngs=rngs)
         self.paint = nnx.Conv(
             PAINT + SEEN, 3, (3, 3), kernel_init=nnx.initializers.normal(0.01), rngs=rngs
         )
 
     def __call__(self, seen: Features) -> Float[Array, "n h w 3"]:
-        features = self.leave(self.levels(self.enter(folded(folded(seen)))))
+        features = self.leave(self.norm(self.levels(self.enter(folded(folded(seen))))))
         # The last convolution sees all pixels of its neighbourhood alike: no lattice of 4 x 4.
-        return self.paint(jnp.concatenate([unfolded(unfolded(features)), seen], axis=-1))
+        # A fifth, since the optimiser moves all weights alike, and these change every pixel.
+        return 0.2 * self.paint(jnp.concatenate([unfolded(unfolded(features)), seen], axis=-1))
 
 
 class UNet(nnx.Module):

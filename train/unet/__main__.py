@@ -31,7 +31,7 @@ class Config(program.Settings):
 
     name: str = "imagenette"
     out: Path = Path("runs/unet_imagenette")
-    held_out: int = 192
+    held_out: int = 128
     """Number of pictures that are measured at each checkpoint and never trained on."""
 
     side: int = 128
@@ -46,10 +46,10 @@ class Config(program.Settings):
     """Channels of the critic's first layer."""
 
     steps: int = 40_000
-    save_every: int = 250
+    save_every: int = 300
     """Steps between checkpoints, with measurements and a grid."""
     batch: int = 16
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     critic_rate: float = 4e-4
     warmup: int = 200
     """Steps over which the learning rate rises from 0."""
@@ -62,11 +62,11 @@ class Config(program.Settings):
 
     l1_weight: float = 1.0
     """Weight of the absolute error of dropped pixels, of both networks."""
-    perceptual_weight: float = 0.5
+    perceptual_weight: float = 0.3
     """Weight of the distance in the features of EfficientNet-Lite0; 0 leaves it out."""
     gan_weight: float = 0.02
     """Weight of the adversarial loss."""
-    adversarial_from: int = 4000
+    adversarial_from: int = 10_000
     """The step at which the critic joins."""
     penalty: float = 1.0
     """Weight of the penalty on the critic's gradient."""
