@@ -1,14 +1,10 @@
 """Infillers: what stands where pixels were dropped.
 
 A factory returns a callable pytree `infill(key, image, mask) -> reference image`; its constants
-<<<<<<< Updated upstream
 default to the paper's. `INFILLERS` lists them by name; `vae` and `ca` are learned, with weights of
 their own, `mae` takes public weights. `from_function` and `from_torch` make an infiller of any
 inpainter; `resized` runs an infiller at another size than the picture's.
-=======
-default to the paper's. `INFILLERS` lists them by name; `vae`, `ca` and `unet` are learned, with
-weights of their own. `resized` runs an infiller at another size than the picture's.
->>>>>>> Stashed changes
+from infillers.unet import unet
 """
 
 from infillers.blur import blur
@@ -20,7 +16,6 @@ from infillers.named import make_infill, parse_infill
 from infillers.random import random
 from infillers.resized import resized
 from infillers.road import road
-<<<<<<< Updated upstream
 from infillers.table import (
     INFILLER_ROWS,
     INFILLERS,
@@ -28,10 +23,7 @@ from infillers.table import (
     default_infillers,
     register_infiller,
 )
-=======
-from infillers.table import INFILLER_ROWS, INFILLERS, InfillerRow, register_infiller
 from infillers.unet import unet
->>>>>>> Stashed changes
 from infillers.vae import vae
 from infillers.wrapped import from_function, from_torch
 

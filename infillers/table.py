@@ -126,19 +126,19 @@ _ROWS = (
         learned=True,
     ),
     InfillerRow(
-<<<<<<< Updated upstream
         factory=mae,
         says="what a public masked autoencoder draws from the patches of which half is kept "
         "(`mae:facebook/vit-mae-base`, or a file)",
         sees="kept pixels",
         papers=("mae",),
-=======
+        learned=True,
+    ),
+    InfillerRow(
         factory=unet,
         says="what a U-Net draws from the kept pixels, coarsely and then in detail, at any size; "
         "trained on photos with masks as FIDO makes them",
         sees="kept pixels",
         papers=("fido", "gated"),
->>>>>>> Stashed changes
         learned=True,
     ),
 )
