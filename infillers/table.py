@@ -135,8 +135,8 @@ _ROWS = (
     ),
     InfillerRow(
         factory=unet,
-        says="what a U-Net draws from the kept pixels, coarsely and then in detail, at any size; "
-        "trained on photos with masks as FIDO makes them",
+        says="what a U-Net draws from the kept pixels, coarsely and then in detail, at any size "
+        "(`unet:FILE`, trained by `python -m train.unet`)",
         sees="kept pixels",
         papers=("fido", "gated"),
         learned=True,

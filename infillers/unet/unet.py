@@ -14,15 +14,8 @@ from fidojax.types import Image, Infiller, Mask, PRNGKey
 from infillers.channels import OTHERS, check_channels
 from infillers.unet.network import UNet
 
-WEIGHTS = Path(__file__).parents[1] / "weights"
 
-SHIPPED = ("imagenette",)
-"""The data sets that the shipped networks were trained on."""
-
-
-def unet(
-    weights: str | Path = "imagenette", *, network: Callable[[], nnx.Module] | None = None
-) -> Infiller:
+def unet(weights: str | Path, *, network: Callable[[], nnx.Module] | None = None) -> Infiller:
     """Return an infiller that draws the picture from kept pixels, coarsely first, then in detail.
 
     The network sees the whole picture at 64 x 64 and adds detail scale by scale, so that it takes
@@ -30,7 +23,7 @@ def unet(
     averaged. Kept pixels are the picture's.
 
     Args:
-        weights: "imagenette", or an .npz file written by `train.unet`.
+        weights: an .npz file written by `train.unet`.
         network: builds the network of a file; when None it is inferred from the shapes of the
             arrays.
 
@@ -41,7 +34,7 @@ def unet(
 
     Reference: Yu et al. 2019 (arXiv 1806.03589) for gated convolutions.
     """
-    path = WEIGHTS / f"unet_{weights}.npz" if weights in SHIPPED else Path(weights)
+    path = Path(weights)
     network = network or _inferred(path, weight_files.headers(path))
     return _Drawn(weight_files.restore(path, network))
 
