@@ -23,6 +23,7 @@ import infillers
 from fidojax.engine import devices
 from fidojax.networks import weight_files
 from infillers.ca import Generator
+from infillers.unet import UNet
 from infillers.vae import NaturalVAE
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -141,6 +142,8 @@ def small(tmp_path_factory):
     for name, network in networks.items():
         weight_files.save(folder / f"{name}.npz", network)
     made = {name: infillers.INFILLERS[name](folder / f"{name}.npz", size=8) for name in networks}
+    weight_files.save(folder / "unet.npz", UNet((4, 4), (4, 4), 1, rngs=nnx.Rngs(0)))
+    made["unet"] = infillers.unet(folder / "unet.npz")
     return made | {"mae": infillers.mae(vitmae_file.write(folder / "mae"))}
 
 

@@ -17,7 +17,7 @@ ROWS = {
     "local": infillers.local(5),
     "road": infillers.road(),
 }
-LEARNED = ("vae", "ca", "mae")
+LEARNED = ("vae", "ca", "mae", "unet")
 LEAKS = {"blur"}
 """By definition these look at dropped pixels."""
 
@@ -61,6 +61,7 @@ CHANNELS = {
     "vae": "the network of vae has 3 channels: infillers.blur",
     "ca": "the network of ca has 3 channels: infillers.blur",
     "mae": "the network of mae has 3 channels: infillers.blur",
+    "unet": "the network of unet has 3 channels: infillers.blur",
     "black": None,
     "blur": None,
     "random": None,
