@@ -152,7 +152,10 @@ def enlarged(images: Pictures, size: tuple[int, int]) -> Float[Array, "n rows co
 
 
 def filled_by_means(images: Pictures, share: Kept) -> Pictures:
-    """Fill dropped pixels with the mean of the kept ones around: of 2 x 2, 4 x 4, ... pixels.
+    """Fill dropped pixels smoothly: each is about the mean of its four neighbours.
+
+    It is a coarse solution of Laplace's equation, from 1 x 1 pixel up to the picture's size, each
+    size improved by `SWEEPS` of Jacobi's.
 
     Args:
         images: the sides are a power of two.
@@ -167,5 +170,18 @@ def filled_by_means(images: Pictures, share: Kept) -> Pictures:
     colours = jnp.where(weight > 0, colours / jnp.where(weight > 0, weight, 1.0), 0.0)
     # A mean of a few pixels is worth less than the mean of what lies around.
     outer = filled_by_means(colours, jnp.minimum(1.0, 2.0 * weight))
-    outer = jnp.clip(enlarged(outer, (side, side)), 0.0, 1.0)  # the cubic overshoots
-    return share * images + (1.0 - share) * outer
+    filled = jnp.clip(enlarged(outer, (side, side)), 0.0, 1.0)  # the cubic overshoots
+    for _ in range(SWEEPS):
+        filled = share * images + (1.0 - share) * _neighbours(filled)
+    return filled
+
+
+SWEEPS = 16
+"""Sweeps of Jacobi's method at each size."""
+
+
+def _neighbours(x: Pictures) -> Pictures:
+    """Return the mean of each pixel's four neighbours; beyond the border lies the border."""
+    around = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    rows = around[:, :-2, 1:-1] + around[:, 2:, 1:-1]
+    return 0.25 * (rows + around[:, 1:-1, :-2] + around[:, 1:-1, 2:])

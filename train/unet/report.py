@@ -40,7 +40,8 @@ def write(job: Job, infill: Infiller, path: Path) -> None:
         *recovery.table(infill, job.test, judge(config), KINDS),
         "",
         *card.provenance(config, job.command, epochs, log),
-        f"* {steps:,} steps: {alone:,} without the critic, {steps - alone:,} with it.",
+        f"* {steps:,} steps: {alone:,} without the critic, {steps - alone:,} with it; the "
+        f"perceptual loss from step {config.perceptual_from:,}.",
         "* The perceptual loss compares features of EfficientNet-Lite0 (Apache-2.0): judge its",
         "  infills by another network.",
     ]

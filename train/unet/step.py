@@ -93,14 +93,16 @@ def make_steps(
 ) -> tuple[Callable, Callable, Callable]:
     """Return the jitted `batch`, `critic_step` and `network_step`.
 
-    The steps are `(run, real, masks) -> (run, metrics)`; `network_step` takes the static
-    `adversarial`, too, which adds the critic to the loss.
+    The steps are `(run, real, masks) -> (run, metrics)`; `network_step` takes two static flags,
+    too: `perceptual` and `adversarial` add these losses.
 
     Args:
-        features: of the perceptual loss, or None to leave it out.
+        features: of the perceptual loss; None if it is not asked for.
     """
 
-    def losses(params, run: Run, real: jax.Array, masks: jax.Array, adversarial: bool):
+    def losses(
+        params, run: Run, real: jax.Array, masks: jax.Array, perceptual: bool, adversarial: bool
+    ):
         scales = nnx.merge(parts.network, params)(real, masks)
         dropped = (1.0 - masks)[..., None]
         found = {"hole": _hole(scales[-1], real, dropped)}
@@ -111,7 +113,7 @@ def make_steps(
             found["coarse"] = found.get("coarse", 0.0) + _hole(drawn, smaller, rest)
         loss = config.l1_weight * (found["hole"] + found["coarse"])
         completed = jax.vmap(mix)(real, masks, jnp.clip(scales[-1], 0.0, 1.0))
-        if features is not None:
+        if perceptual and features is not None:
             seen = distances(features, real, completed)
             found |= {"perceptual": seen.mean()}
             loss += config.perceptual_weight * seen.mean()
@@ -121,9 +123,11 @@ def make_steps(
             loss += config.gan_weight * found["fooling"]
         return loss, found | {"loss": loss}
 
-    def network_step(run: Run, real: jax.Array, masks: jax.Array, adversarial: bool):
+    def network_step(
+        run: Run, real: jax.Array, masks: jax.Array, perceptual: bool, adversarial: bool
+    ):
         (_, found), grads = jax.value_and_grad(losses, has_aux=True)(
-            run.network, run, real, masks, adversarial
+            run.network, run, real, masks, perceptual, adversarial
         )
         updates, opt = parts.network_tx.update(grads, run.network_opt, run.network)
         params = optax.apply_updates(run.network, updates)
@@ -144,7 +148,7 @@ def make_steps(
 
     jitted = partial(jax.jit, out_shardings=placement.replicated, donate_argnums=0)
     drawn = jax.jit(partial(batch, config), out_shardings=placement.spread)
-    return drawn, jitted(critic_step), jitted(network_step, static_argnums=3)
+    return drawn, jitted(critic_step), jitted(network_step, static_argnums=(3, 4))
 
 
 def _hole(drawn: jax.Array, real: jax.Array, dropped: jax.Array) -> jax.Array:
