@@ -171,9 +171,11 @@ def filled_by_means(images: Pictures, share: Kept) -> Pictures:
     # A mean of a few pixels is worth less than the mean of what lies around.
     outer = filled_by_means(colours, jnp.minimum(1.0, 2.0 * weight))
     filled = jnp.clip(enlarged(outer, (side, side)), 0.0, 1.0)  # the cubic overshoots
-    for _ in range(SWEEPS):
-        filled = share * images + (1.0 - share) * _neighbours(filled)
-    return filled
+
+    def sweep(_: Any, filled: Pictures) -> Pictures:
+        return share * images + (1.0 - share) * _neighbours(filled)
+
+    return jax.lax.fori_loop(0, SWEEPS, sweep, filled)
 
 
 SWEEPS = 16
