@@ -78,7 +78,7 @@ class UNet(nnx.Module):
         self,
         coarse: tuple[int, int] = (96, 160),
         detail: tuple[int, int] = (64, 96),
-        blocks: int = 4,
+        blocks: int = 3,
         *,
         rngs: nnx.Rngs,
     ):

@@ -40,7 +40,7 @@ class Config(program.Settings):
     """Channels of the coarse network at 16 and at 8 pixels a side."""
     detail: tuple[int, int] = (64, 96)
     """Channels of the second network at a quarter and an eighth of the side."""
-    blocks: int = 4
+    blocks: int = 3
     """Blocks with attention at 8 x 8."""
     critic_width: int = 48
     """Channels of the critic's first layer."""
@@ -69,7 +69,7 @@ class Config(program.Settings):
     """The step at which that distance joins."""
     gan_weight: float = 0.002
     """Weight of the adversarial loss."""
-    adversarial_from: int = 10_000
+    adversarial_from: int = 8000
     """The step at which the critic joins."""
     penalty: float = 1.0
     """Weight of the penalty on the critic's gradient."""
