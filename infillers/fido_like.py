@@ -43,21 +43,21 @@ def fido_like(key: PRNGKey, shape: tuple[int, int]) -> Mask:
 
 def _blobs(key: PRNGKey, shape: tuple[int, int]) -> Mask:
     keep_key, cells_key, key = jax.random.split(key, 3)
-    return holes.blobs(key, shape, _log_uniform(keep_key, KEEP), _log_uniform(cells_key, CELLS))
+    return holes.blobs(key, shape, log_uniform(keep_key, KEEP), log_uniform(cells_key, CELLS))
 
 
 def _speckled(key: PRNGKey, shape: tuple[int, int]) -> Mask:
     inside_key, outside_key, key, pixel_key = jax.random.split(key, 4)
     mask = _blobs(key, shape)
     inside = jax.random.uniform(inside_key, minval=0.6, maxval=1.0)
-    outside = _log_uniform(outside_key, (0.003, 0.3))
+    outside = log_uniform(outside_key, (0.003, 0.3))
     keep = jnp.where(mask > 0, inside, outside)
     return jax.random.bernoulli(pixel_key, keep, shape).astype(jnp.float32)
 
 
 def _pixels(key: PRNGKey, shape: tuple[int, int]) -> Mask:
     keep_key, key = jax.random.split(key)
-    return holes.random_pixels(key, shape, _log_uniform(keep_key, (KEEP[0], 0.95)))
+    return holes.random_pixels(key, shape, log_uniform(keep_key, (KEEP[0], 0.95)))
 
 
 def _box(key: PRNGKey, shape: tuple[int, int]) -> Mask:
@@ -78,6 +78,7 @@ def _strokes_kept(key: PRNGKey, shape: tuple[int, int]) -> Mask:
     return 1.0 - holes.free_form(key, shape)
 
 
-def _log_uniform(key: PRNGKey, between: tuple[float, float]) -> Scalar:
+def log_uniform(key: PRNGKey, between: tuple[float, float]) -> Scalar:
+    """Draw a number between two positive ones, uniformly on a logarithmic scale."""
     low, high = jnp.log(jnp.asarray(between))
     return jnp.exp(jax.random.uniform(key, minval=low, maxval=high))

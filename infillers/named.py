@@ -7,7 +7,7 @@ from typing import Any
 
 from fidojax.core import check_name
 from fidojax.types import Infiller
-from infillers.table import INFILLERS
+from infillers.table import INFILLERS, required_constants
 
 
 def make_infill(spec: str, what: str = "--infill") -> Infiller:
@@ -53,9 +53,8 @@ def parse_infill(
     """
     name, _, text = spec.partition(":")
     check_name(what, name, known)
-    parameters = inspect.signature(known[name]).parameters
-    constants, empty = [*parameters], inspect.Parameter.empty
-    required = [option for option in constants if parameters[option].default is empty]
+    constants = [*inspect.signature(known[name]).parameters]
+    required = required_constants(known[name])
     if (first or required) and text and "=" not in text:
         return name, {constants[0]: _value(text)}
     try:

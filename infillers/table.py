@@ -53,8 +53,13 @@ class InfillerRow:
     @property
     def required(self) -> tuple[str, ...]:
         """The constants without a default, such as the weights of a network that is not shipped."""
-        empty = inspect.Parameter.empty
-        return tuple(name for name, default in self.defaults.items() if default is empty)
+        return required_constants(self.factory)
+
+
+def required_constants(factory: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of a factory's parameters that have no default."""
+    parameters = inspect.signature(factory).parameters.values()
+    return tuple(each.name for each in parameters if each.default is each.empty)
 
 
 INFILLER_ROWS: dict[str, InfillerRow] = {}

@@ -12,7 +12,7 @@ from jax.tree_util import Partial
 from fidojax import networks
 from fidojax.core import check_name
 from fidojax.types import Image, Infiller, Mask, PRNGKey
-from infillers.channels import OTHERS, check_channels
+from infillers.channels import OTHERS, check_channels, in_channels
 from infillers.resized import resized
 
 LAYOUTS = ("nhwc", "nchw", "hwc", "chw")
@@ -193,8 +193,7 @@ class _Wrapped:
         drawn = drawn[0] if asked.layout[0] == "n" else drawn
         drawn = jnp.moveaxis(drawn, 0, -1) if asked.layout[-3] == "c" else drawn
         drawn = jnp.clip((drawn - low) / (high - low), 0.0, 1.0).astype(image.dtype)
-        if drawn.shape[-1] != image.shape[-1]:
-            drawn = drawn.mean(axis=-1, keepdims=True)
+        drawn = in_channels(drawn, image.shape[-1])
         return keep * image + (1 - keep) * drawn if asked.composite else drawn
 
     def _given(self, picture: Any) -> Any:

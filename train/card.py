@@ -72,6 +72,11 @@ def steps(path: Path) -> int:
         return int([row["step"] for row in csv.DictReader(file)][-1])
 
 
+def epochs(job: Any, steps: int) -> str:
+    """Return how often so many steps of a `train.program.Job` went through its pictures."""
+    return f"{steps * job.config.batch / len(job.train.labels):.1f}"
+
+
 def weights(model: nnx.Module) -> int:
     """Return the number of parameters."""
     return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))

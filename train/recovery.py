@@ -69,11 +69,7 @@ def fill(infill: Infiller, images: jax.Array, hole: jax.Array) -> jax.Array:
 
 
 def measure(infill: Infiller, test: Pictures, kind: str, classifier: Any = None) -> Recovery:
-    """Measure the recovery of all pictures from one kind of hole, in batches of one shape.
-
-    The probability is that of the true class, or, where the classifier knows other classes, that of
-    the class which it sees in the whole picture.
-    """
+    """Measure the recovery of all pictures from one kind of hole, in batches of one shape."""
     squares, dropped, read = 0.0, 0.0, []
     hole_of_all = masks(kind, len(test.images), test.images.shape[1:3])
     for first in range(0, len(test.images), BATCH):
@@ -85,16 +81,21 @@ def measure(infill: Infiller, test: Pictures, kind: str, classifier: Any = None)
         dropped += float(jnp.sum(1.0 - hole_of_all[rows][:count])) * images.shape[-1]
         if classifier is not None:
             logits = _logits(classifier, filled)[:count]
-            classes = test.labels[rows[:count]]
-            if len(test.names) != logits.shape[1]:  # not the classifier's: what it sees unmasked
-                classes = np.argmax(_logits(classifier, images)[:count], axis=1)
-            share = jax.nn.softmax(logits)[np.arange(count), classes]
+            share = jax.nn.softmax(logits)[np.arange(count), test.labels[rows[:count]]]
             read.append(np.asarray(share))
     probability = float(np.concatenate(read).mean()) if read else float("nan")
     return Recovery((squares / dropped) ** 0.5, probability)
 
 
 _logits = jax.jit(lambda classifier, images: classifier(images))
+
+
+def as_seen(test: Pictures, judge: networks.Pretrained) -> Pictures:
+    """Return the pictures with the classes that a classifier of other classes sees in them."""
+    parts = np.array_split(test.images, -(-len(test.images) // BATCH))
+    seen = [_logits(judge.classifier, jnp.asarray(part, jnp.float32) / 255) for part in parts]
+    labels = np.concatenate([np.argmax(each, axis=1) for each in seen]).astype(np.int32)
+    return Pictures(test.images, labels, tuple(judge.labels))
 
 
 def show(

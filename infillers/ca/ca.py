@@ -12,7 +12,7 @@ from jax.tree_util import Partial
 from fidojax.networks import weight_files
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 from infillers.ca.generator import DECODER, Generator, encoder
-from infillers.channels import OTHERS, check_channels
+from infillers.channels import OTHERS, check_channels, in_channels
 from infillers.resized import at_size
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -97,6 +97,5 @@ class _Drawn:
         rgb = jnp.broadcast_to(seen, (*image.shape[:2], 3)).astype(jnp.float32)
         _, drawn = self.network((2.0 * rgb - 1.0)[None], mask.astype(jnp.float32)[None])
         drawn = (0.5 * drawn[0] + 0.5).astype(image.dtype)
-        if image.shape[-1] == 1:
-            drawn = drawn.mean(axis=-1, keepdims=True)
+        drawn = in_channels(drawn, image.shape[-1])
         return seen + drawn * (1 - mask[..., None]) if self.composite else drawn

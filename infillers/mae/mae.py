@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float
 
 from fidojax.networks import IMAGENET_MEAN, IMAGENET_STD, normalised, weight_files
 from fidojax.types import Image, Infiller, Mask, PRNGKey
-from infillers.channels import OTHERS, check_channels
+from infillers.channels import OTHERS, check_channels, in_channels
 from infillers.local import local
 from infillers.mae import files
 from infillers.mae.network import Sizes, ViTMAE, patches_of, picture_of
@@ -103,8 +103,7 @@ class _Drawn:
         drawn = picture_of(drawn, grid, patch)
         drawn = drawn * jnp.asarray(IMAGENET_STD) + jnp.asarray(IMAGENET_MEAN)
         drawn = jnp.clip(drawn, 0.0, 1.0).astype(image.dtype)
-        if image.shape[-1] == 1:
-            drawn = drawn.mean(axis=-1, keepdims=True)
+        drawn = in_channels(drawn, image.shape[-1])
         return keep * image + (1 - keep) * drawn if self.composite else drawn
 
 

@@ -11,11 +11,11 @@ from jax.tree_util import Partial
 
 from fidojax.networks import weight_files
 from fidojax.types import Image, Infiller, Mask, PRNGKey
-from infillers.channels import OTHERS, check_channels
+from infillers.channels import OTHERS, check_channels, in_channels
 from infillers.unet.network import UNet
 
 
-def unet(weights: str | Path, *, network: Callable[[], nnx.Module] | None = None) -> Infiller:
+def unet(weights: str | Path) -> Infiller:
     """Return an infiller that draws the picture from kept pixels, coarsely first, then in detail.
 
     The network sees the whole picture at 64 x 64 and adds detail scale by scale, so that it takes
@@ -24,8 +24,6 @@ def unet(weights: str | Path, *, network: Callable[[], nnx.Module] | None = None
 
     Args:
         weights: an .npz file written by `train.unet`.
-        network: builds the network of a file; when None it is inferred from the shapes of the
-            arrays.
 
     Raises:
         ValueError: the file's arrays do not fit; at the call: a picture that has neither 1 nor 3
@@ -35,8 +33,7 @@ def unet(weights: str | Path, *, network: Callable[[], nnx.Module] | None = None
     Reference: Yu et al. 2019 (arXiv 1806.03589) for gated convolutions.
     """
     path = Path(weights)
-    network = network or _inferred(path, weight_files.headers(path))
-    return _Drawn(weight_files.restore(path, network))
+    return _Drawn(weight_files.restore(path, _inferred(path, weight_files.headers(path))))
 
 
 def _inferred(
@@ -76,6 +73,5 @@ class _Drawn:
         rgb = jnp.broadcast_to(seen, (*image.shape[:2], 3)).astype(jnp.float32)
         drawn = self.network(rgb[None], mask.astype(jnp.float32)[None])[-1][0]
         drawn = jnp.clip(drawn, 0.0, 1.0).astype(image.dtype)
-        if image.shape[-1] == 1:
-            drawn = drawn.mean(axis=-1, keepdims=True)
+        drawn = in_channels(drawn, image.shape[-1])
         return seen + drawn * (1 - mask[..., None])

@@ -14,7 +14,7 @@ from flax import nnx
 from fidojax.core import check_name
 from fidojax.networks import weight_files
 from fidojax.types import Image, Infiller, Mask, PRNGKey
-from infillers.channels import OTHERS, check_channels
+from infillers.channels import OTHERS, check_channels, in_channels
 from infillers.resized import at_size
 from infillers.vae import authors
 from infillers.vae.mnist import MnistVAE
@@ -106,9 +106,7 @@ class _VAE:
         drawn = (latent_key,) if self.draw else ()
         decoded = self.network(colours[None], mask[None].astype(jnp.float32), *drawn)
         picture = self.kind.picture(decoded, pixel_key if self.sample else None)[0]
-        if channels < self.kind.channels:
-            picture = picture.mean(axis=-1, keepdims=True)
-        return picture.astype(image.dtype)
+        return in_channels(picture, channels).astype(image.dtype)
 
 
 def _inferred(

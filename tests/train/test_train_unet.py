@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.tree_util import Partial
 
 pytest.importorskip("orbax.checkpoint")
 
 from conftest import rows
 
+from fidojax.networks import Pretrained
 from infillers.unet import unet
 from train import pictures, recovery
 from train.unet import __main__, critic
@@ -110,3 +112,15 @@ def test_a_folder_of_classes_is_read_and_split(tmp_path):
     assert (len(some.labels), len(rest.labels)) == (3, 2)
     with pytest.raises(ValueError, match=r"expected CLASS/PICTURE, found no such picture"):
         pictures.read_folder(tmp_path / "cat", 16)
+
+
+def test_pictures_of_other_classes_are_judged_by_what_is_seen_in_them():
+    images = np.zeros((70, 4, 4, 3), np.uint8)  # more than a batch
+    images[::3, :, :, 1] = 255
+    test = pictures.Pictures(images, np.full(70, 5, np.int32), ("one", "of", "others"))
+    colour = Partial(lambda x: x.mean((1, 2)))
+    judge = Pretrained("colour", colour, ("red", "green", "blue"), (4, 4, 3), 1)
+    found = recovery.as_seen(test, judge)
+    assert found.names == judge.labels
+    np.testing.assert_array_equal(found.labels, np.arange(70) % 3 == 0)
+    np.testing.assert_array_equal(found.images, images)

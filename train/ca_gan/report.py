@@ -15,7 +15,6 @@ def write(job: Job, infill: Infiller, path: Path) -> None:
     """Write the card of the weights stored at `path`, beside them."""
     config, log = job.config, job.config.out / "metrics.csv"
     steps = card.steps(log)
-    epochs = f"{steps * config.batch / len(job.train.labels):.1f}"
     alone = min(steps, config.adversarial_from)
     function: Any = infill
     lines = [
@@ -24,7 +23,7 @@ def write(job: Job, infill: Infiller, path: Path) -> None:
         "",
         *recovery.measured(infill, job.test, config.name, config.split),
         "",
-        *card.provenance(config, job.command, epochs, log),
+        *card.provenance(config, job.command, card.epochs(job, steps), log),
         f"* {steps:,} steps: {alone:,} with reconstruction losses alone, then {steps - alone:,} "
         f"with the critics, which take {config.critic_steps} steps before each.",
         f"* Settings that differ from the paper's: {departures(config)}.",

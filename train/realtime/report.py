@@ -122,7 +122,7 @@ def write(job: Job, masker: Masker, classifier: Classifier, path: Path) -> None:
     """Write the card of the weights stored at `path`, beside them."""
     config, test = job.config, job.test
     selector, decoder = (config.out / phase / "metrics.csv" for phase in ("selector", "decoder"))
-    epochs = f"{card.steps(decoder) * config.batch / len(job.train.labels):.1f}"
+    epochs = card.epochs(job, card.steps(decoder))
     function: Any = masker
     size = " x ".join(map(str, test.images.shape[1:]))
     lines = [

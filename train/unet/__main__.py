@@ -17,9 +17,10 @@ from pathlib import Path
 import jax
 from flax import nnx
 
+from fidojax import networks
 from fidojax.networks import weight_files
 from fidojax.types import Infiller
-from infillers.unet import UNet, unet
+from infillers.unet import unet
 from train import pictures, program, recovery
 from train.unet import perceptual, report
 from train.unet.step import Run, build, make_steps
@@ -128,7 +129,10 @@ def data(config: Config) -> tuple[pictures.Pictures, pictures.Pictures]:
 def main(config: Config) -> None:
     """Train network and critic, then measure and write the network's weights and card."""
     job = program.begin("train.unet", config, data)
-    features = perceptual.load() if config.perceptual_weight else None
+    judge = networks.load(report.JUDGE) if config.perceptual_weight else None
+    classifier = judge and judge.classifier
+    features = judge and perceptual.features_of(judge.classifier)
+    test = job.test if judge is None else recovery.as_seen(job.test, judge)
     parts, run = build(config)
     draw, critic_step, network_step = make_steps(config, parts, job.placement, features)
     seed = jax.random.key(config.seed + 1)
@@ -142,28 +146,23 @@ def main(config: Config) -> None:
             run, found["critic"] = critic_step(run, real, masks)
         return run, dict.fromkeys(("perceptual", "fooling", "critic"), 0.0) | found
 
-    def network() -> UNet:
-        return UNet(config.coarse, config.detail, config.blocks, rngs=nnx.Rngs(0))
-
     def stored(run: Run, path: Path) -> Infiller:
         """Write the averaged weights; return the infiller that reads them, as users get it."""
         weight_files.save(path, nnx.merge(parts.network, jax.device_get(run.average)))
-        return unet(path, network=network)
-
-    classifier = report.judge(config)
+        return unet(path)
 
     def evaluate(run: Run, done: int) -> dict[str, float]:
         infill = stored(run, config.out / "latest.npz")
-        recovery.show(config.out / "grids" / f"{done:07d}.png", infill, job.test, report.KINDS)
+        recovery.show(config.out / "grids" / f"{done:07d}.png", infill, test, report.KINDS)
         row = {}
         for kind in report.KINDS:
-            error, probability = recovery.measure(infill, job.test, kind, classifier)
+            error, probability = recovery.measure(infill, test, kind, classifier)
             row |= {kind: error} | ({f"{kind}_read": probability} if classifier else {})
         return row
 
     run = job.fit(run, step, evaluate, steps=config.steps, save_every=config.save_every)
     path = config.out / f"unet_{config.name}.npz"
-    report.write(job, stored(run, path), path)
+    report.write(job._replace(test=test), stored(run, path), classifier, path)
 
 
 if __name__ == "__main__":

@@ -8,18 +8,21 @@ from flax import nnx
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
-from fidojax import networks
 from fidojax.transforms import cpu
 
 BLOCKS = (0, 2, 4, 10, 15)
 """The blocks of EfficientNet-Lite0 whose outputs are compared: the last of each size."""
 
 
-def load() -> Partial:
-    """Return `features(images) -> list` of EfficientNet-Lite0, without gradients of its weights."""
-    classifier: Any = networks.load("efficientnet_lite0").classifier
-    graph, params = classifier.classifier.args
-    return Partial(_features, graph, params)
+def features_of(lite0: Any) -> Partial:
+    """Return `features(images) -> list` of EfficientNet-Lite0.
+
+    `fidojax.transforms.feature_pyramid` finds features of any network, but stops their gradients.
+
+    Args:
+        lite0: the classifier as `fidojax.networks.load` returns it.
+    """
+    return Partial(_features, *lite0.classifier.args)
 
 
 def _features(graph: Any, params: Any, images: Float[Array, "n h w 3"]) -> list[Array]:

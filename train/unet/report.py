@@ -5,7 +5,6 @@ from typing import Any
 
 from flax import nnx
 
-from fidojax import networks
 from fidojax.types import Classifier, Infiller
 from train import card, recovery
 from train.program import Job
@@ -17,16 +16,14 @@ JUDGE = "efficientnet_lite0"
 """What reads the infilled pictures: the network of the perceptual loss, so compare with care."""
 
 
-def judge(config: Any) -> Classifier | None:
-    """Return the classifier that reads infilled pictures, or None for synthetic ones."""
-    return networks.load(JUDGE).classifier if config.perceptual_weight else None
+def write(job: Job, infill: Infiller, classifier: Classifier | None, path: Path) -> None:
+    """Write the card of the weights stored at `path`, beside them.
 
-
-def write(job: Job, infill: Infiller, path: Path) -> None:
-    """Write the card of the weights stored at `path`, beside them."""
+    Args:
+        classifier: what reads the infilled pictures; None for synthetic ones.
+    """
     config, log = job.config, job.config.out / "metrics.csv"
     steps = card.steps(log)
-    epochs = f"{steps * config.batch / len(job.train.labels):.1f}"
     alone = min(steps, config.adversarial_from)
     function: Any = infill
     lines = [
@@ -37,9 +34,9 @@ def write(job: Job, infill: Infiller, path: Path) -> None:
         f"{JUDGE} gives to the class that it sees in the whole picture; {len(job.test.labels)} "
         f"pictures that were not trained on, {config.side} x {config.side}:",
         "",
-        *recovery.table(infill, job.test, judge(config), KINDS),
+        *recovery.table(infill, job.test, classifier, KINDS),
         "",
-        *card.provenance(config, job.command, epochs, log),
+        *card.provenance(config, job.command, card.epochs(job, steps), log),
         f"* {steps:,} steps: {alone:,} without the critic, {steps - alone:,} with it; the "
         f"perceptual loss from step {config.perceptual_from:,}.",
         "* The perceptual loss compares features of EfficientNet-Lite0 (Apache-2.0): judge its",

@@ -46,19 +46,9 @@ def build(config: Any) -> tuple[Parts, Run]:
     def drawn():
         rngs = nnx.Rngs(config.seed)
         network = UNet(config.coarse, config.detail, config.blocks, rngs=rngs)
-        return nnx.split((network, Critic(config.critic_width, rngs=rngs)))
+        return nnx.split(network), nnx.split(Critic(config.critic_width, rngs=rngs))
 
-    _, state = drawn()
-    graph, params = nnx.split(
-        nnx.eval_shape(lambda: UNet(config.coarse, config.detail, config.blocks, rngs=nnx.Rngs(0)))
-    )
-    critic_graph, critic = nnx.split(
-        nnx.eval_shape(lambda: Critic(config.critic_width, rngs=nnx.Rngs(0)))
-    )
-    leaves = jax.tree.leaves(state)
-    count = len(jax.tree.leaves(params))
-    params = jax.tree.unflatten(jax.tree.structure(params), leaves[:count])
-    critic = jax.tree.unflatten(jax.tree.structure(critic), leaves[count:])
+    (graph, params), (critic_graph, critic) = drawn()
     adam = optax.chain(
         optax.clip_by_global_norm(1.0), optax.adam(schedule(config), 0.9, 0.99, eps=1e-8)
     )
@@ -112,7 +102,7 @@ def make_steps(
             rest = 1.0 - kept
             found["coarse"] = found.get("coarse", 0.0) + _hole(drawn, smaller, rest)
         loss = config.l1_weight * (found["hole"] + found["coarse"])
-        completed = jax.vmap(mix)(real, masks, jnp.clip(scales[-1], 0.0, 1.0))
+        completed = _completed(real, masks, scales[-1])
         if perceptual and features is not None:
             seen = distances(features, real, completed)
             found |= {"perceptual": seen.mean()}
@@ -136,7 +126,7 @@ def make_steps(
 
     def critic_step(run: Run, real: jax.Array, masks: jax.Array):
         drawn = nnx.merge(parts.network, run.network)(real, masks)[-1]
-        drawn = jax.lax.stop_gradient(jax.vmap(mix)(real, masks, jnp.clip(drawn, 0.0, 1.0)))
+        drawn = jax.lax.stop_gradient(_completed(real, masks, drawn))
 
         def loss_of(params):
             critic = nnx.merge(parts.critic, params)
@@ -149,6 +139,11 @@ def make_steps(
     jitted = partial(jax.jit, out_shardings=placement.replicated, donate_argnums=0)
     drawn = jax.jit(partial(batch, config), out_shardings=placement.spread)
     return drawn, jitted(critic_step), jitted(network_step, static_argnums=(3, 4))
+
+
+def _completed(real: jax.Array, masks: jax.Array, drawn: jax.Array) -> jax.Array:
+    """Return the pictures with what was drawn in their holes."""
+    return jax.vmap(mix)(real, masks, jnp.clip(drawn, 0.0, 1.0))
 
 
 def _hole(drawn: jax.Array, real: jax.Array, dropped: jax.Array) -> jax.Array:

@@ -7,7 +7,7 @@ import jax
 from jax.tree_util import Partial
 
 from fidojax.core import check_name
-from infillers.fido_like import CELLS
+from infillers.fido_like import CELLS, log_uniform
 from infillers.holes import blobs, centred, free_form, random_pixels
 
 
@@ -37,8 +37,7 @@ def _box(key, shape):
 
 def _blobs(keep, key, shape):
     cells_key, key = jax.random.split(key)
-    cells = CELLS[0] * (CELLS[1] / CELLS[0]) ** jax.random.uniform(cells_key)
-    return blobs(key, shape, keep, cells)
+    return blobs(key, shape, keep, log_uniform(cells_key, CELLS))
 
 
 def _random_title(keep: float) -> str:
