@@ -90,7 +90,7 @@ class UNet(nnx.Module):
         self.detail = Draw(Level(first, (1, 1), bottom, second, rngs=rngs), first, rngs=rngs)
 
     def __call__(
-        self, images: Pictures, masks: Float[Array, "n h w"]
+        self, images: Pictures, masks: Float[Array, "n h w"], scales: int | None = None
     ) -> list[Float[Array, "n _ _ 3"]]:
         """Return the drawn pictures by scale, the last at the size of `images`.
 
@@ -100,25 +100,27 @@ class UNet(nnx.Module):
         Args:
             images: values in [0, 1].
             masks: 1 = keep, 0 = drop.
+            scales: the number of scales to draw, from the coarsest on; None for all.
         """
         rows, columns = images.shape[1:3]
         pad = ((0, 0), (0, -rows % STRIDE), (0, -columns % STRIDE))
         images, masks = jnp.pad(images, (*pad, (0, 0))), jnp.pad(masks, pad)
-        drawn, scales = None, []
-        for size in sizes((images.shape[1], images.shape[2])):
+        found = []
+        for size in sizes((images.shape[1], images.shape[2]))[:scales]:
             seen, known = shrunk(images, masks, size)
-            if drawn is None:
-                base = filled_by_means(seen, known)
-                network = self.coarse
-            else:
-                base = enlarged(drawn, size)
+            if found:
+                rough = enlarged(found[-1], size)
+                base = rough + continued(seen - rough, known, halvings=3)
                 network = self.detail
+            else:
+                base = 0.5 + continued(seen - 0.5, known, halvings=6)
+                network = self.coarse
             mixed = known * seen + (1.0 - known) * base
-            drawn = mixed + (1.0 - known) * network(
-                jnp.concatenate([mixed, base, known], axis=-1) - 0.5
-            )
-            scales.append(drawn)
-        return [*scales[:-1], scales[-1][:, :rows, :columns]]
+            change = network(jnp.concatenate([mixed, base, known], axis=-1) - 0.5)
+            found.append(mixed + (1.0 - known) * change)
+        if scales is None:
+            found[-1] = found[-1][:, :rows, :columns]
+        return found
 
 
 def sizes(shape: tuple[int, int]) -> list[tuple[int, int]]:
@@ -151,31 +153,32 @@ def enlarged(images: Pictures, size: tuple[int, int]) -> Float[Array, "n rows co
     return jax.vmap(lambda image: enlarge(image, size))(images)
 
 
-def filled_by_means(images: Pictures, share: Kept) -> Pictures:
-    """Fill dropped pixels smoothly: each is about the mean of its four neighbours.
+def continued(values: Pictures, share: Kept, halvings: int) -> Pictures:
+    """Continue the values of kept pixels smoothly into the holes, and towards 0 far from them.
 
-    It is a coarse solution of Laplace's equation, from 1 x 1 pixel up to the picture's size, each
-    size improved by `SWEEPS` of Jacobi's.
+    Each dropped pixel is about the mean of its four neighbours: a coarse solution of Laplace's
+    equation. It is found at a smaller size first, and improved by `SWEEPS` of Jacobi's at each.
 
     Args:
-        images: the sides are a power of two.
+        values: the sides are multiples of 2 ** halvings.
         share: of each pixel that is kept.
+        halvings: number of smaller sizes; it limits how far values reach.
     """
-    n, side = images.shape[:2]
-    if side == 1:
-        return jnp.where(share > 0, images, 0.5)
-    pooled = jnp.concatenate([images * share, share], axis=-1)
-    pooled = pooled.reshape(n, side // 2, 2, side // 2, 2, 4).mean(axis=(2, 4))
-    colours, weight = pooled[..., :3], pooled[..., 3:]
-    colours = jnp.where(weight > 0, colours / jnp.where(weight > 0, weight, 1.0), 0.0)
-    # A mean of a few pixels is worth less than the mean of what lies around.
-    outer = filled_by_means(colours, jnp.minimum(1.0, 2.0 * weight))
-    filled = jnp.clip(enlarged(outer, (side, side)), 0.0, 1.0)  # the cubic overshoots
+    start = jnp.where(share > 0, values, 0.0)
+    if halvings:
+        n, rows, columns = values.shape[:3]
+        pooled = jnp.concatenate([values * share, share], axis=-1)
+        pooled = pooled.reshape(n, rows // 2, 2, columns // 2, 2, 4).mean(axis=(2, 4))
+        means, weight = pooled[..., :3], pooled[..., 3:]
+        means = jnp.where(weight > 0, means / jnp.where(weight > 0, weight, 1.0), 0.0)
+        # A mean of a few pixels is worth less than the mean of what lies around.
+        outer = continued(means, jnp.minimum(1.0, 2.0 * weight), halvings - 1)
+        start = enlarged(outer, (rows, columns))
 
-    def sweep(_: Any, filled: Pictures) -> Pictures:
-        return share * images + (1.0 - share) * _neighbours(filled)
+    def sweep(_: Any, found: Pictures) -> Pictures:
+        return share * values + (1.0 - share) * _neighbours(found)
 
-    return jax.lax.fori_loop(0, SWEEPS, sweep, filled)
+    return jax.lax.fori_loop(0, SWEEPS, sweep, start)
 
 
 SWEEPS = 16

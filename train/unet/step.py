@@ -30,6 +30,15 @@ class Run(NamedTuple):
     """Moving average of the network's weights, which is measured and exported."""
 
 
+class Losses(NamedTuple):
+    """What a step trains beside the coarse network's absolute error."""
+
+    detail: bool
+    """Whether the second network is applied at all; the other losses need it."""
+    perceptual: bool
+    adversarial: bool
+
+
 class Parts(NamedTuple):
     """The structures and the optimisers of network and critic."""
 
@@ -83,41 +92,39 @@ def make_steps(
 ) -> tuple[Callable, Callable, Callable]:
     """Return the jitted `batch`, `critic_step` and `network_step`.
 
-    The steps are `(run, real, masks) -> (run, metrics)`; `network_step` takes two static flags,
-    too: `perceptual` and `adversarial` add these losses.
+    The steps are `(run, real, masks) -> (run, metrics)`; `network_step` takes what it trains, too:
+    `Losses`, static.
 
     Args:
         features: of the perceptual loss; None if it is not asked for.
     """
 
-    def losses(
-        params, run: Run, real: jax.Array, masks: jax.Array, perceptual: bool, adversarial: bool
-    ):
-        scales = nnx.merge(parts.network, params)(real, masks)
-        dropped = (1.0 - masks)[..., None]
-        found = {"hole": _hole(scales[-1], real, dropped)}
-        for drawn in scales[:-1]:
+    def losses(params, run: Run, real: jax.Array, masks: jax.Array, asked: Losses):
+        scales = nnx.merge(parts.network, params)(real, masks, None if asked.detail else 1)
+        found: dict[str, Any] = {"coarse": 0.0}
+        for drawn in scales[:-1] if asked.detail else scales:
             smaller, _ = shrunk(real, jnp.ones_like(masks), drawn.shape[1:3])
             _, kept = shrunk(real, masks, drawn.shape[1:3])
-            rest = 1.0 - kept
-            found["coarse"] = found.get("coarse", 0.0) + _hole(drawn, smaller, rest)
-        loss = config.l1_weight * (found["hole"] + found["coarse"])
+            found["coarse"] += _hole(drawn, smaller, 1.0 - kept)
+        loss = config.l1_weight * found["coarse"]
+        if not asked.detail:
+            return loss, found | {"loss": loss}
+        found["hole"] = _hole(scales[-1], real, (1.0 - masks)[..., None])
+        loss += config.l1_weight * found["hole"]
         completed = _completed(real, masks, scales[-1])
-        if perceptual and features is not None:
+        if asked.perceptual and features is not None:
             seen = distances(features, real, completed)
             found |= {"perceptual": seen.mean()}
             loss += config.perceptual_weight * seen.mean()
-        if adversarial:
+        if asked.adversarial:
             critic = nnx.merge(parts.critic, run.critic)
             found["fooling"] = fooling(critic, completed, dropped_share(masks))
             loss += config.gan_weight * found["fooling"]
         return loss, found | {"loss": loss}
 
-    def network_step(
-        run: Run, real: jax.Array, masks: jax.Array, perceptual: bool, adversarial: bool
-    ):
+    def network_step(run: Run, real: jax.Array, masks: jax.Array, asked: Losses):
         (_, found), grads = jax.value_and_grad(losses, has_aux=True)(
-            run.network, run, real, masks, perceptual, adversarial
+            run.network, run, real, masks, asked
         )
         updates, opt = parts.network_tx.update(grads, run.network_opt, run.network)
         params = optax.apply_updates(run.network, updates)
@@ -138,7 +145,7 @@ def make_steps(
 
     jitted = partial(jax.jit, out_shardings=placement.replicated, donate_argnums=0)
     drawn = jax.jit(partial(batch, config), out_shardings=placement.spread)
-    return drawn, jitted(critic_step), jitted(network_step, static_argnums=(3, 4))
+    return drawn, jitted(critic_step), jitted(network_step, static_argnums=3)
 
 
 def _completed(real: jax.Array, masks: jax.Array, drawn: jax.Array) -> jax.Array:
