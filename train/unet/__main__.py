@@ -61,18 +61,18 @@ class Config(program.Settings):
     crop: tuple[float, float] = (0.5, 1.0)
     """Range of the area of a picture that is trained on, resized to the side."""
 
-    detail_from: int = 6000
+    detail_from: int = 4200
     """The step at which the second network joins: the coarse one alone takes half of the time."""
     l1_weight: float = 1.0
     """Weight of the absolute error of dropped pixels, of both networks."""
-    perceptual_weight: float = 0.03
+    perceptual_weight: float = 0.05
     """Weight of the distance in the features of EfficientNet-Lite0; 0 leaves it out. Its gradient
     at a drawn picture is about 100 times that of the absolute error."""
-    perceptual_from: int = 8000
+    perceptual_from: int = 4800
     """The step at which that distance joins."""
     gan_weight: float = 0.002
     """Weight of the adversarial loss."""
-    adversarial_from: int = 20_000
+    adversarial_from: int = 12_000
     """The step at which the critic joins."""
     penalty: float = 1.0
     """Weight of the penalty on the critic's gradient."""
