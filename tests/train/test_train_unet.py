@@ -40,7 +40,7 @@ def test_it_learns_and_writes_what_users_load(folder):
     image, mask = jnp.full((40, 24, 3), 0.5), jnp.ones((40, 24))
     np.testing.assert_array_equal(infill(jax.random.key(0), image, mask), image)
     card = (folder / "unet_smoke.md").read_text()
-    assert "12 steps: 6 without the critic, 6 with it; the perceptual loss from step 1,000" in card
+    assert "12 steps: 6 without the critic, 6 with it; the perceptual loss from step 4,800" in card
     assert "| this |" in card
     assert str(folder) not in card
 
