@@ -75,3 +75,4 @@ PRESETS: dict[str, dict[str, Any]] = {
     "bbmp_mnist": bbmp_mnist,
     "bbmp_localisation": bbmp_localisation,
 }
+"""The presets by name, as `--preset` takes them."""

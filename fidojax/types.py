@@ -31,6 +31,7 @@ PRNGKey = Key[Array, ""]
 """A typed key, `jax.random.key(seed)`."""
 
 Scalar = Float[Array, ""]
+"""One number."""
 
 Device = Any
 """A `jax.Device`, which JAX declares as a variable, so that annotations cannot name it."""

@@ -66,6 +66,7 @@ INFILLER_ROWS: dict[str, InfillerRow] = {}
 """The rows by name."""
 
 INFILLERS: Mapping[str, Callable[..., Infiller]] = Column(INFILLER_ROWS, "factory")
+"""The factories of infillers by name."""
 
 
 def default_infillers() -> tuple[str, ...]:

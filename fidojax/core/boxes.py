@@ -15,10 +15,14 @@ from jaxtyping import Array, Bool, Float, Int, Num
 from fidojax.core.checks import check_name
 
 Box = Num[Array, "4"]
+"""Half-open (top, left, bottom, right), in pixels."""
 Boxes = Num[Array, "b 4"]
+"""The boxes of one image, as `Box`."""
 
 EMPTY = ("image", "none")
+"""What the box of an empty mask is: the whole image, or none."""
 COMPONENTS = ("all", "largest")
+"""The connected components of a mask that its box encloses."""
 
 
 def check_boxes(boxes: Any, shape: tuple[int, ...]) -> None:

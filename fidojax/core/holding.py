@@ -24,7 +24,9 @@ from fidojax.types import Classifier, Image, Infiller, Logits, Mask, PRNGKey, Sc
 HELD = ("ssr", "sdr", "dual")
 """Senses in which a region holds: it suffices, its deletion suffices, or both."""
 FIRST = "first"
+"""The value of `hold` that asks for the class to stay the first one."""
 EDGES = ("hard", "soft")
+"""The edges with which a region is shown to the classifier."""
 
 
 def senses_of(objective: str) -> tuple[str, ...]:

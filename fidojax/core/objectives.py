@@ -40,6 +40,7 @@ def sdr(score: Scalar, keep: Mask, lam: Weight, tv: Weight, warmup: Weight = 1.0
 
 
 OBJECTIVES: dict[str, Objective] = {"ssr": ssr, "sdr": sdr}
+"""The objectives by name."""
 
 
 def saliency_of(objective: str, keep: Mask) -> Mask:

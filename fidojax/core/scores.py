@@ -49,6 +49,7 @@ SCORES: dict[str, Score] = {
     "logit": logit,
     "probability": probability,
 }
+"""The scores by name."""
 
 
 def widened(values: Float[Array, "..."]) -> Float[Array, "..."]:

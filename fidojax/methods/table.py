@@ -63,7 +63,9 @@ RENAMED_METHODS = {
 """Old names, which work for one release, and what the methods are called now."""
 
 METHODS: Mapping[str, Method] = Column(METHOD_ROWS, "function", "method", RENAMED_METHODS)
+"""The methods by name."""
 LOOPS: Mapping[str, Callable[..., Loop]] = Column(METHOD_ROWS, "loop", "method", RENAMED_METHODS)
+"""What makes the loops of those methods that optimise, by name."""
 
 
 def register_method(row: MethodRow) -> None:

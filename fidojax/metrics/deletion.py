@@ -20,6 +20,7 @@ from fidojax.metrics.curve import has_order, score_curve
 from fidojax.types import Classifier, Image, Infiller, PRNGKey, Saliency, Scalar, Target
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""The levels of the progress at which the pixels needed are counted."""
 GRIDS: dict[str, Callable[[int, int], np.ndarray]] = {
     "even": lambda pixels, steps: np.linspace(0, pixels, steps + 1),
     "geometric": lambda pixels, steps: np.append(0, np.geomspace(1, pixels, steps)),

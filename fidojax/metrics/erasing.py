@@ -16,6 +16,8 @@ from fidojax.metrics.curve import has_order, masks_of
 from fidojax.types import Classifier, Image, Images, PRNGKey, Saliency, Scalar, Target
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""The shares of erased pixels at which the curve is evaluated."""
+
 ORDERS = ("lowest", "highest")
 ERASED: dict[str, Callable[[Image], Image]] = {
     "black": jnp.zeros_like,

@@ -157,3 +157,4 @@ def _cubic(distance):
 
 
 KERNELS = {"linear": _linear, "cubic": _cubic}
+"""Interpolation kernels by name, for enlarging the crop."""

@@ -13,6 +13,7 @@ from fidojax.runs.maps import pack
 from fidojax.types import Explanation
 
 NOT_FINITE = "the explanation is not finite, so there is no map"
+"""The problem of a picture whose map has values that are not finite."""
 
 
 class Item(NamedTuple):

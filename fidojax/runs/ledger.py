@@ -34,6 +34,7 @@ from fidojax.runs.columns import (
 )
 
 MISSING, DONE, FAILED = 0, 1, 2
+"""The values of a row's `status`."""
 
 CHUNK = 64
 """The largest number of rows in one file."""

@@ -20,6 +20,8 @@ from fidojax.transforms import interpreter
 from fidojax.types import Classifier
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
+"""The names of the precisions, the highest first."""
+
 _PRODUCTS = ("conv_general_dilated", "dot_general")
 
 

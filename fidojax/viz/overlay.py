@@ -12,6 +12,7 @@ DIVERGING = "RdBu_r"
 """Colour map of symmetric maps: red supports the class, blue opposes it, white is zero."""
 
 Limits = tuple[float, float]
+"""The values of a map at the lower and the upper end of the colours."""
 
 
 def normalise(

@@ -15,6 +15,7 @@ from fidojax.types import Classifier, Image, PRNGKey, Saliency, Scalar
 PRIORS = ("soft_tv", "standard")
 
 BASELINES = ("blur", "noise", "mean")
+"""What replaces dropped pixels in training, drawn with equal probability."""
 
 KEPT = (0.1, 0.9)
 """Range of the share of pixels that a sampled map keeps in training."""
