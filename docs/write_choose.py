@@ -7,6 +7,7 @@ classifier; whether a map has negative values and whether its key matters is fou
 """
 
 import runpy
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -93,13 +94,14 @@ def page() -> str:
         counted = [_passes(row, side) for side in SIDES]
         said = f"{counted[0][0]:,} / {counted[0][1]:,}"
         if counted[0] != counted[1]:
-            said = "one per window / 0"
+            draws = row.defaults.get("samples", 1)
+            said = f"{'one' if draws == 1 else draws} per window / 0"
         cells = (f"`{row.name}`", row.says, said, needs(row), _signed(row), _random(row))
         lines[group(row, counted[0])].append(cells)
     head = ("method", "what the map says", "passes", "needs", "signed", "random")
     return TEXT.format(
         groups="\n\n".join(
-            f"### {title}\n\n{GROUPS[title]}\n\n{SHARED['table'](head, rows)}"
+            f"### {title}\n\n{textwrap.fill(GROUPS[title], 100)}\n\n{SHARED['table'](head, rows)}"
             for title, rows in lines.items()
         )
     )

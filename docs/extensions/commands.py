@@ -40,28 +40,27 @@ def commands() -> Iterator[str]:
 
 def command(name: str, said: str) -> str:
     """The Markdown of one command, from its help."""
-    head, _, boxes = said.partition("╭")
+    head, _, rest = said.partition("\n ")  # titles and options are indented
     usage, *prose = head.strip().split("\n\n")
     usage = usage.removeprefix("usage: ")
-    options = "\n\n".join(f"`{option}`\n: {plain(text)}" for option, text in options_in(boxes))
+    options = "\n\n".join(f"`{option}`\n: {plain(text)}" for option, text in options_in(rest))
     return "\n\n".join([f"## fidojax {name}", *map(plain, prose), f"    {usage}", options])
 
 
-def options_in(boxes: str) -> Iterator[tuple[str, str]]:
-    """(option, meaning) of the boxes of a help text."""
-    option, text = "", ""
-    for line in boxes.splitlines():
-        if not line.startswith("│"):
-            continue
-        inside = line.strip("│").rstrip()
-        if inside.startswith("  "):  # goes on
-            text = f"{text} {inside.strip()}"
-            continue
-        if option:
-            yield option, text.strip()
-        option, _, text = inside.strip().partition("  ")
-    if option:
-        yield option, text.strip()
+def options_in(rest: str) -> Iterator[tuple[str, str]]:
+    """(option, meaning) of the part of a help text behind its prose.
+
+    An option is indented by two spaces, and its meaning, which may follow in the next lines, by
+    more.
+    """
+    found: list[list[str]] = []
+    for line in rest.splitlines():
+        if re.match(r"  \S", line):
+            found.append(re.split(r"\s{2,}", line.strip(), maxsplit=1))
+        elif re.match(r"   +\S", line) and found:
+            found[-1].append(line.strip())
+    for option, *text in found:
+        yield option, " ".join(text) or "no description"
 
 
 def plain(text: str) -> str:

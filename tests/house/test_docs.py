@@ -83,8 +83,9 @@ def test_a_docstring_becomes_text_without_stray_markup(site, text, lines):
 
 def test_the_help_of_a_command_becomes_a_list_of_options(site):
     said = (
-        "usage: fidojax cite [-h] [NAME ...]\n\nPrint <BibTeX>.\n\n╭─ options ─╮\n"
-        "│ -h, --help   help │\n│ --hold A|B   a [share];   │\n│              or `both` │\n╰─╯"
+        "usage: fidojax cite [-h] [NAME ...]\n\nPrint <BibTeX>.\n\n options   \n -------   \n"
+        "  -h, --help   help   \n  --hold A|B\n               a [share];\n"
+        "               or `both`  \n           \n"
     )
     assert site("commands").command("cite", said) == (
         "## fidojax cite\n\nPrint \\<BibTeX\\>.\n\n    fidojax cite [-h] [NAME ...]\n\n"
