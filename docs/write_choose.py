@@ -17,7 +17,7 @@ from jax.interpreters import partial_eval
 from jax.tree_util import Partial
 
 import infillers
-from fidojax.bench import count_passes, passes_per_map
+from fidojax.bench import Passes, count_passes, passes_per_map
 from fidojax.core import Split
 from fidojax.methods import METHOD_ROWS, MethodRow
 
@@ -72,7 +72,7 @@ gives another map (with an infiller that draws nothing). Formulas, papers and fi
 """
 
 
-def group(row: MethodRow, passes: tuple[int, int]) -> str:
+def group(row: MethodRow, passes: Passes) -> str:
     """The group of a method: by what it needs, then by how it asks the classifier."""
     if row.control:
         return "Controls"
@@ -84,7 +84,7 @@ def group(row: MethodRow, passes: tuple[int, int]) -> str:
         return "Features of one layer"
     if row.loop is not None:
         return "Masks found by optimisation"
-    return "Gradients" if passes[1] else "Masked pictures, without gradients"
+    return "Gradients" if passes.backward else "Masked pictures, without gradients"
 
 
 def page() -> str:
@@ -92,7 +92,7 @@ def page() -> str:
     lines: dict[str, list[tuple[str, ...]]] = {name: [] for name in GROUPS}
     for row in METHOD_ROWS.values():
         counted = [_passes(row, side) for side in SIDES]
-        said = f"{counted[0][0]:,} / {counted[0][1]:,}"
+        said = f"{counted[0].forward:,} / {counted[0].backward:,}"
         if counted[0] != counted[1]:
             draws = row.defaults.get("samples", 1)
             said = f"{'one' if draws == 1 else draws} per window / 0"
@@ -124,11 +124,11 @@ def _options(row: MethodRow) -> dict[str, Any]:
     return found | ({"features": Partial(_levels)} if "masker" in row.required else {})
 
 
-def _passes(row: MethodRow, side: int) -> tuple[int, int]:
+def _passes(row: MethodRow, side: int) -> Passes:
     options, shape = _options(row), (side, side, 3)
     if row.known_passes(options) is None and row.loop is None:
-        return tuple(count_passes(row.name, options, shape, 4))
-    return tuple(passes_per_map(row.name, row.defaults | options, shape, 4))
+        return count_passes(row.name, options, shape, 4)
+    return passes_per_map(row.name, row.defaults | options, shape, 4)
 
 
 def _map(row: MethodRow, key: jax.Array) -> jax.Array:

@@ -84,10 +84,15 @@ def _texts(module: str) -> dict[str, str]:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             found[node.name] = ast.get_docstring(node) or ""
         for target in _targets(node):
-            text = after.value if isinstance(after, ast.Expr) else None
-            is_text = isinstance(text, ast.Constant) and isinstance(text.value, str)
-            found[target] = inspect.cleandoc(text.value) if is_text else ""
+            found[target] = _text(after)
     return found
+
+
+def _text(node: ast.AST | None) -> str:
+    """The text of a statement that is nothing but a string."""
+    value = node.value if isinstance(node, ast.Expr) else None
+    text = value.value if isinstance(value, ast.Constant) else None
+    return inspect.cleandoc(text) if isinstance(text, str) else ""
 
 
 def _targets(node: ast.AST) -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from sphinx import addnodes
+from sphinx import addnodes  # type: ignore[import-not-found]
 
 ROOT = Path(__file__).resolve().parents[2]
 
