@@ -11,7 +11,7 @@ from flax import nnx
 from fidojax.networks import weight_files
 from infillers.unet import UNet, folded, unet
 from infillers.unet.blocks import unfolded
-from infillers.unet.network import continued, enlarged, sizes
+from infillers.unet.network import continued, enlarged, sizes, without_seams
 
 KEYS = jax.random.split(jax.random.key(0), 4)
 
@@ -154,6 +154,14 @@ def test_the_coarse_scale_can_be_drawn_alone():
     assert [each.shape[1:3] for each in both] == [(64, 64), (128, 96)]
     assert len(alone) == 1
     np.testing.assert_allclose(alone[0], both[0], atol=1e-6)
+
+
+def test_what_repeats_every_four_pixels_is_taken_out():
+    lattice = jnp.tile(jax.random.uniform(KEYS[0], (1, 4, 4, 2)), (1, 5, 6, 1))
+    inside = without_seams(lattice)[:, 2:-2, 2:-2]
+    np.testing.assert_allclose(inside - lattice[:, :4, :4].mean(axis=(1, 2)), 0, atol=1e-6)
+    ramp = jnp.broadcast_to(jnp.arange(12.0)[None, :, None, None], (1, 12, 8, 1))
+    np.testing.assert_allclose(without_seams(ramp)[:, 2:-2], ramp[:, 2:-2], atol=1e-5)
 
 
 def test_folding_is_undone():
