@@ -31,6 +31,7 @@ class InfillerRow:
         sees: a name in `SEES`.
         papers: keys of `fidojax/papers.bib`, the one that tells most about the infiller first.
         learned: it is a trained network with weights in a file.
+        fits: the classifier whose pictures the default weights were trained on; empty for any.
     """
 
     factory: Callable[..., Infiller]
@@ -38,6 +39,7 @@ class InfillerRow:
     sees: str
     papers: tuple[str, ...]
     learned: bool = False
+    fits: str = ""
 
     @property
     def name(self) -> str:
@@ -122,6 +124,7 @@ _ROWS = (
         sees="kept pixels",
         papers=("fido", "vdsm", "vae"),
         learned=True,
+        fits="tiny_imagenet40",
     ),
     InfillerRow(
         factory=ca,
@@ -130,6 +133,7 @@ _ROWS = (
         sees="kept pixels",
         papers=("fido", "ca_gan"),
         learned=True,
+        fits="tiny_imagenet40",
     ),
     InfillerRow(
         factory=mae,
@@ -142,7 +146,7 @@ _ROWS = (
     InfillerRow(
         factory=unet,
         says="what a U-Net draws from the kept pixels, coarsely and then in detail, at any size "
-        "(`unet:FILE`, trained by `python -m train.unet`)",
+        "(shipped for photos; `unet:FILE` for weights of `python -m train.unet`)",
         sees="kept pixels",
         papers=("fido", "gated"),
         learned=True,

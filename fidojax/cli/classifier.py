@@ -4,7 +4,7 @@ from fidojax.cli.explainer import LOADERS
 from fidojax.cli.options import Explain
 from fidojax.core import suggest
 from fidojax.methods import METHOD_ROWS
-from fidojax.networks import PACKAGED, SHIPPED, Pretrained, load, packaged_weights
+from fidojax.networks import PACKAGED, SHIPPED, Pretrained, applications, load, packaged_weights
 from fidojax.transforms import cpu
 from infillers import INFILLER_ROWS, parse_infill
 
@@ -17,8 +17,8 @@ SMALL = "tiny_imagenet40"
 def classifier_name(asked: Explain) -> str:
     """Return the name of the classifier; that of the default if none is given.
 
-    Weights, explainers and learned infillers fit one network. Those that are shipped, and those
-    that this project's programs train by default, fit the small one.
+    Weights and explainers fit one network, and some learned infillers its pictures. Those that are
+    shipped, and those that this project's programs train by default, fit the small one.
 
     Raises:
         ValueError: there is no such classifier.
@@ -28,12 +28,15 @@ def classifier_name(asked: Explain) -> str:
         needs = METHOD_ROWS[asked.method].required
         fitted = asked.weights is not None or any(option in LOADERS for option in needs)
         rows = [INFILLER_ROWS[parse_infill(name)[0]] for name in asked.infill]
-        fitted |= any(row.learned and not row.required for row in rows)
+        fitted |= any(row.fits == SMALL for row in rows)
         return SMALL if fitted or packaged_weights(IMAGENET) is None else IMAGENET
     known = [*SHIPPED, *PACKAGED]
     if not name.startswith("keras:") and name not in known:
         clause = suggest(name, known)
-        raise ValueError(f"--classifier: there is no {name!r}; {clause} (or keras:NAME)")
+        if not clause.startswith("did you mean"):  # importing Keras takes seconds
+            clause = suggest(name, [*known, *(f"keras:{other}" for other in applications())])
+        other = "" if "keras:" in clause else " (or keras:NAME)"
+        raise ValueError(f"--classifier: there is no {name!r}; {clause}{other}")
     return name
 
 

@@ -14,8 +14,12 @@ from fidojax.types import Image, Infiller, Mask, PRNGKey
 from infillers.channels import OTHERS, check_channels, in_channels
 from infillers.unet.network import UNet
 
+WEIGHTS = Path(__file__).parents[1] / "weights"
+SHIPPED = ("imagenette",)
+"""The names of the shipped weights."""
 
-def unet(weights: str | Path) -> Infiller:
+
+def unet(weights: str | Path = "imagenette") -> Infiller:
     """Return an infiller that draws the picture from kept pixels, coarsely first, then in detail.
 
     The network sees the whole picture at 64 x 64 and adds detail scale by scale, so that it takes
@@ -23,7 +27,8 @@ def unet(weights: str | Path) -> Infiller:
     averaged. Kept pixels are the picture's.
 
     Args:
-        weights: an .npz file written by `train.unet`.
+        weights: "imagenette" (photos, trained at 128 x 128 on masks as FIDO draws them), or an
+            .npz file written by `train.unet`.
 
     Raises:
         ValueError: the file's arrays do not fit; at the call: a picture that has neither 1 nor 3
@@ -31,8 +36,15 @@ def unet(weights: str | Path) -> Infiller:
         FileNotFoundError: there is no such file.
 
     Reference: Yu et al. 2019 (arXiv 1806.03589) for gated convolutions.
+
+    Example:
+        >>> import jax, infillers
+        >>> image = jax.random.uniform(jax.random.key(0), (96, 64, 3))
+        >>> mask = jax.random.bernoulli(jax.random.key(1), 0.5, (96, 64)).astype(float)
+        >>> infillers.unet()(jax.random.key(2), image, mask).shape
+        (96, 64, 3)
     """
-    path = Path(weights)
+    path = WEIGHTS / f"unet_{weights}.npz" if weights in SHIPPED else Path(weights)
     return _Drawn(weight_files.restore(path, _inferred(path, weight_files.headers(path))))
 
 
