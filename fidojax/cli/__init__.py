@@ -17,7 +17,7 @@ import tyro
 from fidojax.cli.options import Bench, Cite, Explain, List, UsageError
 from fidojax.cli.renamed import current_arguments
 from fidojax.cli.terminal import terminal
-from fidojax.core import printable
+from fidojax.core import check_name, printable
 
 __all__ = ["main", "terminal"]
 
@@ -65,6 +65,12 @@ def _main(arguments: list[str]) -> int:
 
         print(f"fidojax {__version__}")
         return 0
+    first = arguments[0] if arguments else "-"
+    if not first.startswith("-"):
+        try:
+            check_name("command", first, ("explain", "bench", "list", "cite"))
+        except ValueError as error:
+            raise UsageError(f"{error} See fidojax --help.") from None
     try:
         command = tyro.cli(
             Command,  # type: ignore[arg-type]
@@ -95,7 +101,10 @@ def _run(command: Explain | Bench | List | Cite) -> int:
         case List():
             from fidojax.cli.listing import show_list
 
-            return show_list()
+            try:
+                return show_list(command)
+            except ValueError as error:
+                raise UsageError(str(error)) from None
         case Cite():
             from fidojax.cite import cite
 

@@ -153,6 +153,12 @@ def _job(asked: Explain) -> Job:
         value = getattr(asked, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name.replace('_', '-')} is {value}, expected at least 1")
+    for name in ("lam", "tv"):
+        value = getattr(asked, name)
+        if value is not None and not value >= 0:
+            raise ValueError(f"--{name} is {value}, expected at least 0")
+    if asked.learning_rate is not None and not asked.learning_rate > 0:
+        raise ValueError(f"--learning-rate is {asked.learning_rate}, expected more than 0")
     if asked.crop is not None and not 0 < asked.crop <= 1:
         raise ValueError(f"--crop is {asked.crop}, expected a share above 0 and up to 1")
     hold_of(asked.hold)
@@ -199,7 +205,7 @@ def _job(asked: Explain) -> Job:
 
 
 def _try(job: Job) -> None:
-    """Let the method check its options and, unless it iterates, the classifier; compute nothing.
+    """Let the method check its options and the classifier; compute nothing.
 
     The infiller sees the shape of a picture, too: learned ones may be for other pictures.
     """
@@ -217,7 +223,11 @@ def _try(job: Job) -> None:
     for infill in fills + (job.region.fills if job.region else ()):
         jax.eval_shape(lambda f, x, m: f(jax.random.key(0), x, m), infill, image, mask)
     request.check(stop="--stop-early", devices="--spread")
-    if request.loop() is None and job.each is None:
+    loop = request.loop() if job.each is None else None
+    if loop is not None:
+        key = jax.random.key(0)
+        jax.eval_shape(lambda x: loop.init(key, request.classifier, x, 0), image)
+    elif job.each is None:
         method = functools.partial(request.function, **request.options)
         jax.eval_shape(
             lambda classifier, image: method(jax.random.key(0), classifier, image, 0),

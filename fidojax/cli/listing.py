@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from fidojax.cite import reference, uses
+from fidojax.cli.details import show_details
+from fidojax.cli.options import List
 from fidojax.methods import METHOD_ROWS
 from fidojax.metrics import METRIC_ROWS
 from fidojax.networks import PACKAGED, SHIPPED, package_of, packaged_weights
@@ -14,10 +16,17 @@ from fidojax.presets import PRESETS
 from infillers import INFILLER_ROWS, InfillerRow
 
 
-def show_list() -> int:
-    """Print the tables; returns the exit code."""
+def show_list(asked: List) -> int:
+    """Print the tables, or what is known of the names that are given; returns the exit code.
+
+    Raises:
+        ValueError: there is no such name.
+    """
     width = None if Console().is_terminal else max(100, shutil.get_terminal_size().columns)
     console = Console(width=width, highlight=False)
+    if asked.names:
+        show_details(asked, console)
+        return 0
     for title, rows in (
         (
             "Methods (--method)",
@@ -40,7 +49,10 @@ def show_list() -> int:
         table.show_header = False
         console.print(table)
         console.print()
-    console.print("fidojax cite NAME prints BibTeX.")
+    console.print(
+        "fidojax list NAME shows the options of a method or an infiller, fidojax list classes the "
+        "names for --target; fidojax cite NAME prints BibTeX."
+    )
     return 0
 
 

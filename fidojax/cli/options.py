@@ -6,9 +6,10 @@ from typing import Annotated, Any
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
 
-def _shown(metavar: str | None, default: str) -> Any:
+def _shown(metavar: str | None, default: str, aliases: tuple[str, ...] = ()) -> Any:
     """The appearance in the help of an option whose default is chosen later."""
-    return arg(metavar=metavar, help_behavior_hint=f"(default: {default})" if default else "")
+    hint = f"(default: {default})" if default else ""
+    return arg(metavar=metavar, help_behavior_hint=hint, aliases=aliases)
 
 
 class UsageError(Exception):
@@ -26,9 +27,9 @@ class Explain:
 
     paths: Positional[Annotated[tuple[str, ...], _shown("[PATH ...]", "")]] = ()
     """Pictures, folders, tfds:NAME[/CONFIG][/SPLIT][[START:STOP]] or skimage:NAME."""
-    out: Annotated[str, arg(metavar="FOLDER")] = "explanations"
+    out: Annotated[str, arg(metavar="FOLDER", aliases=("-o",))] = "explanations"
     """Where the results go."""
-    method: Annotated[str, arg(metavar="NAME")] = "fido"
+    method: Annotated[str, arg(metavar="NAME", aliases=("-m",))] = "fido"
     """Method; `fidojax list` shows all, and all presets, infillers and classifiers."""
     preset: Annotated[str | None, _shown("NAME", "for fido: fast")] = None
     """Schedule and constants; `--preset paper` is the published one of every method."""
@@ -61,13 +62,13 @@ class Explain:
     """Optimiser steps."""
     samples: Annotated[int | None, _shown("N", "of the preset")] = None
     """Masks per step, each one evaluation of the classifier; for varsal, maps drawn."""
-    lam: Annotated[float | None, _shown("X", "of the preset")] = None
+    lam: Annotated[float | None, _shown("X", "of the preset", ("--lambda",))] = None
     """Weight of the region's size, a sum over pixels."""
     tv: Annotated[float | None, _shown("X", "of the preset")] = None
     """Weight of the map's total variation, a sum over pixels."""
     size: Annotated[int | None, _shown("N", "of the preset")] = None
     """Side of the optimised map before it is upsampled."""
-    learning_rate: Annotated[float | None, _shown("X", "of the preset")] = None
+    learning_rate: Annotated[float | None, _shown("X", "of the preset", ("--lr",))] = None
     """Step size at the start."""
     score: Annotated[str | None, _shown("NAME", "log_odds")] = None
     """Evidence for the class: log_odds, log_probability, logit or probability."""
@@ -151,7 +152,12 @@ class Bench:
 
 @dataclass(frozen=True)
 class List:
-    """Show methods, presets, infillers and classifiers."""
+    """Show methods, presets, infillers and classifiers; of names, what their options are."""
+
+    names: Positional[Annotated[tuple[str, ...], _shown("[NAME ...]", "")]] = ()
+    """Methods, infillers or presets, or "classes": those of --classifier."""
+    classifier: Annotated[str | None, _shown("NAME", "that of fidojax explain")] = None
+    """The classifier whose classes are listed."""
 
 
 @dataclass(frozen=True)

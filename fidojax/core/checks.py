@@ -1,6 +1,7 @@
 """Checks of options: unknown names, with suggestions, and counts below 1."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -12,12 +13,18 @@ def check_name(what: str, name: str, known: Iterable[str]) -> None:
 
 
 def suggest(name: str, known: Iterable[str], most: int = 3) -> str:
-    """Return a clause with the known names that resemble `name`, or else with all of them."""
+    """Return a clause with the known names that resemble `name`, or else with all of them.
+
+    Names of several words, one of which is `name`, come first.
+    """
     known = list(known)
     lowered = {word.lower(): word for word in reversed(known)}
-    near = difflib.get_close_matches(name.lower(), lowered, most, 0.6)
+    wanted = name.lower()
+    words = [word.lower() for word in known if wanted in re.split(r"[^a-z0-9]+", word.lower())]
+    near = [*words, *difflib.get_close_matches(wanted, lowered, most, 0.6)]
+    near = [*dict.fromkeys(near)][:most]
     if not near:  # part of a longer name
-        near = [low for low in lowered if len(name) > 2 and name.lower() in low][:most]
+        near = [low for low in lowered if len(name) > 2 and wanted in low][:most]
     if near:
         return f"did you mean {' or '.join(lowered[word] for word in near)}?"
     return f"it is one of {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"

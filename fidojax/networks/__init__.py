@@ -8,13 +8,13 @@ from fidojax.networks.adapters import from_equinox, from_linen, from_nnx
 from fidojax.networks.classifiers import MnistAllConv, ResNet
 from fidojax.networks.efficientnet_lite import EfficientNetLite, package_of, packaged_weights
 from fidojax.networks.explainers import load_encoder, load_masker
-from fidojax.networks.keras import from_keras, import_keras
+from fidojax.networks.keras import applications, from_keras, import_keras
 from fidojax.networks.layers import fold
 from fidojax.networks.onnx import from_onnx
 from fidojax.networks.preprocessing import IMAGENET_MEAN, IMAGENET_STD, normalised
 from fidojax.networks.pretrained import load
 from fidojax.networks.realtime import REALTIME_WIDTHS, RealtimeNetwork
-from fidojax.networks.shipped import PACKAGED, SHIPPED, WEIGHTS, Pretrained
+from fidojax.networks.shipped import PACKAGED, SHIPPED, WEIGHTS, Pretrained, imagenet_labels
 from fidojax.networks.torch import from_torch
 from fidojax.networks.torch.library import import_torch
 from fidojax.networks.torch_files import read_state_dict
@@ -35,6 +35,7 @@ __all__ = [
     "RealtimeNetwork",
     "ResNet",
     "VarSalNetwork",
+    "applications",
     "binary",
     "fold",
     "from_equinox",
@@ -43,6 +44,7 @@ __all__ = [
     "from_nnx",
     "from_onnx",
     "from_torch",
+    "imagenet_labels",
     "import_keras",
     "import_torch",
     "load",

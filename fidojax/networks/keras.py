@@ -215,15 +215,20 @@ def load_keras(
     return Pretrained(f"keras:{name}", classifier, imagenet_labels(), size, IMAGENET_CROP)
 
 
+def applications() -> tuple[str, ...]:
+    """Return the names of the networks of `keras.applications`; none where Keras is missing."""
+    try:
+        found = vars(import_keras().applications)
+    except ImportError:
+        return ()
+    return tuple(sorted(n for n, f in found.items() if n[0].isupper() and callable(f)))
+
+
 @functools.cache
 def _application(name: str) -> tuple[Any, list]:
     """Return the one model of each network: compiled functions know it by its identity."""
     keras = import_keras()
-    known = [n for n, f in vars(keras.applications).items() if n[0].isupper() and callable(f)]
-    if name not in known:
-        raise ValueError(
-            f"keras.applications has no network {name!r}; it has {', '.join(sorted(known))}"
-        )
+    check_name("keras.applications", name, applications())
     model = getattr(keras.applications, name)(weights=None, classifier_activation=None)
     return model, model.get_weights()
 

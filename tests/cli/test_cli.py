@@ -565,6 +565,10 @@ def test_a_killed_run_leaves_whole_results_and_goes_on(run, tmp_path, how):
         (["--set", "average"], "--set: expected NAME=VALUE"),
         (["--set", "antithetic=true", "--samples", "3"], "even samples, got 3"),
         (["--crop", "2"], "--crop is 2.0, expected"),
+        (["--size", "0"], "size is 0, expected at least 1"),
+        (["--lambda", "-1"], "--lam is -1.0, expected at least 0"),
+        (["--lr", "0"], "--learning-rate is 0.0, expected more than 0"),
+        (["-m", "fidoo"], "--method: there is no 'fidoo'; did you mean fido?"),
         (["--limit", "0"], "--limit is 0, expected at least 1"),
         (["--shard", "3/2"], "--shard is '3/2', expected I/N with I from 1 to N"),
         (["nowhere.png"], "nowhere.png: there is no such file or folder"),
@@ -852,6 +856,22 @@ def test_list_shows_every_name(capsys):
     for name in (*METHODS, *INFILLERS, *PRESETS, *SHIPPED, *METRICS, "keras:NAME"):
         assert name in out
     assert "arXiv 1807.08024" in out
+
+
+def test_list_of_names_shows_options_and_their_meaning(capsys):
+    assert main(["list", "rise", "blur", "hold"]) == 0
+    out = capsys.readouterr().out
+    assert " ".join(out.split()).count("samples 4000 number of masks, each one evaluation of") == 1
+    assert "standard deviation in pixels" in out
+    assert "hold = 0.9" in out
+    assert main(["list", "classes", "--classifier", "mnist"]) == 0
+    assert capsys.readouterr().out.split() == [str(n // 2) for n in range(20)]
+    assert main(["list", "fidoo"]) == 2
+    assert "there is no 'fidoo'; did you mean fido?" in capsys.readouterr().err
+    assert main(["lst"]) == 2
+    assert capsys.readouterr().err.startswith(
+        "fidojax: command: there is no 'lst'; did you mean li"
+    )
 
 
 def test_everything_listed_can_be_cited():
