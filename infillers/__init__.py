@@ -1,9 +1,9 @@
 """Infillers: what stands where pixels were dropped.
 
 A factory returns a callable pytree `infill(key, image, mask) -> reference image`; its constants
-default to the paper's. `INFILLERS` lists them by name; `vae` and `ca` are learned, with weights of
-their own, `unet` takes those of `train.unet`, `mae` public ones. `from_function` and `from_torch`
-make an infiller of any inpainter; `resized` runs an infiller at another size than the picture's.
+default to the paper's. `INFILLERS` lists them by name; `vae`, `ca` and `unet`, for photos, are
+learned, with weights of their own, `mae` takes public ones. `from_function` and `from_torch` make
+an infiller of any inpainter; `resized` runs an infiller at another size than the picture's.
 """
 
 from infillers.blur import blur
