@@ -15,13 +15,14 @@ def check_name(what: str, name: str, known: Iterable[str]) -> None:
 def suggest(name: str, known: Iterable[str], most: int = 3) -> str:
     """Return a clause with the known names that resemble `name`, or else with all of them.
 
-    Names of several words, one of which is `name`, come first.
+    Slips of the pen come first, then names of several words, one of which is `name`.
     """
     known = list(known)
     lowered = {word.lower(): word for word in reversed(known)}
     wanted = name.lower()
     words = [word.lower() for word in known if wanted in re.split(r"[^a-z0-9]+", word.lower())]
-    near = [*words, *difflib.get_close_matches(wanted, lowered, most, 0.6)]
+    slips = difflib.get_close_matches(wanted, lowered, most, 0.85)
+    near = [*slips, *words, *difflib.get_close_matches(wanted, lowered, most, 0.6)]
     near = [*dict.fromkeys(near)][:most]
     if not near:  # part of a longer name
         near = [low for low in lowered if len(name) > 2 and wanted in low][:most]

@@ -14,6 +14,11 @@ CLASSES = ("crate", "tiger cat", "Persian cat", "oxcart", "castle", "Siamese cat
         ("Tiger", CLASSES, "did you mean tiger cat?"),
         ("castel", CLASSES, "did you mean castle or crate?"),
         ("resnet50", ("mnist", "keras:ResNet50"), "did you mean keras:ResNet50?"),
+        (
+            "gradients",
+            ("expected_gradients", "gradient"),
+            "did you mean gradient or expected_gradients?",
+        ),
         ("zebra", ("a", "b"), "it is one of a, b"),
     ],
 )

@@ -215,7 +215,7 @@ def test_keras_on_another_backend_is_refused(monkeypatch):
 
 def test_load_keras_names_the_networks_and_the_missing_file(tmp_path):
     pytest.importorskip("keras", reason="needs the extra [keras]")
-    with pytest.raises(ValueError, match=r"no network 'MobileNetV9'.*MobileNetV2"):
+    with pytest.raises(ValueError, match=r"there is no 'MobileNetV9'.*MobileNetV2"):
         keras_networks.load_keras("MobileNetV9", "random")
 
 

@@ -34,7 +34,7 @@ def folder(tmp_path_factory):
 def test_it_learns_and_writes_what_users_load(folder):
     found = rows(folder)
     assert [int(row["step"]) for row in found] == [6, 12]
-    assert float(found[1]["hole"]) < float(found[0]["hole"])
+    assert float(found[1]["coarse"]) < float(found[0]["coarse"])
     assert float(found[0]["critic"]) == 0 < float(found[1]["critic"])
     infill = unet(folder / "unet_smoke.npz")
     image, mask = jnp.full((40, 24, 3), 0.5), jnp.ones((40, 24))
