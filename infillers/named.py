@@ -60,17 +60,30 @@ def parse_infill(
     try:
         call = ast.parse(f"f({text})", mode="eval").body
         assert isinstance(call, ast.Call)
-        options = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
-        if call.args or None in options:
+        given = {word.arg: word.value for word in call.keywords}
+        if call.args or None in given:
             raise SyntaxError
-    except (SyntaxError, ValueError, AssertionError):
+    except (SyntaxError, AssertionError):
         raise ValueError(f"{what}: expected {name}:OPTION=VALUE, got {spec!r}") from None
-    for option in options:
-        check_name(f"{what} {name}", option, constants)
+    options = {}
+    for option, value in given.items():
+        check_name(f"{what} {name}", str(option), constants)
+        options[str(option)] = _constant(f"{what} {name}: {option}", value)
     for option in required:
         if option not in options:
             raise ValueError(f"{what}: {name} needs its {option}, write {name}:{option.upper()}")
     return name, options
+
+
+def _constant(what: str, value: ast.expr) -> Any:
+    """The value of a Python literal; everything else is refused."""
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, TypeError, SyntaxError):  # such as a name, or {[]}
+        text = ast.unparse(value)
+        raise ValueError(
+            f"{what} is {text}, expected a number, or text in quotes: '{text}'"
+        ) from None
 
 
 def _value(text: str) -> Any:

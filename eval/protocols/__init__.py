@@ -20,6 +20,7 @@ from eval.protocols.holding import holding
 from eval.protocols.infill_recovery.protocol import infill_recovery
 from eval.protocols.nonlinear_figures import nonlinear_figures
 from eval.protocols.own_maps import own_maps
+from eval.protocols.pictures import write_pictures
 from eval.protocols.sanity_cascade.protocol import sanity_cascade
 from eval.protocols.varsal.erasing import varsal_erasing
 from eval.protocols.varsal.sanity import varsal_sanity
@@ -46,6 +47,7 @@ PROTOCOLS: dict[str, Callable[..., None]] = {
     "all-methods": all_methods,
     "nonlinear-figures": nonlinear_figures,
     "own-maps": own_maps,
+    "pictures": write_pictures,
     "sanity-cascade": sanity_cascade,
     "varsal-erasing": varsal_erasing,
     "varsal-uncertainty": varsal_uncertainty,

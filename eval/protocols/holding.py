@@ -82,7 +82,7 @@ def holding(
     subject = photo_subject(run, crop)
     fills = tuple(make_infill(name) for name in infill)
     chosen = {spec: row_of_spec(spec, infill, objective) for spec in rows}
-    chosen |= rows_of_files(run, subject.model.size, maps)
+    chosen |= rows_of_files(run, subject, maps)
     check_name("against", against, chosen)
     for spec in again:
         check_name("again", spec, chosen)

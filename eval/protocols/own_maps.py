@@ -2,9 +2,10 @@
 
     python -m eval.run own-maps --maps captum=captum.npy rise=rise.zarr --out runs/own
 
-A file holds one map for each picture of the data, in the data's order: an .npy or a zarr of shape
-(n, h, w), or a group that `fidojax explain` wrote. In code, `fidojax.measure_batch` does the same
-for one metric.
+A file holds one map for each picture of the data, or with --limit for each that is drawn, in the
+data's order: an .npy or a zarr of shape (n, h, w), or a group that `fidojax explain` wrote.
+`python -m eval.run pictures` writes the pictures in that order. In code, `fidojax.measure_batch`
+does the same for one metric.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from eval.explainers import controls as known_controls
 from eval.explainers import explainers
 from eval.runner import conduct
 from eval.study import Study, StudyRow
-from eval.subject import StudyRun, load_subject
+from eval.subject import StudyRun, Subject, load_subject
 from fidojax.core import check_name, current_name
 from fidojax.data import BadPicture, Picture, pictures
 from fidojax.methods import RENAMED_METHODS
@@ -40,7 +41,8 @@ def own_maps(
 
     Args:
         run: where and on what.
-        maps: NAME=FILE, one map of the true class for each picture of the data.
+        maps: NAME=FILE, one map of the true class for each picture of the data, or for each that
+            is drawn.
         masks: names whose maps lie in [0, 1] and are cut at one half, not at alpha times the mean.
         controls: rows that do not depend on the classifier, see `eval.explainers.controls`.
         deletion: infiller of the deletion curves.
@@ -49,7 +51,7 @@ def own_maps(
     for name in controls:
         check_name("controls", current_name("controls", name, RENAMED_METHODS), known_controls())
     of = load_subject(run, crop=crop)
-    files = rows_of_files(run, of.model.size, maps, masks)
+    files = rows_of_files(run, of, maps, masks)
     rows = explainers(controls, {}, "fast", run.classifier) | files
     fill = make_infill(deletion)
     boxed = any(boxes is not None and len(boxes) for boxes in of.drawn.boxes)
@@ -82,28 +84,31 @@ def given(key, classifier, image, target, *, saliency, source: str) -> Explanati
 
 
 def rows_of_files(
-    run: StudyRun, size: tuple[int, int, int], maps: Sequence[str], masks: Sequence[str] = ()
+    run: StudyRun, of: Subject, maps: Sequence[str], masks: Sequence[str] = ()
 ) -> dict[str, StudyRow]:
     """Rows of the maps of files, by name.
 
     Args:
-        size: "h w c" of the classifier's pictures.
+        run, of: the run with its pictures; a file has a map for each picture of the data or for
+            each of the run, in the data's order.
         maps: NAME=FILE, or a file that gives the row its name.
         masks: names of the rows whose maps are cut at one half.
 
     Raises:
-        ValueError: a file has no map for each picture of the data, or a name is unknown.
+        ValueError: a file has another number of maps, or a name is unknown.
     """
     files = dict(_named(text) for text in maps)
     for name in masks:
         check_name("masks", name, files)
-    places = _places(run, size) if files else {}
+    height, width, _ = of.model.size
+    orders = _orders(run, of) if files else {}
     rows = {}
     for name, path in files.items():
         found = load_maps(path)
-        if found.shape != (len(places), *size[:2]):
-            expected = (len(places), *size[:2])
+        if found.shape[1:] != (height, width) or len(found) not in orders:
+            expected = " or ".join(str((count, height, width)) for count in orders)
             raise ValueError(f"maps {path}: expected shape {expected}, got {found.shape}")
+        places = orders[len(found)]
         cut = "absolute" if name in masks else "mean"
         options = {"source": digest(found)}
         rows[name] = StudyRow(
@@ -117,7 +122,15 @@ def _named(text: str) -> tuple[str, Path]:
     return (name, Path(path)) if equals else (Path(text).stem, Path(text))
 
 
-def _places(run: StudyRun, size: tuple[int, int, int]) -> dict[str, int]:
+def _orders(run: StudyRun, of: Subject) -> dict[int, dict[str, int]]:
+    """The place of each picture's map, by the number of maps: of all pictures, or of the run's."""
+    places = places_of(run, of.model.size)
+    drawn = sorted(of.drawn.ids, key=places.__getitem__)
+    own = {name: place for place, name in enumerate(drawn)}
+    return {len(places): places, len(own): own}
+
+
+def places_of(run: StudyRun, size: tuple[int, int, int]) -> dict[str, int]:
     """The place of every readable picture in the data's order, by id."""
     found = pictures([run.data], size, run.data_dir)
     names = [picture.id for picture in found if not isinstance(picture, BadPicture)]

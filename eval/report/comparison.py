@@ -100,8 +100,8 @@ def _best(
     run: StoredRun, key: str, found: Mapping[tuple[str, str], Mapping[str, Any]]
 ) -> str | None:
     better = run.study["numbers"][key]["better"]
-    rows = [row for row in run.study["rows"] if found[key, row]["n"]]
-    rows = [row for row in rows if run.study["rows"][row]["group"] != CONTROLS] or rows
+    rows = [row for row, of in run.study["rows"].items() if of["group"] != CONTROLS]
+    rows = [row for row in rows if found[key, row]["n"]]
     if better == "none" or len(rows) < 1:
         return None
     enough = ENOUGH * max(found[key, row]["n"] for row in rows)

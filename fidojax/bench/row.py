@@ -1,10 +1,14 @@
 """The rows of a benchmark: the cases to be measured, their results, and the tables of them."""
 
+import copy
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from fidojax.bench.passes import Passes
 from fidojax.types import Classifier
@@ -135,15 +139,41 @@ def _number(value: float | None, digits: int = 3) -> str:
     return f"{value:.0f}" if value >= 10 ** (digits - 1) else f"{value:.{digits}g}"
 
 
-def terminal_table(rows: Sequence[BenchRow]) -> Table:
-    """Return the table for a terminal."""
-    table = Table(caption=EXPLAINED)
-    left = {"classifier", "method", "infill", "precision", "note"}
-    for name in cells(rows[0]):
-        table.add_column(name, justify="left" if name in left else "right")
-    for row in rows:
-        table.add_row(*cells(row).values())
-    return table
+NAMES = ("classifier", "method", "infill", "precision", "note")
+"""The columns of words; the others are of numbers."""
+HEADS = {
+    "images/s": "images\nper s", "passes/s": "passes\nper s", "compile s": "compile\nseconds",
+    "cached s": "cached\nseconds", "MB": "MB: program\n/ at most",
+}  # fmt: skip
+"""Heads of two lines, for terminals of 80 columns."""
+
+
+def terminal_table(rows: Sequence[BenchRow]) -> Group:
+    """Return the table for a terminal of 80 columns or more.
+
+    Rows that differ in numbers alone follow one line with their names and their note, since names
+    and numbers do not fit beside each other.
+    """
+    lines = [cells(row) for row in rows]
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for name in (name for name in lines[0] if name not in NAMES):
+        widest = max(len(part) for line in lines for part in [line[name], *_head(name)])
+        table.add_column(HEADS.get(name, name), justify="right", no_wrap=True, width=widest)
+    parts: list[RenderableType] = []
+    for names, found in itertools.groupby(lines, lambda line: [line[name] for name in NAMES]):
+        *before, note = names
+        said = ", ".join(filter(None, before)) + (f": {note}" if note else "")
+        parts.append(Text(said, style="bold"))
+        own = copy.deepcopy(table)
+        own.show_header = len(parts) == 1
+        for line in found:
+            own.add_row(*(value for name, value in line.items() if name not in NAMES))
+        parts.append(own)
+    return Group(*parts, Text(EXPLAINED, style="dim"))
+
+
+def _head(name: str) -> list[str]:
+    return HEADS.get(name, name).split("\n")
 
 
 def markdown_table(rows: Sequence[BenchRow]) -> str:

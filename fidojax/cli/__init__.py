@@ -106,10 +106,10 @@ def _run(command: Explain | Bench | List | Cite) -> int:
             except ValueError as error:
                 raise UsageError(str(error)) from None
         case Cite():
-            from fidojax.cite import cite
+            from fidojax.cli.citing import cited
 
             try:
-                print(cite(*command.names))
+                print(cited(command.names))
             except ValueError as error:
                 raise UsageError(str(error)) from None
             return 0

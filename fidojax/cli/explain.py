@@ -39,6 +39,8 @@ def explain(asked: Explain) -> int:
         print(f"\nInterrupted: {summary}", file=sys.stderr)
         return 130
     lines = [_summary(run, started)]
+    if run.items.ignored:
+        lines.append(f"  {_count(run.items.ignored, 'other file')} ignored: no pictures")
     if run.skipped and not run.explained:
         lines[0] += " (--force explains them again.)"
     if run.unheld:

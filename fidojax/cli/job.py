@@ -14,11 +14,13 @@ import numpy as np
 from fidojax import __version__
 from fidojax.cli.classifier import classifier_name, load_classifier
 from fidojax.cli.explainer import Explainer, load_explainer
+from fidojax.cli.likely import likely_classes
 from fidojax.cli.method_options import chosen_options, complete
 from fidojax.cli.options import Explain, UsageError
+from fidojax.cli.ranges import check_numbers
 from fidojax.cli.region import FILLS, RegionPlan, hold_of, region_plan, wants_region
 from fidojax.cli.sources import pictures_apart
-from fidojax.cli.target import chosen_targets
+from fidojax.cli.target import NoSuchClassError, chosen_targets
 from fidojax.core import as_fills, check_classifier, check_name
 from fidojax.data import boxes_of
 from fidojax.engine import ExplainRequest, Spread, Stop
@@ -149,18 +151,7 @@ def prepare(asked: Explain) -> Job:
 
 
 def _job(asked: Explain) -> Job:
-    for name in ("batch_size", "limit"):
-        value = getattr(asked, name)
-        if value is not None and value < 1:
-            raise ValueError(f"--{name.replace('_', '-')} is {value}, expected at least 1")
-    for name in ("lam", "tv"):
-        value = getattr(asked, name)
-        if value is not None and not value >= 0:
-            raise ValueError(f"--{name} is {value}, expected at least 0")
-    if asked.learning_rate is not None and not asked.learning_rate > 0:
-        raise ValueError(f"--learning-rate is {asked.learning_rate}, expected more than 0")
-    if asked.crop is not None and not 0 < asked.crop <= 1:
-        raise ValueError(f"--crop is {asked.crop}, expected a share above 0 and up to 1")
+    check_numbers(asked)
     hold_of(asked.hold)
     asked = pictures_apart(asked)
     asked = replace(asked, method=method_row(asked.method, "--method").name)
@@ -195,7 +186,10 @@ def _job(asked: Explain) -> Job:
         asked.rewrite,
         asked.strict,
     )
-    target, *others = chosen_targets(asked, pretrained.labels)
+    try:
+        target, *others = chosen_targets(asked, pretrained.labels)
+    except NoSuchClassError as error:
+        raise ValueError(f"{error} {likely_classes(asked, pretrained)}".rstrip()) from None
     classes = (target, *others) if others else ()
     if classes and (region is None or region.count > 1):
         raise ValueError("--target: several classes are compared by one region each (--hold)")

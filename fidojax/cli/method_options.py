@@ -6,6 +6,7 @@ from typing import Any
 
 from fidojax.cli.explainer import LOADERS
 from fidojax.cli.options import Explain
+from fidojax.cli.ranges import flag
 from fidojax.cli.region import HOLD, hold_of, wants_region
 from fidojax.core import check_name
 from fidojax.methods import METHOD_ROWS
@@ -42,9 +43,8 @@ def chosen_options(asked: Explain) -> tuple[str | None, dict[str, Any]]:
         chosen["hold"] = chosen.get("hold") or HOLD
     for name, value in given.items():
         if value is not None:
-            flag = f"--{name.replace('_', '-')}"
             if name not in known:
-                raise ValueError(f"{flag}: the method {asked.method} has no such option")
+                raise ValueError(f"{flag(name)}: the method {asked.method} has no such option")
             chosen[name] = value
     for entry in asked.set:
         name, equals, text = entry.partition("=")

@@ -165,4 +165,4 @@ class Cite:
     """Print BibTeX of methods, infillers, classifiers or papers; without names, all of it."""
 
     names: Positional[Annotated[tuple[str, ...], _shown("[NAME ...]", "")]] = ()
-    """Names as in `fidojax list`."""
+    """Names as in `fidojax list`, or folders of results: all that their runs used."""

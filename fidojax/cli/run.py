@@ -17,6 +17,7 @@ from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.outcome import Outcome, exhibit, outcome
 from fidojax.cli.page import write_index
 from fidojax.cli.records import ResultsFolder, result_name
+from fidojax.cli.sources import DEFAULT_PICTURES, check_boxes
 from fidojax.cli.stopping import reason_of
 from fidojax.cli.target import target_of
 from fidojax.core import Region
@@ -37,7 +38,6 @@ from fidojax.runs import (
 )
 from fidojax.viz import figure
 
-DEFAULT_PICTURES = ("skimage:chelsea", "skimage:coffee")
 PAGE_EVERY = 30.0
 """Seconds between writings of index.html during a run."""
 
@@ -74,6 +74,7 @@ class ExplainRun:
         except ValueError as error:
             raise UsageError(f"--{error}") from None
         self.job: Job = prepare(asked)
+        check_boxes(self.job.asked)
         self.items = self._pictures(self.job.asked.paths or DEFAULT_PICTURES)
         self.total = min(len(self.items), asked.limit or len(self.items))
         if len(self.items) == len(self.items.missing):

@@ -1,10 +1,27 @@
-"""Pictures that stand behind an option of several values: `--infill blur photo.jpg`."""
+"""The pictures of a command: those behind an option of several values, the default, the boxes."""
 
 import os
 from dataclasses import replace
 
-from fidojax.cli.options import Explain
+from fidojax.cli.options import Explain, UsageError
+from fidojax.methods import METHOD_ROWS
 from infillers import INFILLERS
+
+DEFAULT_PICTURES = ("skimage:chelsea", "skimage:coffee")
+
+
+def check_boxes(asked: Explain) -> None:
+    """Check that the pictures can have the boxes that the method needs.
+
+    Raises:
+        UsageError: they are files without a table of boxes.
+    """
+    sets = any(text.startswith("tfds:") for text in asked.paths)
+    if "boxes" in METHOD_ROWS[asked.method].required and asked.boxes is None and not sets:
+        raise UsageError(
+            f"--method {asked.method}: it needs the boxes of the objects; give their table by "
+            "--boxes FILE, or a data set that has them (tfds:NAME)"
+        )
 
 
 def pictures_apart(asked: Explain) -> Explain:

@@ -11,6 +11,10 @@ from fidojax.methods import METHOD_ROWS
 from fidojax.networks import Pretrained
 
 
+class NoSuchClassError(ValueError):
+    """The classifier has no class of the name."""
+
+
 def target_of(
     wanted: int | str, pretrained: Pretrained, picture: Picture, probabilities: np.ndarray
 ) -> int:
@@ -45,7 +49,8 @@ def class_index(name: str, labels: tuple[str, ...]) -> int:
     """Return the class of a name (upper or lower case, spaces or underscores) or of an index.
 
     Raises:
-        ValueError: there is no such class, or there are several.
+        NoSuchClassError: there is no such class.
+        ValueError: there are several.
     """
     wanted = name.strip().replace("_", " ").lower()
     found = find_classes(name, labels)
@@ -58,14 +63,15 @@ def class_index(name: str, labels: tuple[str, ...]) -> int:
         if not 0 <= int(wanted) < len(labels):
             raise ValueError(f"--target: {name} is not in 0 to {len(labels) - 1}")
         return int(wanted)
-    raise ValueError(f"--target: no class is called {name!r}; {suggest(wanted, labels)}")
+    raise NoSuchClassError(f"--target: no class is called {name!r}; {suggest(wanted, labels)}")
 
 
 def chosen_targets(asked: Explain, labels: tuple[str, ...]) -> list[Any]:
     """Return the classes to explain: one or several indices, or "prediction" or "label" alone.
 
     Raises:
-        ValueError: there is no such class, two are the same, or the method explains all at once.
+        NoSuchClassError: there is no such class.
+        ValueError: two are the same, or the method explains all at once.
     """
     if asked.target in ((), ("prediction",)):
         return ["prediction"]

@@ -25,6 +25,7 @@ from fidojax.core.contract import (
     real_target,
 )
 from fidojax.core.deprecation import current_name, renamed_arguments, warn_renamed
+from fidojax.core.extras import install_extra
 from fidojax.core.features import (
     HasFeatures,
     Split,
@@ -122,6 +123,7 @@ __all__ = [
     "gaussian_blur",
     "in_chunks",
     "inside",
+    "install_extra",
     "interpolation",
     "lay_windows",
     "log_odds",

@@ -17,6 +17,7 @@ import PIL.Image
 from PIL.Image import Transpose
 
 from fidojax.core import printable
+from fidojax.data.kinds import HEIC, formats, is_heic
 from fidojax.data.quiet import quiet
 
 SMALLEST = 8
@@ -29,13 +30,9 @@ before it, and a run of the shipped network stays below 2 GB nevertheless."""
 STRIP = 2**22
 """The number of pixels that are converted at a time."""
 
-# The formats that Pillow reads by itself, without those that start another program (EPS, WMF) and
-# those whose signature is so short that any file may have it (TGA, PCX, XVThumb, ...).
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000", "ICO", "DIB")
-
 # Bytes per pixel at the peak of decoding, as measured: of formats whose decoders hold copies, of
 # pictures of at most 4 bytes per pixel, and of those that are converted or turned.
-_DECODERS = {"JPEG2000": 24, "WEBP": 17, "AVIF": 12, "PROGRESSIVE JPEG": 12}
+_DECODERS = {"JPEG2000": 24, "WEBP": 17, "AVIF": 12, "HEIF": 12, "PROGRESSIVE JPEG": 12}
 _PLAIN, _CONVERTED = 5, 9
 
 # EXIF's orientation -> what makes the picture upright.
@@ -111,7 +108,7 @@ def _loaded(file: Path | io.BytesIO) -> tuple[PIL.Image.Image, Transpose | None]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # warnings on odd metadata
-            with PIL.Image.open(file, formats=_formats()) as picture:
+            with PIL.Image.open(file, formats=formats()) as picture:
                 _check_size(picture)
                 with quiet(picture.format):
                     picture.load()
@@ -119,12 +116,23 @@ def _loaded(file: Path | io.BytesIO) -> tuple[PIL.Image.Image, Transpose | None]
     except (UnreadableError, MemoryError, PermissionError):
         raise
     except PIL.UnidentifiedImageError:
+        if _is_heic(file):
+            raise UnreadableError(
+                f"a HEIC picture, which needs Pillow's plugin: pip install {HEIC[2]}"
+            ) from None
         raise UnreadableError("not a picture (or of a kind that Pillow does not read)") from None
     except PIL.Image.DecompressionBombError:
         limit = 2 * (PIL.Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise UnreadableError(f"more than {limit} million pixels") from None
     except Exception as error:
         raise _damaged(error) from None
+
+
+def _is_heic(file: Path | io.BytesIO) -> bool:
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            return is_heic(opened.read(12))
+    return is_heic(file.getvalue()[:12])
 
 
 def _damaged(error: Exception) -> UnreadableError:
@@ -200,9 +208,3 @@ def _deep(picture: PIL.Image.Image) -> PIL.Image.Image:
         kind = "floats outside [0, 1]" if picture.mode == "F" else "integers beyond 16 bits"
         raise UnreadableError(f"its values are {kind}, so black and white are unknown")
     return PIL.Image.fromarray(values)
-
-
-def _formats() -> list[str]:
-    """Return the names in FORMATS that this build of Pillow has."""
-    PIL.Image.init()
-    return [name for name in FORMATS if name in PIL.Image.OPEN]

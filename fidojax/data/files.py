@@ -12,6 +12,7 @@ from fidojax.data.annotations import Annotation, Annotations
 from fidojax.data.decode import UnreadableError, decode, one_picture, plain
 from fidojax.data.fit import fit, place_boxes
 from fidojax.data.folders import walk
+from fidojax.data.kinds import is_picture
 from fidojax.data.picture import BadPicture, Picture
 
 SAMPLES = ("astronaut", "camera", "chelsea", "coffee", "rocket")
@@ -20,11 +21,12 @@ SAMPLES = ("astronaut", "camera", "chelsea", "coffee", "rocket")
 
 @dataclass(frozen=True)
 class Files:
-    """A picture file, or all files of a folder and its subfolders in alphabetical order.
+    """A picture file, or all pictures of a folder and its subfolders in alphabetical order.
 
-    Hidden files are skipped, all others are read whatever their suffix. Folders of results of
-    `fidojax explain` are skipped. The id of a picture is its path relative to the folder, with
-    forward slashes; the id of a single file is its name. Both are `printable`.
+    Hidden files and folders of results of `fidojax explain` are skipped; so are files that neither
+    are named as pictures nor begin like pictures, which are counted. The id of a picture is its
+    path relative to the folder, with forward slashes; the id of a single file is its name. Both are
+    `printable`.
 
     If all files lie in two or more subfolders of the folder, these are the classes: the label of a
     picture is the place of its subfolder in alphabetical order, as in torchvision's ImageFolder.
@@ -33,6 +35,7 @@ class Files:
         paths: the files.
         ids: one per file.
         closed: subfolders that cannot be listed.
+        ignored: the number of other files in the folder.
         classes: names of the classes; empty if they are unknown.
         annotations: boxes and labels by the file's id.
     """
@@ -40,6 +43,7 @@ class Files:
     paths: tuple[Path, ...]
     ids: tuple[str, ...]
     closed: tuple[BadPicture, ...] = ()
+    ignored: int = 0
     classes: tuple[str, ...] = ()
     annotations: dict[str, Annotation] = field(default_factory=dict)
 
@@ -48,7 +52,7 @@ class Files:
         """Find the file, or the files of the folder.
 
         Raises:
-            UnreadableError: there is no such file or folder, or the folder has no files, or the
+            UnreadableError: there is no such file or folder, or the folder has no pictures, or the
                 annotations name several of its files alike.
         """
         # Unlike Path.expanduser, it takes "~name" as it is if there is no such user.
@@ -69,14 +73,18 @@ class Files:
         paths = [item for item in found if isinstance(item, Path)]
         if annotations is not None:  # which may lie beside the pictures
             paths = [path for path in paths if not annotations.is_file(path)]
+        listed = len(paths)
+        paths = [path for path in paths if is_picture(path)]
+        ignored = listed - len(paths)
         if not paths and not closed:
-            raise UnreadableError("the folder has no files")
+            others = f", {ignored} other file{'s' * (ignored > 1)}" if ignored else ""
+            raise UnreadableError(f"the folder has no pictures{others}")
         ids = tuple(printable(path.relative_to(root).as_posix()) for path in paths)
         folders = {name.partition("/")[0] for name in ids if "/" in name}
         alone = any("/" not in name for name in ids)
         classes = () if alone or len(folders) < 2 else tuple(sorted(folders))
         own = {} if annotations is None else annotations.of(ids)
-        return cls(tuple(paths), ids, closed, classes, own)
+        return cls(tuple(paths), ids, closed, ignored, classes, own)
 
     def __len__(self) -> int:
         return len(self.paths) + len(self.closed)

@@ -30,6 +30,11 @@ class Pictures:
         """The sources that could not be opened."""
         return [source for source in self._sources if isinstance(source, BadPicture)]
 
+    @property
+    def ignored(self) -> int:
+        """The number of files in folders that were left out because they are no pictures."""
+        return sum(source.ignored for source in self._sources if isinstance(source, Files))
+
     def __len__(self) -> int:
         return sum(1 if isinstance(s, BadPicture) else len(s) for s in self._sources)
 
@@ -53,7 +58,7 @@ def pictures(
 
     Args:
         sources: picture files, folders (with their subfolders, in alphabetical order; subfolders
-            only are taken for classes),
+            only are taken for classes, and files that are no pictures are left out),
             `tfds:NAME[/CONFIG][:VERSION][/SPLIT][[START:STOP]]` or `skimage:NAME`.
         size: height, width and channels (1 or 3) that the classifier takes.
         data_dir: the folder of prepared TFDS sets; TFDS's own default when None.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jax.tree_util import Partial
 
-from fidojax.core import check_name
+from fidojax.core import check_name, install_extra
 from fidojax.data import IMAGENET_CROP
 from fidojax.networks import interception, weight_files
 from fidojax.networks.interception import Static
@@ -35,7 +35,7 @@ def import_keras() -> Any:
     try:
         import keras
     except ImportError as error:
-        raise ImportError("Keras models need Keras 3: pip install 'fidojax[keras]'") from error
+        raise ImportError(f"Keras models need Keras 3: {install_extra('keras')}") from error
     if keras.backend.backend() != "jax":
         raise RuntimeError(
             f"Keras runs on the {keras.backend.backend()!r} backend; set KERAS_BACKEND=jax"

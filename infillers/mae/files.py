@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fidojax.core import install_extra
 from fidojax.networks import read_state_dict
 from infillers.mae.network import Sizes
 
@@ -109,7 +110,7 @@ def _module(name: str, said: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         package = name.partition(".")[0]
-        raise ImportError(f"{said} {package} is missing: pip install 'fidojax[mae]'") from error
+        raise ImportError(f"{said} {package} is missing: {install_extra('mae')}") from error
 
 
 def read(path: Path) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import io
 import json
 import re
 from typing import Any
@@ -10,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rich.console import Console
 
 from fidojax import cli, presets
 from fidojax.bench import clocks, floors, passes, step
@@ -254,7 +256,25 @@ def test_tables_have_all_rows(planted):
     text = report.markdown_table(rows)
     assert "| a\\|b | fido |" in text
     assert text.count("\n|") == 3
-    assert report.terminal_table(rows).row_count == 2
+
+
+def test_a_terminal_of_80_columns_shows_every_number_whole():
+    numbers = {"forward": 2400, "backward": 2400, "images_per_second": 1234.5, "ratio": 1.0234}
+    numbers |= {"evaluations_per_second": 12345.0, "peak_share": 0.41, "compile_cold": 123.0}
+    numbers |= {"compile_cached": 1.2, "program_mb": 12345.0, "peak_mb": 34567.0}
+    names = ("tiny_imagenet40", "extremal_perturbation", "preset fast", "blur:sigma=5", "float32")
+    rows = [BenchRow(*names, size, **numbers) for size in (1, 64)]
+    rows.append(BenchRow("tiny_imagenet40", "varsal", "", "", "float32", 1, problem="no [encoder]"))
+    printed = io.StringIO()
+    console = Console(width=80, file=printed)
+    console.print(report.terminal_table(rows))
+    lines = printed.getvalue().splitlines()
+    assert lines[0] == f"{', '.join((*names[:2], *names[3:]))}: preset fast"
+    shown = ["2400", "1234", "12345", "1.023", "41%", "123", "1.2", "12345", "/", "34567"]
+    assert [line.split() for line in lines[3:5]] == [["1", *shown], ["64", *shown]]
+    assert lines[5] == "tiny_imagenet40, varsal, float32: no [encoder]"
+    assert lines[6].split() == ["1"]
+    assert max(map(len, lines)) <= 80
 
 
 def test_interleaved_takes_calls_in_turn_and_the_lowest_median(monkeypatch):

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import runpy
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,7 @@ from fidojax import Stop, cite, presets
 from fidojax.cli import classifier as classifiers
 from fidojax.cli import job as jobs
 from fidojax.cli import main
+from fidojax.cli.citing import used_in
 from fidojax.cli.explainer import LOADERS
 from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.options import Explain, UsageError
@@ -216,17 +218,17 @@ def test_bad_files_are_reported_and_the_others_explained(run, folder):
     assert ran.code == 1
     assert len(ran.records) == 3
     assert f"failed: {folder}/empty.png: the file is empty" in ran.out
-    assert "notes.txt: not a picture" in ran.out
+    assert "notes.txt" not in ran.out
+    assert "\n  1 other file ignored: no pictures\n" in ran.out
     assert "failed: nowhere.png: there is no such file or folder" in ran.out
     page = (ran.results / "index.html").read_text()
     assert "the file is empty" in page
     (folder / "empty.png").unlink()
-    (folder / "notes.txt").unlink()
     PIL.Image.new("RGB", (16, 16)).save(folder / "empty.png")
     assert run(folder).code == 0
     page = (ran.results / "index.html").read_text()
     assert "the file is empty" not in page  # that picture is fine now
-    assert "notes.txt" in page  # this one was not tried again
+    assert "nowhere.png" in page  # this one was not tried again
 
 
 def test_a_second_run_skips_what_is_there(run, folder):
@@ -554,7 +556,9 @@ def test_a_killed_run_leaves_whole_results_and_goes_on(run, tmp_path, how):
         (["--preset", "vdsm", "--method", "bbmp"], "vdsm is not for the method bbmp"),
         (["--objective", "srs"], "there is no 'srs'; did you mean ssr or sdr?"),
         (["--score", "odds"], "there is no 'odds'; did you mean log_odds?"),
-        (["--target", "blue jya"], "no class is called 'blue jya'; did you mean blue jay?"),
+        (["--target", "blue jya"], "no class is called 'blue jya'; did you mean blue jay? In che"),
+        (["--target", "jay"], "In chelsea the classifier sees red fox 8"),
+        (["nowhere.png", "--target", "owl"], "red fox, green lizard, blue jay, crane, crane\n"),
         (["--target", "5"], "--target: 5 is not in 0 to 4"),
         (["--target", "crane"], "the classes 3 and 4 are both called 'crane'; give the index"),
         (["--classifier", "minst"], "--classifier: there is no 'minst'; did you mean mnist?"),
@@ -565,7 +569,11 @@ def test_a_killed_run_leaves_whole_results_and_goes_on(run, tmp_path, how):
         (["--set", "average"], "--set: expected NAME=VALUE"),
         (["--set", "antithetic=true", "--samples", "3"], "even samples, got 3"),
         (["--crop", "2"], "--crop is 2.0, expected"),
-        (["--size", "0"], "size is 0, expected at least 1"),
+        (["--infill", "blur:sigma=abc"], "--infill blur: sigma is abc, expected a number, or text"),
+        (["--infill", "vae:weights=a.npz"], "weights is a.npz, expected a number, or text in quo"),
+        (["--steps", "-5"], "--steps is -5, expected at least 1"),
+        (["--method", "object_box"], "--method object_box: it needs the boxes of the objects; g"),
+        (["--size", "0"], "--size is 0, expected at least 1"),
         (["--lambda", "-1"], "--lam is -1.0, expected at least 0"),
         (["--lr", "0"], "--learning-rate is 0.0, expected more than 0"),
         (["-m", "fidoo"], "--method: there is no 'fidoo'; did you mean fido?"),
@@ -898,6 +906,19 @@ def test_cite_prints_each_entry_once(capsys):
     assert "did you mean fido?" in capsys.readouterr().err
 
 
+def test_cite_of_a_folder_is_what_its_runs_used(run, folder, tmp_path, capsys):
+    ran = run(folder / "fox.png", how=("--no-figures", "--method", "gradient", "--hold", "none"))
+    settings = json.loads(next((ran.results / "runs").glob("*.json")).read_text())["settings"]
+    settings |= {"preset": "fast", "infill": ["blur:sigma=5", "mean"], "region": {"infill": ["ca"]}}
+    assert [*used_in(settings)] == ["gradient", "blur", "mean", "ca", "tiny_imagenet40"]
+    capsys.readouterr()
+    assert main(["cite", str(ran.results)]) == 0
+    assert capsys.readouterr().out == cite.cite("gradient", "tiny_imagenet40") + "\n"
+    assert main(["cite", "rise", str(tmp_path)]) == 2
+    said = f"fidojax: cite {tmp_path}: the folder has no runs of fidojax explain\n"
+    assert capsys.readouterr().err == said
+
+
 def test_version_and_help(capsys):
     from fidojax import __version__
 
@@ -920,6 +941,17 @@ def test_help_needs_neither_keras_nor_matplotlib():
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_the_package_is_the_program(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["fidojax", "--version"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_module("fidojax", run_name="__main__")
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out.startswith("fidojax ")
+    with contextlib.suppress(SystemExit):
+        main(["--tyro-print-completion", "bash"])
+    assert "--stop-early" in capsys.readouterr().out
 
 
 def test_early_stopping_and_a_precision_are_settings_of_the_run(run, folder, tmp_path, monkeypatch):

@@ -141,7 +141,6 @@ def broken_files(folder: Path) -> dict[str, str]:
     ).save(whole)
     (folder / "truncated.jpg").write_bytes(whole.read_bytes()[:800])
     (folder / "empty.png").write_bytes(b"")
-    (folder / "notes.txt").write_text("not a picture")
     (folder / "fake.jpg").write_text("<html>")
     PIL.Image.new("RGB", (1, 1)).save(folder / "dot.png")
     PIL.Image.new("RGB", (400, 3)).save(folder / "line.png")
@@ -151,7 +150,6 @@ def broken_files(folder: Path) -> dict[str, str]:
     return {
         "truncated.jpg": "damaged",
         "empty.png": "the file is empty",
-        "notes.txt": "not a picture",
         "fake.jpg": "not a picture",
         "dot.png": "only 1 x 1 pixels",
         "line.png": "only 400 x 3 pixels",
@@ -178,7 +176,35 @@ def test_a_missing_path_is_named(tmp_path):
     assert str(item) == f"{tmp_path}/nowhere.jpg: there is no such file or folder"
     (item,) = read(tmp_path)
     assert isinstance(item, BadPicture)
-    assert "no files" in item.reason
+    assert item.reason == "the folder has no pictures"
+
+
+def test_files_of_a_folder_that_are_no_pictures_are_counted(tmp_path):
+    others = {
+        "notes.txt": b"Python",
+        "a.csv": b"file,x0",
+        "BMP": b"",
+        "film.mp4": b"\0\0\0\x18ftypmp42",
+    }
+    for name, content in others.items():
+        (tmp_path / name).write_bytes(content)
+    (item,) = read(tmp_path)
+    assert isinstance(item, BadPicture)
+    assert item.reason == "the folder has no pictures, 4 other files"
+    PIL.Image.new("RGB", (9, 9)).save(tmp_path / "0001", format="PPM")  # known by its first bytes
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "phone").write_bytes(b"\0\0\0\x18ftypheic" + bytes(20))
+    found = pictures([tmp_path, tmp_path / "a.csv"], SIZE)
+    assert found.ignored == 4
+    assert len(found) == 5
+    reasons = {Path(bad.source).name: bad.reason for bad in found if isinstance(bad, BadPicture)}
+    assert reasons == {
+        "gone": "a symbolic link to a file that does not exist",
+        "pipe": "a named pipe, expected a picture file",
+        "phone": "a HEIC picture, which needs Pillow's plugin: pip install pillow-heif",
+        "a.csv": "not a picture (or of a kind that Pillow does not read)",
+    }
 
 
 def test_a_pipe_is_no_picture(tmp_path):

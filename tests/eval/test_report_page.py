@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import PIL.Image
@@ -15,6 +16,8 @@ import pytest
 
 from eval.intervals import difference, interval, means
 from eval.report.__main__ import main
+from eval.report.comparison import _best
+from eval.report.reading import StoredRun
 from fidojax.runs.ledger import Ledger
 from fidojax.runs.maps import pack
 
@@ -234,6 +237,19 @@ def test_the_best_and_the_marks(planted):
     np.testing.assert_allclose(
         numbers["hit"]["rows"]["alike"]["difference"]["mean"], -WIGGLE[2:].mean(), atol=1e-6
     )
+
+
+def test_a_control_is_never_the_best():
+    study: dict[str, Any] = {
+        "numbers": {"error": {"better": "low"}},
+        "rows": {"control": {"group": "controls"}},
+    }
+    found = {("error", "control"): {"n": 3, "mean": 0.1}, ("error", "ours"): {"n": 0, "mean": None}}
+    assert _best(cast(StoredRun, SimpleNamespace(study=study)), "error", found) is None
+    study["rows"]["ours"] = {"group": "own"}  # nothing is measured yet
+    assert _best(cast(StoredRun, SimpleNamespace(study=study)), "error", found) is None
+    found["error", "ours"] = {"n": 3, "mean": 0.2}
+    assert _best(cast(StoredRun, SimpleNamespace(study=study)), "error", found) == "ours"
 
 
 def test_the_claims(planted):

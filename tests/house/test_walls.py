@@ -34,6 +34,7 @@ ARROWS = {
     "fidojax": "types core presets transforms methods metrics engine runs",
     "fidojax.cli": "types core presets transforms methods metrics engine data networks runs viz"
     " bench cite fidojax infillers",
+    "fidojax.__main__": "cli",
     "infillers": "types core transforms networks",
     "train": "types core transforms methods metrics engine data networks runs viz cli fidojax"
     " infillers",

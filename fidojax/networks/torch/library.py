@@ -3,6 +3,8 @@
 import importlib
 from typing import Any
 
+from fidojax.core import install_extra
+
 
 def import_torch() -> Any:
     """Return the module `torch`.
@@ -13,4 +15,4 @@ def import_torch() -> Any:
     try:
         return importlib.import_module("torch")
     except ImportError as error:
-        raise ImportError("PyTorch modules need PyTorch: pip install 'fidojax[torch]'") from error
+        raise ImportError(f"PyTorch modules need PyTorch: {install_extra('torch')}") from error
