@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fidojax.cli.numbers import percent
@@ -29,7 +30,7 @@ def likely_classes(asked: Explain, pretrained: Pretrained) -> str:
         return ""
     if picture is None:
         return ""
-    logits = logits_of(pretrained.classifier, picture.image[None])
+    logits = logits_of(pretrained.classifier, jnp.asarray(picture.image)[None])
     probabilities = np.asarray(jax.nn.softmax(logits, axis=-1)[0])
     if not np.isfinite(probabilities).all():
         return ""

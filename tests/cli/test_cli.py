@@ -906,17 +906,17 @@ def test_cite_prints_each_entry_once(capsys):
     assert "did you mean fido?" in capsys.readouterr().err
 
 
-def test_cite_of_a_folder_is_what_its_runs_used(run, folder, tmp_path, capsys):
+def test_cite_of_a_folder_is_what_its_runs_used(run, folder, tmp_path, capfd):
     ran = run(folder / "fox.png", how=("--no-figures", "--method", "gradient", "--hold", "none"))
     settings = json.loads(next((ran.results / "runs").glob("*.json")).read_text())["settings"]
     settings |= {"preset": "fast", "infill": ["blur:sigma=5", "mean"], "region": {"infill": ["ca"]}}
     assert [*used_in(settings)] == ["gradient", "blur", "mean", "ca", "tiny_imagenet40"]
-    capsys.readouterr()
+    capfd.readouterr()
     assert main(["cite", str(ran.results)]) == 0
-    assert capsys.readouterr().out == cite.cite("gradient", "tiny_imagenet40") + "\n"
+    assert capfd.readouterr().out == cite.cite("gradient", "tiny_imagenet40") + "\n"
     assert main(["cite", "rise", str(tmp_path)]) == 2
     said = f"fidojax: cite {tmp_path}: the folder has no runs of fidojax explain\n"
-    assert capsys.readouterr().err == said
+    assert capfd.readouterr().err == said
 
 
 def test_version_and_help(capsys):

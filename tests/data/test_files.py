@@ -58,7 +58,7 @@ def test_every_name_becomes_one_line_of_valid_text(tmp_path, name, shown):
         item.source.encode()
     with open(path, "wb") as file:
         file.write(b"broken")
-    (bad,) = read(tmp_path)
+    (bad,) = read(os.fsdecode(path))
     assert str(bad).startswith(f"{tmp_path}/{shown}: not a picture")
     assert len(str(bad).splitlines()) == 1
 

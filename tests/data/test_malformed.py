@@ -16,7 +16,9 @@ def test_every_file_is_a_picture_or_one_sentence(tmp_path, seed):
     PIL.Image.fromarray(noise).save(tmp_path / "zzz good.png")
     (good,) = pictures([tmp_path], SIZE)
     made = make_malformed(tmp_path, 150, seed)
-    items = list(pictures([tmp_path], SIZE))
+    found = pictures([tmp_path], SIZE)
+    assert len(found) + found.ignored == len(made) + 1
+    items = list(pictures(sorted(tmp_path.iterdir()), SIZE))
     assert len(items) == len(made) + 1
     for item in items:
         if isinstance(item, BadPicture):

@@ -6,9 +6,10 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -17,7 +18,7 @@ import pytest
 from eval.intervals import difference, interval, means
 from eval.report.__main__ import main
 from eval.report.comparison import _best
-from eval.report.reading import StoredRun
+from eval.report.reading import read
 from fidojax.runs.ledger import Ledger
 from fidojax.runs.maps import pack
 
@@ -239,17 +240,18 @@ def test_the_best_and_the_marks(planted):
     )
 
 
-def test_a_control_is_never_the_best():
+def test_a_control_is_never_the_best(planted):
+    run = read(planted.out)
     study: dict[str, Any] = {
         "numbers": {"error": {"better": "low"}},
         "rows": {"control": {"group": "controls"}},
     }
     found = {("error", "control"): {"n": 3, "mean": 0.1}, ("error", "ours"): {"n": 0, "mean": None}}
-    assert _best(cast(StoredRun, SimpleNamespace(study=study)), "error", found) is None
+    assert _best(replace(run, study=study), "error", found) is None
     study["rows"]["ours"] = {"group": "own"}  # nothing is measured yet
-    assert _best(cast(StoredRun, SimpleNamespace(study=study)), "error", found) is None
+    assert _best(replace(run, study=study), "error", found) is None
     found["error", "ours"] = {"n": 3, "mean": 0.2}
-    assert _best(cast(StoredRun, SimpleNamespace(study=study)), "error", found) == "ours"
+    assert _best(replace(run, study=study), "error", found) == "ours"
 
 
 def test_the_claims(planted):
