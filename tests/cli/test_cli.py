@@ -557,7 +557,7 @@ def test_a_killed_run_leaves_whole_results_and_goes_on(run, tmp_path, how):
         (["--objective", "srs"], "there is no 'srs'; did you mean ssr or sdr?"),
         (["--score", "odds"], "there is no 'odds'; did you mean log_odds?"),
         (["--target", "blue jya"], "no class is called 'blue jya'; did you mean blue jay? In che"),
-        (["--target", "jay"], "In chelsea the classifier sees red fox 8"),
+        (["--target", "jay"], "In chelsea the classifier sees red fox 78.0 %, green"),
         (["nowhere.png", "--target", "owl"], "red fox, green lizard, blue jay, crane, crane\n"),
         (["--target", "5"], "--target: 5 is not in 0 to 4"),
         (["--target", "crane"], "the classes 3 and 4 are both called 'crane'; give the index"),
