@@ -71,7 +71,7 @@ from fidojax.types import Classifier, Explanation, Infiller
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from fidojax.runs import load_maps
+    from fidojax.runs import load_maps, load_run
 
 __all__ = [
     "LOOPS",
@@ -116,6 +116,7 @@ __all__ = [
     "layer_cam",
     "linear_saliency",
     "load_maps",
+    "load_run",
     "max_box",
     "meaningful_perturbation",
     "measure_batch",
@@ -150,18 +151,16 @@ _RENAMED = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import `load_maps` when it is first asked for, since it needs zarr; find old names and
-    the methods of the table that are not imported above.
+    """Import `load_maps` and `load_run` when they are first asked for, since they need zarr; find
+    old names and the methods of the table that are not imported above.
     """
     if name in _RENAMED:
         warn_renamed("name in fidojax", name, _RENAMED[name])
         package, _, last = _RENAMED[name].rpartition(".")
         found = import_module(_RENAMED[name] if package == "fidojax" else package)
         return found if package == "fidojax" else getattr(found, last)
-    if name == "load_maps":
-        from fidojax.runs import load_maps
-
-        return load_maps
+    if name in ("load_maps", "load_run"):
+        return getattr(import_module("fidojax.runs"), name)
     if name in METHOD_ROWS:
         return METHOD_ROWS[name].function
     raise AttributeError(f"module 'fidojax' has no attribute {name!r}")

@@ -53,6 +53,8 @@ def explain(asked: Explain) -> int:
         f"  left out: {printable(path)}: it is no record of a result"
         for path in sorted(run.results.damaged)
     ]
+    if asked.save:
+        lines.append(f"Maps are in {printable(run.results.folder / 'maps')}/")
     lines.append(f"See {printable(run.results.folder / 'index.html')}")
     print("\n".join(lines))
     return 1 if run.failures else 0

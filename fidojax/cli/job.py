@@ -19,6 +19,7 @@ from fidojax.cli.method_options import chosen_options, complete
 from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.ranges import check_numbers
 from fidojax.cli.region import FILLS, RegionPlan, hold_of, region_plan, wants_region
+from fidojax.cli.saved import check_kinds
 from fidojax.cli.sources import pictures_apart
 from fidojax.cli.target import NoSuchClassError, chosen_targets
 from fidojax.core import as_fills, check_classifier, check_name
@@ -154,6 +155,7 @@ def _job(asked: Explain) -> Job:
     check_numbers(asked)
     hold_of(asked.hold)
     asked = pictures_apart(asked)
+    check_kinds(asked.save)
     asked = replace(asked, method=method_row(asked.method, "--method").name)
     if asked.precision is not None:
         check_name("--precision", asked.precision, PRECISIONS)

@@ -104,6 +104,8 @@ class Explain:
     """Forecast the cost and write nothing."""
     figures: bool = True
     """Draw a figure for each picture."""
+    save: Annotated[tuple[str, ...], _shown("npy|png|overlay ...", "none")] = ()
+    """Also write each map into OUT/maps: its values, in colours, or over the picture."""
     force: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
     """Explain pictures again that were explained before."""
 

@@ -101,6 +101,8 @@ def _card(record: Mapping[str, Any]) -> str:
     place = record.get("map")  # records of older versions have none
     links = [f"map: row {place['row']} of {text(place['ledger'])}"] if place else []
     links.append(f'<a href="records/{quote(record["name"])}.json">record</a>')
+    saved = (kind for kind in files if files[kind].startswith("maps/"))
+    links += [f'<a href="{quote(files[kind])}" download>{text(kind)}</a>' for kind in saved]
     label = record["label"]
     truth = f" · label: {text(label['name'] or label['index'])}" if label else ""
     drawn = ""

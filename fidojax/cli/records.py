@@ -2,6 +2,7 @@
 
     OUT/index.html               made from all the others, see `fidojax.cli.page`
     OUT/figures/NAME.png         and NAME.KIND.png, where a method has figures of its own
+    OUT/maps/NAME.npy            and NAME.png, NAME.overlay.png, see `fidojax.cli.saved`
     OUT/records/NAME.json        the record of a picture, and the place of its map
     OUT/results.zarr/METHOD-SETTINGS
                                  the maps, a ledger (`fidojax.runs.Ledger`) with a row per picture
@@ -27,9 +28,8 @@ import PIL.Image
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from fidojax.cli.stored import RECORD, RUN, read_stored
 from fidojax.data import write_atomically, write_json, write_text
-from fidojax.runs import DamagedError, find_ledger
+from fidojax.runs import RECORD, RUN, Ledger, find_ledger, read_records, read_stored
 
 EXPLAINED, FAILED = "explained", "failed"
 
@@ -52,11 +52,13 @@ class ResultsFolder:
         Raises:
             OSError: they cannot be made.
         """
-        for name in ("figures", "records", "runs"):
+        for name in ("figures", "maps", "records", "runs"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
 
-    def has(self, name: str, *, figure: bool) -> bool:
-        """Whether the record of an explained picture exists with its files, and all can be read.
+    def find(self, name: str, *, figure: bool) -> dict[str, Any] | None:
+        """Return the record of an explained picture with its `name`.
+
+        None if it cannot be read, or a figure of it cannot.
 
         Args:
             name: the name of the picture.
@@ -64,13 +66,25 @@ class ResultsFolder:
         """
         record = read_stored(self.folder / "records" / f"{name}.json", RECORD)
         if not record or record["status"] != EXPLAINED:
-            return False
+            return None
         if figure and "figure" not in record["files"]:
-            return False
-        return all(_is_whole(self.folder / file) for file in record["files"].values())
+            return None
+        figures = (file for file in record["files"].values() if file.startswith("figures/"))
+        if not all(_is_whole(self.folder / file) for file in figures):
+            return None
+        return {**record, "name": name}
+
+    def ledger(self, record: Mapping[str, Any]) -> Ledger | None:
+        """Open the ledger with the map of a record; None if there is none."""
+        place = record.get("map")
+        return find_ledger(self.folder / place["ledger"]) if place else None
 
     def store(
-        self, name: str, record: Mapping[str, Any], figures: Mapping[str, Figure] | None = None
+        self,
+        name: str,
+        record: Mapping[str, Any],
+        figures: Mapping[str, Figure] | None = None,
+        saved: Mapping[str, str] | None = None,
     ) -> None:
         """Write a picture's figures and its record.
 
@@ -78,15 +92,21 @@ class ResultsFolder:
             name: the name of the picture.
             record: the content of the JSON; `files` is added.
             figures: the usual one as "figure", a method's own figures by other names.
+            saved: the places of further files that are written already, by kind.
         """
-        files = {}
+        files = dict(saved or {})
         for kind, figure in (figures or {}).items():
             files[kind] = (
                 f"figures/{name}.png" if kind == "figure" else f"figures/{name}.{kind}.png"
             )
             save = functools.partial(figure.savefig, dpi=120, format="png")
             write_atomically(self.folder / files[kind], save)
-        write_json(self.folder / "records" / f"{name}.json", {**record, "files": files})
+        self.store_record(name, record, files)
+
+    def store_record(self, name: str, record: Mapping[str, Any], files: Mapping[str, str]) -> None:
+        """Write a picture's record, and beside it nothing."""
+        content = {key: value for key, value in record.items() if key != "name"}
+        write_json(self.folder / "records" / f"{name}.json", {**content, "files": dict(files)})
 
     def store_run(self, digest: str, shard: tuple[int, int], run: Mapping[str, Any]) -> None:
         """Write the file of one shard of a run: its settings and its failures."""
@@ -116,23 +136,8 @@ class ResultsFolder:
         return runs
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """All records of pictures with their `name`, sorted by it.
-
-        A record whose map has been replaced by another picture's is left out; earlier versions
-        wrote it before the map, and may have been killed in between.
-        """
-        names: dict[str, list[str]] = {}  # of the rows, by ledger
-        for path in sorted((self.folder / "records").glob("*.json")):
-            if not (record := self._read(path, RECORD)):
-                continue
-            place = record.get("map")  # None: it has failed, or an older version wrote it
-            if place is not None:
-                if place["ledger"] not in names:
-                    names[place["ledger"]] = _names_of(self.folder / place["ledger"])
-                owner = names[place["ledger"]][place["row"] :][:1]
-                if owner and owner[0] not in ("", path.stem):
-                    continue
-            yield {**record, "name": path.stem}
+        """All records of pictures with their `name`, see `fidojax.runs.read_records`."""
+        return read_records(self.folder, self.damaged)
 
     def _read(self, path: Path, form: Any) -> dict[str, Any] | None:
         found = read_stored(path, form)
@@ -157,15 +162,6 @@ def result_name(
     digest.update(np.ascontiguousarray(image, np.float32).tobytes())
     readable = re.sub(r"[^A-Za-z0-9.-]+", "_", Path(picture_id).with_suffix("").as_posix())
     return f"{readable.strip('._')[-80:] or 'picture'}.{method}-{digest.hexdigest()[:8]}"
-
-
-def _names_of(path: Path) -> list[str]:
-    """The names of a ledger's rows; none where another run's cannot be read."""
-    try:
-        ledger = find_ledger(path)
-    except (DamagedError, OSError):
-        return []
-    return [] if ledger is None else ledger.ids
 
 
 def _is_whole(picture: Path) -> bool:

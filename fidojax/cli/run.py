@@ -17,6 +17,7 @@ from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.outcome import Outcome, exhibit, outcome
 from fidojax.cli.page import write_index
 from fidojax.cli.records import ResultsFolder, result_name
+from fidojax.cli.saved import save_map, save_missing
 from fidojax.cli.sources import DEFAULT_PICTURES, check_boxes
 from fidojax.cli.stopping import reason_of
 from fidojax.cli.target import target_of
@@ -156,7 +157,7 @@ class ExplainRun:
                 name, finished = found.source, False
             else:
                 name = result_name(found.id, found.image, self.job.method, self.job.digest)
-                finished = name in seen or self._is_finished(name)
+                finished = name in seen or self._is_finished(name, found)
             row = self.rows.row(position, name)
             if row is None or finished:
                 self.skipped += row is not None
@@ -175,10 +176,15 @@ class ExplainRun:
         if self.ledger is not None and row >= len(self.ledger) and not self.job.asked.dry_run:
             self.ledger.grow(self.rows.room(row))
 
-    def _is_finished(self, name: str) -> bool:
-        if self.job.asked.force or name not in self.rows.finished:
+    def _is_finished(self, name: str, picture: Picture) -> bool:
+        """Whether a picture is finished; files that `--save` asks for are written if it is."""
+        asked = self.job.asked
+        if asked.force or name not in self.rows.finished:
             return False
-        return self.results.has(name, figure=self.job.asked.figures)
+        record = self.results.find(name, figure=asked.figures)
+        if record and asked.save and not asked.dry_run and self.rows.owns(self.rows.finished[name]):
+            save_missing(self.results, record, asked.save, self.job.row, picture)
+        return record is not None
 
     def _targets(self, shown: Sequence[Picture]) -> list[int | str]:
         found: list[int | str] = []
@@ -232,7 +238,10 @@ class ExplainRun:
                 result.record["classes"] = record
                 drawn |= {"classes": compared} if self.job.asked.figures else {}
             where = {"ledger": self._place.as_posix(), "row": item.row}
-            self.results.store(item.name, {**result.record, "map": where}, drawn)
+            saliency = batch.explanation.saliency[at]
+            kinds, row = self.job.asked.save, self.job.row
+            saved = save_map(self.results, item.name, kinds, row, picture, saliency)
+            self.results.store(item.name, {**result.record, "map": where}, drawn, saved)
             self.explained += 1
             self.unheld += bool((result.record["region"] or {}).get("why_none"))
             if self.total <= 50:

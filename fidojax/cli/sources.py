@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 
 from fidojax.cli.options import Explain, UsageError
+from fidojax.cli.saved import KINDS
 from fidojax.methods import METHOD_ROWS
 from infillers import INFILLERS
 
@@ -25,15 +26,16 @@ def check_boxes(asked: Explain) -> None:
 
 
 def pictures_apart(asked: Explain) -> Explain:
-    """Return the command with pictures behind `--infill` and `--target` among its pictures."""
+    """Return the command with pictures behind these options among its pictures."""
     fills = tuple(text for text in asked.infill if not _is_picture(text))
     # The first is a class, whatever files there are.
     classes = tuple(
         text for at, text in enumerate(asked.target) if at == 0 or not _is_picture(text)
     )
-    given = (*asked.infill, *asked.target[1:])
-    found = [text for text in given if text not in fills and text not in classes]
-    return replace(asked, infill=fills, target=classes, paths=(*asked.paths, *found))
+    kinds = tuple(text for text in asked.save if text in KINDS or not _is_picture(text))
+    given = (*asked.infill, *asked.target[1:], *asked.save)
+    found = [text for text in given if text not in {*fills, *classes, *kinds}]
+    return replace(asked, infill=fills, target=classes, save=kinds, paths=(*asked.paths, *found))
 
 
 def _is_picture(text: str) -> bool:

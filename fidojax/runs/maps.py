@@ -47,18 +47,23 @@ def read_maps(
 def load_maps(path: str | Path) -> Float[np.ndarray, "n h w"]:
     """Read maps: from an .npy file, a zarr array, or a ledger of `fidojax explain` or a study.
 
+    A folder of results, too, if all of its maps were made with one method and its settings;
+    `fidojax.load_run` reads any.
+
     Returns:
         Maps in float32, "n h w"; NaN for the rows of a ledger that are not explained.
 
     Raises:
         ValueError: it is none of these, its shape is not "n h w", or it has complex values, values
-            that are not finite, or maps whose file is missing.
+            that are not finite, or maps whose file is missing; or the folder of results holds maps
+            of several settings.
         FileNotFoundError: there is no such file or folder.
     """
     path = Path(path)
     said = f"maps {printable(path)}"
     if not os.path.lexists(path):
         raise FileNotFoundError(f"{said}: there is no such file or folder")
+    path = _ledger_in(path, said)
     maps, rows = _from_zarr(path, said) if path.is_dir() else (read_npy(path, "maps"), None)
     if maps.ndim != 3 or maps.dtype.kind not in "fiu":
         got = f"{maps.dtype} of shape {maps.shape}"
@@ -70,6 +75,28 @@ def load_maps(path: str | Path) -> Float[np.ndarray, "n h w"]:
     if len(bad):
         raise ValueError(f"{said}: {_listed(bad)} not finite")
     return maps
+
+
+def _ledger_in(path: Path, said: str) -> Path:
+    """Return the one ledger of maps in a folder of results; other paths as they are."""
+    results = path / "results.zarr"
+    if not results.is_dir():
+        return path
+    # `fidojax explain` has METHOD-SETTINGS, a study rows/ROW.
+    found = [
+        place
+        for place in sorted([*results.glob("*"), *results.glob("rows/*")])
+        if (place / "maps" / "zarr.json").is_file()
+    ]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise ValueError(f"{said}: this folder of results holds no maps yet")
+    names = ", ".join(printable(place.relative_to(path)) for place in found[:5])
+    raise ValueError(
+        f"{said}: this folder of results holds maps of {len(found)} settings; expected one of "
+        f"{names}{', ...' if len(found) > 5 else ''}"
+    )
 
 
 def _from_zarr(path: Path, said: str) -> tuple[np.ndarray, np.ndarray | None]:

@@ -2,7 +2,7 @@
 
 from fidojax.viz.exhibit import Exhibit, View
 from fidojax.viz.gallery import figure, gallery
-from fidojax.viz.overlay import DIVERGING, SEQUENTIAL, SPREAD, Limits, normalise, overlay
+from fidojax.viz.overlay import DIVERGING, SEQUENTIAL, SPREAD, Limits, coloured, normalise, overlay
 from fidojax.viz.samples import samples
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Exhibit",
     "Limits",
     "View",
+    "coloured",
     "figure",
     "gallery",
     "normalise",

@@ -45,6 +45,23 @@ def normalise(
     return np.clip((saliency - low) / (high - low), 0, 1).astype(np.float32), (low, high)
 
 
+def coloured(
+    saliency: Float[np.ndarray, "h w"], *, limits: Limits | None = None, symmetric: bool = False
+) -> Float[np.ndarray, "h w 3"]:
+    """Return the map's colours, in [0, 1].
+
+    Args:
+        saliency: a map.
+        limits, symmetric: as in `normalise`.
+
+    Raises:
+        ValueError: as `normalise`.
+    """
+    values, _ = normalise(saliency, limits, symmetric=symmetric)
+    colours = matplotlib.colormaps[colour_map(symmetric)](values)
+    return colours[..., :3].astype(np.float32)
+
+
 def overlay(
     image: Float[np.ndarray, "h w c"],
     saliency: Float[np.ndarray, "rows columns"],
@@ -83,7 +100,7 @@ def overlay(
             raise ValueError(f"{name} is {value}, expected a number in [0, 1]")
     values, _ = normalise(saliency, limits, symmetric=symmetric)
     weight = (np.abs(2 * values - 1) if symmetric else values)[..., None]
-    colours = matplotlib.colormaps[colour_map(symmetric)](values)[..., :3]
+    colours = coloured(saliency, limits=limits, symmetric=symmetric)
     photo = (brightness + (1 - brightness) * weight) * np.clip(image, 0, 1)
     return ((1 - opacity * weight) * photo + opacity * weight * colours).astype(np.float32)
 

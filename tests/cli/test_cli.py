@@ -25,7 +25,7 @@ from flax import nnx
 from jax.tree_util import Partial
 
 from benchmarks.kills import compare
-from fidojax import Stop, cite, presets
+from fidojax import Stop, cite, load_maps, load_run, presets
 from fidojax.cli import classifier as classifiers
 from fidojax.cli import job as jobs
 from fidojax.cli import main
@@ -46,6 +46,7 @@ from fidojax.runs.ledger import DONE, Ledger, find_ledger
 from fidojax.runs.maps import read_maps, unpack
 from fidojax.runs.rows import RowAssignment
 from fidojax.transforms import cpu
+from fidojax.viz import coloured, overlay
 
 ROOT = Path(__file__).parents[2]
 LABELS = ("red fox", "green lizard", "blue jay", "crane", "crane")
@@ -244,6 +245,43 @@ def test_a_second_run_skips_what_is_there(run, folder):
     assert "--force explains them again" in third.out
     assert run(folder / "fox.png", "--force").code == 0
     assert path.stat().st_mtime_ns > written
+
+
+def test_maps_are_saved_for_other_programs_also_those_explained_before(run, folder):
+    how = FIDO
+    first = run("--save", "npy", folder / "fox.png", how=how)
+    assert f"Maps are in {first.results}/maps/" in first.out
+    record = first.records["fox.png"]
+    assert record["files"].keys() == {"figure", "npy"}
+    saved = np.load(first.results / record["files"]["npy"])
+    np.testing.assert_array_equal(saved, first.saliency("fox.png"))
+    assert saved.dtype == np.float32
+    again = run(folder / "fox.png", "--save", "npy", "png", "overlay", how=how)
+    assert "1 already explained" in again.out
+    files = again.records["fox.png"]["files"]
+    assert files.items() > record["files"].items()
+    assert {Path(files[kind]).name for kind in ("png", "overlay")} == {
+        Path(files["npy"]).with_suffix(end).name for end in (".png", ".overlay.png")
+    }
+    red = np.zeros((16, 16, 3), np.float32) + np.float32([254 / 255, 0, 0])  # a JPEG's red
+    for kind, expected in (
+        ("png", coloured(saved, limits=(0, 1))),
+        ("overlay", overlay(red, saved, limits=(0, 1))),
+    ):
+        with PIL.Image.open(again.results / files[kind]) as shown:
+            np.testing.assert_allclose(np.asarray(shown) / 255, expected, atol=1.5 / 255)
+    page = (again.results / "index.html").read_text()
+    assert all(f'href="{files[kind]}" download' in page for kind in ("npy", "png", "overlay"))
+    for kind in ("npy", "png"):
+        (again.results / files[kind]).unlink()
+    run(folder / "fox.png", "--save", "npy", how=how)
+    assert (again.results / files["npy"]).is_file()
+    assert not (again.results / files["png"]).exists()  # nobody asks for it now
+    loaded = load_run(again.results)
+    np.testing.assert_array_equal(loaded["fox", "fido"].saliency, saved)
+    np.testing.assert_array_equal(load_maps(again.results), saved[None])
+    told = run("--save", "nyp", folder / "fox.png", how=how)
+    assert (told.code, "--save: there is no 'nyp'; did you mean npy?" in told.err) == (2, True)
 
 
 def test_other_settings_and_other_pixels_are_not_taken_for_done(run, folder):

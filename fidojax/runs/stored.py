@@ -1,8 +1,12 @@
-"""JSON files of earlier runs: read only if they hold what the page and a resumed run need."""
+"""JSON files of `fidojax explain`: read only if they hold what the page and a resumed run need."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from fidojax.runs.columns import DamagedError
+from fidojax.runs.ledger import find_ledger
 
 NUMBER = (int, float, None)
 CLASS = {"name": str, "probability": NUMBER}
@@ -53,6 +57,33 @@ def read_stored(path: Path, form: Any) -> dict[str, Any] | None:
     return content
 
 
+def read_records(folder: Path, damaged: set[Path]) -> Iterator[dict[str, Any]]:
+    """Yield all records of pictures with their `name`, sorted by it.
+
+    A record whose map has been replaced by another picture's is left out; earlier versions wrote it
+    before the map, and may have been killed in between.
+
+    Args:
+        folder: the folder of results of `fidojax explain`.
+        damaged: receives the files that cannot be read; those that can be are taken out.
+    """
+    names: dict[str, list[str]] = {}  # of the rows, by ledger
+    for path in sorted((folder / "records").glob("*.json")):
+        record = read_stored(path, RECORD)
+        if record is None:
+            damaged.add(path)
+            continue
+        damaged.discard(path)
+        place = record.get("map")  # None: it has failed, or an older version wrote it
+        if place is not None:
+            if place["ledger"] not in names:
+                names[place["ledger"]] = _names_of(folder / place["ledger"])
+            owner = names[place["ledger"]][place["row"] :][:1]
+            if owner and owner[0] not in ("", path.stem):
+                continue
+        yield {**record, "name": path.stem}
+
+
 def fits(value: Any, form: Any) -> bool:
     """Whether a JSON value has a form.
 
@@ -75,3 +106,12 @@ def fits(value: Any, form: Any) -> bool:
         case None:
             return value is None
     return isinstance(value, form) and not (form is not bool and isinstance(value, bool))
+
+
+def _names_of(path: Path) -> list[str]:
+    """The names of a ledger's rows; none where another run's cannot be read."""
+    try:
+        ledger = find_ledger(path)
+    except (DamagedError, OSError):
+        return []
+    return [] if ledger is None else ledger.ids
