@@ -172,7 +172,10 @@ class _Conductor:
         )
         items = (Item(int(i), pictures[i].id, pictures[i]) for i in missing)
         place = f"{name} ({number} of {len(self._study.rows)})"
-        with ProgressBar(self._console, len(missing), name=place, later=later) as meter:
+        group = request.pictures_at_once
+        with ProgressBar(
+            self._console, len(missing), name=place, later=later, group=group
+        ) as meter:
             tally = explain_missing(
                 ledger,
                 request,

@@ -94,7 +94,9 @@ class ExplainRun:
         self.failures: list[BadPicture] = []
         self.explained = self.skipped = self.others = self.unheld = 0
         self.interrupt = Interrupt()
-        self._meter = ProgressBar(Console(stderr=True), self.total, self.interrupt.check)
+        self._meter = ProgressBar(
+            Console(stderr=True), self.total, self.interrupt.check, group=at_once
+        )
         self._page_written = time.monotonic()
         self._watch = Stopwatch()
         self._probabilities: dict[int, np.ndarray] = {}  # by the identity of the picture
