@@ -52,7 +52,7 @@ class ResultsFolder:
         Raises:
             OSError: they cannot be made.
         """
-        for name in ("figures", "maps", "records", "runs"):
+        for name in ("figures", "records", "runs"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
 
     def find(self, name: str, *, figure: bool) -> dict[str, Any] | None:

@@ -50,6 +50,8 @@ def save_map(
     saliency = unpack(*pack(np.asarray(saliency)[None]).values())[0]  # as the ledger holds it
     signs: dict[str, Any] = {"limits": row.limits, "symmetric": row.is_signed(saliency)}
     files = {}
+    if kinds:
+        (results.folder / "maps").mkdir(exist_ok=True)
     for kind in dict.fromkeys(kinds):
         files[kind] = KINDS[kind].format(name=name)
         if kind == "npy":
