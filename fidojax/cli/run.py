@@ -240,7 +240,7 @@ class ExplainRun:
                 result.record["classes"] = record
                 drawn |= {"classes": compared} if self.job.asked.figures else {}
             where = {"ledger": self._place.as_posix(), "row": item.row}
-            saliency = batch.explanation.saliency[at]
+            saliency = np.asarray(batch.explanation.saliency[at])
             kinds, row = self.job.asked.save, self.job.row
             saved = save_map(self.results, item.name, kinds, row, picture, saliency)
             self.results.store(item.name, {**result.record, "map": where}, drawn, saved)

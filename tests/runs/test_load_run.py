@@ -56,9 +56,9 @@ def folder(tmp_path_factory) -> Path:
             bad = picture == "c.png"
             found = record(picture, method, digest, row)
             found |= {"status": "failed", "map": None} if bad else {}
-            columns = pack(MAPS[[0 if bad else number]])
+            columns: dict[str, np.ndarray] = pack(MAPS[[0 if bad else number]])
             if method == "fido":
-                area = np.float32([np.nan if number == 1 else 0.5])
+                area = np.array([np.nan if number == 1 else 0.5], np.float32)
                 columns |= {"region": MASK[None], "region_area": area}
             ledger.write([row], [name], columns, ["bad" if bad else None])
             (place / "records" / f"{name}.json").write_text(json.dumps(found))
