@@ -2,7 +2,7 @@
 
     python -m benchmarks.kills --kills 40 --out runs/kills
     python -m benchmarks.kills --kills 20 --out runs/table1 -- \
-        eval.run fido-table1 --data-dir DATA --limit 500 --ca-limit 0 --methods gradient rise
+        eval.run fido-table1 --data-dir DATA --limit 500 --learned-limit 0 --methods gradient rise
 
 `fidojax explain`, a protocol and every training program run at tiny settings; or the module that
 follows "--", with its options, except `--out`. Each runs once undisturbed. Then they run in turn,

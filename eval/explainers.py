@@ -140,7 +140,8 @@ def explainers(
 
 
 def _filled(row: MethodRow, fill: str, preset: str) -> StudyRow:
-    options = {"infill": make_infill(fill)}
+    made = [make_infill(name) for name in fill.split("+")]
+    options = {"infill": made[0] if len(made) == 1 else tuple(made)}
     if row.preset is None:
         return StudyRow(row.name, options, row.family, cut=_cut(row))
     why = f"preset {preset}"

@@ -20,6 +20,7 @@ RENAMED = {
     "--source": "--data",
     "--group": "--batch-size",
     "--batch": "--batch-size",
+    "--ca-limit": "--learned-limit",
 }
 """Old options of protocols that take a `StudyRun` now; they go with the next release."""
 POSITIONAL = ("fido-photos", "all-methods")

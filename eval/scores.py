@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from eval.judging import judge
+from eval.speckle import speckle, spread
 from eval.subject import Drawn
 from fidojax import metrics
 from fidojax.engine import measure_batch
@@ -222,6 +223,28 @@ def shape(*, size: str = "none") -> ScoreSet:
         return found
 
     return ScoreSet({}, numbers, compute)
+
+
+def pieces() -> ScoreSet:
+    """The artefacts of a mask's region above one half: its pieces, its border, how far it spreads.
+
+    NaN for maps that are no masks, and where no pixel is above one half.
+
+    Reference: FIDO sections 4.3 and 4.6, "fewer artifacts" and "more concentrated".
+    """
+    numbers = {
+        "components": Number("components", "low", 1, "components"),
+        "border": Number("length of its border", "low", 0, "total_variation", unit="pixel sides"),
+        "spread": Number("spread", "low", 3, "spread"),
+    }
+
+    def compute(given: Maps) -> dict[str, np.ndarray]:
+        if given.row.cut != "absolute":
+            return {name.column: np.full(len(given.maps), np.nan) for name in numbers.values()}
+        masks = given.maps > 0.5
+        return {**speckle(masks), "spread": spread(masks)}
+
+    return ScoreSet({"above": 0.5}, numbers, compute)
 
 
 def likeness(*, sign: str = "signed", ssim: bool = False) -> ScoreSet:

@@ -1,4 +1,4 @@
-"""How much a region is in pieces."""
+"""How much a region is in pieces, and how far they lie apart."""
 
 from typing import Any
 
@@ -24,3 +24,20 @@ def speckle(masks: np.ndarray) -> dict[str, np.ndarray]:
         "components": np.where(there, pieces, np.nan),
         "total_variation": np.where(there, down + across, np.nan),
     }
+
+
+def spread(masks: np.ndarray) -> np.ndarray:
+    """ "n", how far a region's pixels lie from their centre; NaN where a region is empty.
+
+    The root of the mean squared distance, as a share of the picture's diagonal: a disc of radius r
+    has r / sqrt(2).
+
+    Args:
+        masks: "n h w", 1 in the region, 0 outside.
+    """
+    found = np.full(len(masks), np.nan)
+    for i, mask in enumerate(masks):
+        places = np.argwhere(mask)
+        if len(places):
+            found[i] = np.sqrt(places.var(axis=0).sum()) / np.hypot(*mask.shape)
+    return found

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from eval import scores
+from eval.protocols.ablation_tables import BREAK, FACTOR, breaks, factors
 from eval.protocols.fido_published import TABLE2, table2_claims
+from eval.report.reading import StoredRun
 from eval.runner import conduct
-from eval.study import Claim, Study, StudyRow
+from eval.study import Claim, Study, StudyRow, Table
 from eval.subject import StudyRun, load_subject
 from fidojax import networks
 from fidojax.core import check_count, check_name
@@ -25,7 +27,10 @@ from fidojax.transforms.cpu import fast
 from infillers import make_infill
 
 REFERENCE = "Chang et al. 2019, Explaining Image Classifiers by Counterfactual Generation"
-NUMBERS = ("size", "entropy", "error", "metric", "outside", "deletion50", "spearman", "pearson")
+PIECES = ("components", "border", "spread")
+NUMBERS = (
+    "size", "entropy", "error", "metric", "outside", "deletion50", *PIECES, "spearman", "pearson",
+)  # fmt: skip
 DEVIATIONS = (
     "64 x 64 pictures of 40 classes and the shipped networks, not ImageNet and ResNet-50.",
 )
@@ -54,7 +59,11 @@ def fido_objectives(
         "Likeness is to SSR's maps.",
         rows,
         {"infill": infill, "preset": preset},
-        claims=[Claim(f"ssr {fill}", f"sdr {fill}", "outside", "Figure 6") for fill in infill],
+        claims=[
+            Claim(f"ssr {fill}", f"sdr {fill}", key, "Figure 6")
+            for key in ("outside", "components", "border")
+            for fill in infill
+        ],
     )
 
 
@@ -156,6 +165,14 @@ def fido_batch(
         "The same pictures with more and fewer masks per step. Likeness is to the most masks.",
         _rows(infill, "samples", samples, max(samples), preset, steps=steps),
         {"samples": samples, "infill": infill, "preset": preset, "steps": steps},
+        claims=[
+            Claim(f"{fill} {BREAK}", f"{fill} {fewer}", key, "Figure 17")
+            for fill in infill
+            for fewer in samples
+            if fewer < BREAK <= max(samples)
+            for key in ("components", "border", "deletion50")
+        ],
+        tables=lambda stored: {f"Is there a break at {BREAK}?": breaks(stored, infill, samples)},
     )
 
 
@@ -188,6 +205,14 @@ def fido_lambda(
         for more, less in steps
         for kind in kinds
     ]
+    claims += [
+        Claim(f"fido-{fill} {value:g}", f"bbmp-{other} {FACTOR * value:g}", key, "A.1")
+        for fill in infill
+        for other in bbmp_infill
+        for value in lam
+        if f"bbmp-{other} {FACTOR * value:g}" in rows
+        for key in PIECES
+    ]
     sweep(
         run,
         "fido-lambda",
@@ -198,7 +223,15 @@ def fido_lambda(
         {"lam": lam, "infill": infill, "bbmp_infill": bbmp_infill, "preset": preset},
         claims=claims,
         size="low",
+        tables=partial(_factor_table, infill=infill, bbmp_infill=bbmp_infill, lam=lam),
     )
+
+
+def _factor_table(
+    stored: StoredRun, infill: Sequence[str], bbmp_infill: Sequence[str], lam: Sequence[float]
+) -> Mapping[str, Table]:
+    lines = factors(stored, infill, bbmp_infill, [each for each in sorted(lam) if each > 0])
+    return {"Weight at which BBMP's region is as large as FIDO's": lines} if lines else {}
 
 
 def fido_networks(
@@ -354,6 +387,7 @@ def sweep(
         rows,
         scores={
             "shape": scores.shape(size=size),
+            "pieces": scores.pieces(),
             "place": scores.place(),
             f"order-{deletion}": scores.order(fill, f"{deletion} {digest(fill)}"),
             "like": scores.likeness(),

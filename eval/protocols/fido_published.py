@@ -57,24 +57,82 @@ _PAIRS = {
         ("fido-blur", "fido-mean"), ("fido-mean", "max_box"), ("realtime", "fido-vae"),
     ),
 }  # fmt: skip
+_NOISE = ("mean", "blur", "random")
+"""The infillers that look at no structure: the heuristics of section 4.5."""
+_PIECES = ("components", "border", "spread")
 
 
-def table1_claims() -> list[Claim]:
-    """The orderings of the paper's Table 1 and Figures 8 and 10, and of VarSal's Figure 5a."""
+def table1_claims(learned: str = "ca", rows: Sequence[str] = ()) -> list[Claim]:
+    """The orderings of FIDO's Table 1, Figures 8 and 10 and sections 4.3 to 4.6, A.1, and of
+    VarSal's Figure 5a.
+
+    Realtime at confidence 0, that of its training, has the claims of Realtime once more.
+
+    Args:
+        learned: the infiller that stands for the paper's CA.
+        rows: of the study; rows of a variant, "fido-mean@paper" or "bbmp-blur@0.001", are claimed
+            against each other as the rows without it are.
+    """
     table = [
         Claim(better, worse, key, _published(better, worse, place))
         for place, key in enumerate(("error", "metric"))
         for better, worse in _PAIRS[key]
     ]
-    heuristics = [f"fido-{fill}" for fill in ("mean", "blur", "random", "local")]
-    figure8 = [
-        Claim("fido-ca", other, "outside", "Figure 8") for other in (*heuristics, "fido-vae")
+    table += [
+        claim._replace(better=_of_training(claim.better), worse=_of_training(claim.worse))
+        for claim in table
+        if "realtime" in (claim.better, claim.worse)
     ]
-    rivals = (*heuristics, "fido-vae", "bbmp-blur", "bbmp-random")
-    figure10 = [Claim("fido-ca", other, "ca deletion50", "Figure 10") for other in rivals]
-    others = ("random", "gradient", "integrated_gradients", "smoothgrad_squared")
-    varsal = [Claim("varsal", other, "kl50", "VarSal Figure 5a") for other in others]
-    return table + figure8 + figure10 + varsal
+    others = [f"fido-{fill}" for fill in (*_NOISE, "local", "vae")]
+    figure8 = [Claim("fido-ca", other, "outside", "Figure 8") for other in others]
+    rivals = (*others, "bbmp-blur", "bbmp-random")
+    figure10 = [Claim("fido-ca", other, "learned deletion50", "Figure 10") for other in rivals]
+    parsimony = [
+        Claim(f"fido-{fill}", f"fido-{other}", "learned deletion50", "section 4.5")
+        for fill in ("vae", "local")
+        for other in _NOISE
+    ]
+    pieces = [
+        Claim(better, worse, key, section)
+        for better, worse, section in (
+            *(("fido-ca", f"fido-{fill}", "section 4.3") for fill in _NOISE),
+            *((f"fido-{fill}", f"bbmp-{fill}", "section 4.6") for fill in ("blur", "random")),
+            *(("fido-ca", f"bbmp-{fill}", "sections 4.6, A.1") for fill in ("blur", "random")),
+        )
+        for key in _PIECES
+    ]
+    rivals = ("random", "gradient", "integrated_gradients", "smoothgrad_squared")
+    varsal = [Claim("varsal", other, "kl50", "VarSal Figure 5a") for other in rivals]
+    claims = [*table, *figure8, *figure10, *parsimony, *pieces, *varsal]
+    return _in_variants([_with_learned(claim, learned) for claim in claims], rows)
+
+
+def _of_training(row: str) -> str:
+    return "realtime-0" if row == "realtime" else row
+
+
+def _with_learned(claim: Claim, learned: str) -> Claim:
+    stands = {"fido-ca": f"fido-{learned}"}
+    better, worse = (stands.get(row, row) for row in (claim.better, claim.worse))
+    return claim._replace(better=better, worse=worse)
+
+
+def _in_variants(claims: Sequence[Claim], rows: Sequence[str]) -> list[Claim]:
+    """The claims, and those of the rows' variants: once with each variant of either side.
+
+    Two variants are claimed against each other where they are the same, or of different methods.
+    """
+    variants: dict[str, list[str]] = {}
+    for row in rows:
+        variants.setdefault(row.partition("@")[0], []).append(row)
+    found = {}
+    for claim in claims:
+        for better in variants.get(claim.better, [claim.better]):
+            for worse in variants.get(claim.worse, [claim.worse]):
+                same = better.partition("-")[0] == worse.partition("-")[0]
+                if not same or better.partition("@")[2] == worse.partition("@")[2]:
+                    found[better, worse, claim.number] = claim._replace(better=better, worse=worse)
+    return list(found.values())
 
 
 def table2_claims(rivals: Sequence[str]) -> list[Claim]:

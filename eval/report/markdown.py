@@ -1,10 +1,13 @@
 """Write a report's tables as Markdown, to be pasted or committed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from eval.report.comparison import FAILS, HOLDS, UNDECIDED
 from eval.report.page_tables import Findings, like
 from eval.report.tables import markdown_table
-from eval.report.wording import MARKS, NOTHING, amount, bounds, number, titled
+from eval.report.wording import MARKS, NOTHING, amount, bounds, by_verdict, number, titled
+
+_WORDS = {HOLDS: "hold", FAILS: "fail", UNDECIDED: "are undecided"}
 
 
 def markdown(found: Findings) -> str:
@@ -29,8 +32,9 @@ def _parts(found: Findings) -> Iterator[str]:
         )
         yield markdown_table([_row(found, row) for row in found["rows"]])
     if found["claims"]:
-        yield "\n## The paper's orderings\n"
-        yield markdown_table([_claim(found, claim) for claim in found["claims"]])
+        yield "\n## What holds, what fails, what is undecided\n"
+        yield f"{_counts(found['claims'])}\n"
+        yield markdown_table([_claim(found, claim) for claim in by_verdict(found["claims"])])
     for title, lines in found["tables"].items():
         yield f"\n## {title}\n"
         yield markdown_table(lines)
@@ -47,6 +51,7 @@ def _row(found: Findings, row: str) -> dict[str, str]:
     line = {"row": str(found["rows"][row]["label"])}
     if any(of["like"] for of in found["rows"].values()):
         line["likeness to"] = like(found, row)
+    line["pictures"] = str(found["progress"]["rows"][row]["maps"]["done"])
     for of in found["numbers"].values():
         cell = of["rows"][row]
         count = "" if cell["n"] in (0, found["pictures"]) else f" ({cell['n']})"
@@ -55,6 +60,15 @@ def _row(found: Findings, row: str) -> dict[str, str]:
             f"{value}{MARKS[cell['mark']]} {bounds(cell, of['digits'])}{count}".strip()
         )
     return line
+
+
+def _counts(claims: Sequence[Findings]) -> str:
+    verdicts = [claim["verdict"] for claim in claims]
+    counts = ", ".join(f"{verdicts.count(name)} {words}" for name, words in _WORDS.items())
+    return (
+        f"Of the paper's {len(claims)} orderings {counts}: the 95% interval of the paired "
+        "difference excludes 0 on the paper's side, excludes it on the other, or holds it."
+    )
 
 
 def _claim(found: Findings, claim: Findings) -> dict[str, str]:

@@ -11,6 +11,7 @@ from eval.report.wording import (
     VERDICTS,
     amount,
     bounds,
+    by_verdict,
     number,
     text,
     titled,
@@ -83,9 +84,9 @@ def differences(found: Findings) -> str:
 
 
 def claims(found: Findings) -> str:
-    """The paper's orderings and whether they hold here."""
+    """The paper's orderings: those that hold here, that fail, and that are undecided."""
     lines = []
-    for claim in found["claims"]:
+    for claim in by_verdict(found["claims"]):
         of = found["numbers"].get(claim["number"], {"label": claim["number"], "digits": 3})
         apart, verdict = claim["difference"], claim["verdict"]
         digits = of["digits"]

@@ -1,7 +1,7 @@
 """How the page and the terminal write numbers, counts and marks."""
 
 import html
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from eval.report.comparison import BEST, BETTER, FAILS, HOLDS, SAME, UNDECIDED, WORSE
@@ -48,3 +48,8 @@ def amount(seconds: float | None) -> str:
 def titled(of: Mapping[str, Any]) -> str:
     """A number's label with its unit."""
     return f"{of['label']} ({of['unit']})" if of.get("unit") else str(of["label"])
+
+
+def by_verdict(claims: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The claims that hold, those that fail, and the undecided ones, each in their order."""
+    return sorted(claims, key=lambda claim: [*VERDICTS].index(claim["verdict"]))

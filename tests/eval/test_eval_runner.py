@@ -46,7 +46,7 @@ def boxed_noise(monkeypatch):
 def run(out, *words) -> int:
     return main([
         "fido-table1", "--out", str(out), "--classifier", "mnist", "--methods", *ROWS,
-        "--ca-limit", "0", "--limit", str(COUNT), "--batch-size", "1", *words,
+        "--learned-limit", "0", "--limit", str(COUNT), "--batch-size", "1", *words,
     ])  # fmt: skip
 
 

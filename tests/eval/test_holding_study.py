@@ -17,8 +17,8 @@ from eval.judges import resized
 from eval.report.reading import read
 from eval.row_specs import row_of_spec
 from eval.run import main
-from eval.scores import Maps
-from eval.speckle import speckle
+from eval.scores import Maps, pieces
+from eval.speckle import speckle, spread
 from eval.study import StudyRow
 from eval.subject import Drawn
 from fidojax import networks
@@ -107,6 +107,26 @@ def test_speckle_is_counted(region, components, border):
     found = speckle(np.stack([mask, np.ones_like(mask)]))
     np.testing.assert_array_equal(found["components"], [components, 1])
     np.testing.assert_array_equal(found["total_variation"], [border, 0])
+
+
+def test_spread_is_the_distance_from_the_centre():
+    rows, columns = np.mgrid[:40, :30]
+    disc = (rows - 20) ** 2 + (columns - 12) ** 2 <= 10**2
+    apart = np.zeros_like(disc)
+    apart[[0, 39], 15] = True
+    found = spread(np.stack([disc, apart, 0 * disc]).astype(np.float32))
+    np.testing.assert_allclose(found, [10 / np.sqrt(2) / 50, 19.5 / 50, np.nan], rtol=0.02)
+
+
+def test_pieces_are_of_masks_alone():
+    maps = np.zeros((2, *IMAGE.shape[:2]), np.float32)
+    maps[0, :2, :2] = maps[0, -1, -1] = 0.6
+    maps[0, 0, 5] = 0.4
+    found = pieces().compute(given(*maps, row=StudyRow("fido", {}, cut="absolute")))
+    np.testing.assert_array_equal(found["components"], [2, np.nan])
+    np.testing.assert_array_equal(found["total_variation"], [6, np.nan])
+    found = pieces().compute(given(*maps, row=StudyRow("gradient", {}, cut="mean")))
+    assert all(np.isnan(column).all() for column in found.values())
 
 
 def test_a_region_that_the_method_has_read_out_is_shown_as_it_is():

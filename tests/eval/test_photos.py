@@ -119,6 +119,29 @@ def test_photos_say_what_is_wrong(tmp_path, weights, folder, capsys):
     assert "no file whose name begins with a class index" in told
 
 
+def test_table_1_takes_a_folder_whose_table_has_boxes_and_classes(tmp_path, weights, folder):
+    own = tmp_path / "photos"
+    shutil.copytree(folder, own, ignore=shutil.ignore_patterns("notes*", "*broken*"))
+    boxes = tmp_path / "boxes.csv"
+    names = sorted(path.name for path in own.iterdir())
+    lines = [f"{name},{int(name[:4])},2,2,20,26" for name in names]
+    boxes.write_text("\n".join(["file,class,x0,y0,x1,y1", *lines]))
+    out = tmp_path / "out"
+    options = ["--classifier", "mnist", "--weights", weights, "--learned-limit", 0]
+    rows = ["--methods", "object_box", "bbmp", "--bbmp-infill", "blur", "--bbmp-lam", 0.001]
+    command = ["fido-table1", "--data", own, "--boxes", boxes, "--out", out, *options, *rows]
+    assert run(*command, "--limit", 2, "--first", "bbmp-blur=2", "bbmp-blur@0.001=2") == 0
+    found = read(out)
+    assert list(found.explained) == ["object_box", "bbmp-blur", "bbmp-blur@0.001"]
+    classes = [int(name.rpartition("/")[2][:4]) for name in found.pictures.ids]
+    np.testing.assert_array_equal(found.pictures.read("labels"), classes)
+    assert not found.values("outside", "object_box").any()
+    assert (found.values("components", "object_box") == 1).all()
+    kept = {row: found.values("size", row) for row in ("bbmp-blur", "bbmp-blur@0.001")}
+    assert (kept["bbmp-blur@0.001"] > kept["bbmp-blur"]).all()
+    assert "55% of a picture" in found.study["reading"][0]
+
+
 def test_all_methods_in_one_table_and_figure(tmp_path, weights, folder):
     out = tmp_path / "out"
     command = [

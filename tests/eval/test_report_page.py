@@ -268,6 +268,16 @@ def test_the_claims(planted):
     assert "the worse row − the ours row" in page  # noqa: RUF001
 
 
+def test_the_claims_are_told_by_verdict(planted):
+    written = (planted.out / "report.md").read_text("utf-8")
+    assert "Of the paper's 6 orderings 2 hold, 2 fail, 2 are undecided" in written
+    told = re.findall(r"\*\*(holds|fails|undecided)\*\*", written)
+    assert told == ["holds", "holds", "fails", "fails", "undecided", "undecided"]
+    page = text(planted.html)
+    assert re.findall(r"([✓✗?]) (?:holds|fails|undecided) ahead", page) == [*"✓✓✗✗??"]
+    assert re.search(rf"\| the late row[^|]*\| {LATE} \|", written)
+
+
 def test_what_is_missing_is_said(planted):
     state = planted.found["progress"]
     assert not state["finished"]

@@ -9,8 +9,9 @@ import pytest
 import infillers
 from eval import runner, subject
 from eval.protocols import fido_ablations
+from eval.protocols.ablation_tables import breaks, factors
 from eval.protocols.fido_ablations import fido_lambda, fido_networks, fido_seeds, fido_table2
-from eval.report.reading import read
+from eval.report.reading import StoredRun, read
 from eval.subject import StudyRun
 from fidojax import networks
 from fidojax.data import Picture
@@ -112,3 +113,40 @@ def test_every_network_is_judged_for_itself(run, tmp_path):
     assert (shown[0] != shown[1]).any()
     with pytest.raises(ValueError, match="takes pictures of"):
         fido_networks(run, others=("tiny_imagenet40",))
+
+
+class Planted(StoredRun):
+    """A run whose values are known beforehand."""
+
+    def __init__(self, values):
+        numbers = {
+            key: {"label": key, "digits": 1} for key in ("components", "border", "deletion50")
+        }
+        object.__setattr__(self, "study", {"numbers": numbers})
+        object.__setattr__(self, "values", values)
+
+
+def test_a_break_is_a_doubling_that_gains_more_than_the_next():
+    means = {1: 9.0, 2: 8.0, 4: 3.0, 8: 2.0}
+    apart = np.array([-1.0, 0.0, 1.0])
+    stored = Planted(lambda key, row: means[int(row.split()[1])] + (key == "border") * apart)
+    lines = breaks(stored, ["mean"], [8, 1, 2, 4])
+    assert [line["number"] for line in lines] == ["components", "border", "deletion50"]
+    for line in lines:
+        assert line["gain up to 4"].startswith("+5.0")
+        assert line["break"].startswith("+4.0")
+        assert line["pictures"] == "3"
+    (line, *_) = breaks(stored, ["mean"], [1, 2])
+    assert line["break"] == ""
+
+
+def test_the_factor_of_lambda_is_read_between_the_weights():
+    sizes = {"bbmp-blur 0.001": 0.4, "bbmp-blur 0.004": 0.2,
+             "fido-ca 0.001": 0.3, "fido-ca 0.004": 0.1}  # fmt: skip
+    stored = Planted(lambda key, row: np.full(2, sizes[row]))
+    first, last = factors(stored, ["ca"], ["blur"], [0.001, 0.004])
+    assert first["times FIDO's weight"] == "2.0"
+    assert last["times FIDO's weight"] == "> 1.0"
+    sizes["fido-ca 0.001"] = 0.5
+    first, _ = factors(stored, ["ca"], ["blur"], [0.001, 0.004])
+    assert first["times FIDO's weight"] == "below the smallest"

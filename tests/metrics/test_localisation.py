@@ -452,7 +452,7 @@ def run(tmp_path_factory):
         def call(**options):
             fido_table1(
                 StudyRun(out, classifier="mnist", batch_size=2), infill=("mean",), preset="short",
-                **{"methods": METHODS, "encoder": "absent.npz", "ca_limit": 0} | options,
+                **{"methods": METHODS, "encoder": "absent.npz", "learned_limit": 0} | options,
             )  # fmt: skip
             return json.loads((out / "study.json").read_text())
 
