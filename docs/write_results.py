@@ -15,14 +15,14 @@ INDEX = ROOT / "docs" / "results" / "index.md"
 VERDICTS = ("holds", "fails", "undecided")
 BEGIN, END = "<!-- counts: written by docs/write_results.py -->", "<!-- end of counts -->"
 SIZES = {
-    "at 64 × 64": (
+    "64": (
         "fido_table1", "fido_table2", "fido_ablations", "fido_infills", "infill_recovery",
         "varsal_erasing", "varsal_sanity", "varsal_uncertainty", "nonlinear_figures",
     ),
-    "at 224 × 224": ("fido_table1_photos", "fido_photos", "photo_infills"),
-    "at 28 × 28": ("vdsm_background", "vdsm_vae"),
+    "224": ("fido_table1_photos", "fido_photos", "photo_infills"),
+    "28": ("vdsm_background", "vdsm_vae"),
 }  # fmt: skip
-"""The pages that put claims of the papers to the test, by the size of their pictures."""
+"""The pages that put claims of the papers to the test, by the side of their pictures."""
 
 
 def count(text: str) -> Counter[str]:
@@ -32,7 +32,10 @@ def count(text: str) -> Counter[str]:
 
 def counts(pages: Path) -> str:
     """The table of counts, by size and page; pages that are not there are left out."""
-    lines = ["| pictures | page | holds | fails | undecided |", "| --- | --- | --- | --- | --- |"]
+    lines = [
+        "| side of the pictures | page | holds | fails | undecided |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for size, names in SIZES.items():
         total = Counter()
         for name in names:
@@ -41,7 +44,7 @@ def counts(pages: Path) -> str:
                 found = count(path.read_text("utf-8"))
                 total += found
                 lines.append(_line(size, f"[{name}]({name}.md)", found))
-        lines.append(_line(f"**{size}**", "all", total))
+        lines.append(_line(f"**{size}**", "**all**", total))
     return "\n".join(lines)
 
 

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from eval import scores
-from eval.intervals import difference
+from eval.intervals import Interval, correlation, difference, interval
 from eval.report.reading import StoredRun
 from eval.runner import conduct
 from eval.scores import Number
-from eval.study import Claim, Study, StudyRow
+from eval.study import Claim, Study, StudyRow, Table
 from eval.subject import StudyRun, Subject, defaults, load_subject, logits
 from fidojax.core import check_count
 from fidojax.data import IMAGENET_CROP
@@ -33,6 +33,10 @@ NUMBERS = {
     "threshold": Number("share blurred at the plateau", "low", 3, "threshold"),
     "removed": Number("p, most salient pixels blurred", "low", 3, "removed"),
 }
+
+FALLING = 14 / 16
+"""Share of the paper's pictures and classes whose p falls when the most salient pixels are blurred:
+all of Figure 4 but swimming trunks and goldfish."""
 
 DEFAULTS = defaults(limit=24)
 
@@ -90,7 +94,7 @@ def nonlinear_figures(
         claims=claims,
         reading=("Compare rows of the same class number: they explain the same class.",),
         gallery="last",
-        tables=lambda stored: {"Nonlinear minus linear, paired": _differences(stored, classes)},
+        tables=lambda stored: _tables(stored, classes),
         figures=lambda stored, folder: _draw(subject, top, options, run.seed, drawn, folder),
     )
     conduct(study, run, subject, options | {"classes": classes, "drawn": drawn})
@@ -118,6 +122,48 @@ def _differences(stored: StoredRun, classes: int) -> list[dict[str, str]]:
             apart = difference(ours[both], theirs[both]).text(signed=True) if both.any() else ""
             lines.append({"class": f"number {rank}", "number": number.label, "difference": apart})
     return lines
+
+
+def _tables(stored: StoredRun, classes: int) -> dict[str, Table]:
+    tables: dict[str, Table] = {
+        "Nonlinear minus linear, paired": _differences(stored, classes),
+        "What the paper says of its pictures": sayings(stored, classes),
+    }
+    return {title: lines for title, lines in tables.items() if lines}
+
+
+def sayings(stored: StoredRun, classes: int) -> list[dict[str, str]]:
+    """The paper's two sentences on single pictures as tests, for each rank of class.
+
+    The threshold's independence of p fails where the interval of their rank correlation excludes 0;
+    it cannot be shown to hold. Of Figure 4 the share of pictures whose p falls is compared with the
+    paper's.
+    """
+    lines = []
+    for rank in range(1, classes + 1):
+        original, threshold, removed = (
+            stored.values(key, f"nonlinear {rank}") for key in ("original", "threshold", "removed")
+        )
+        both = np.isfinite(original) & np.isfinite(threshold) & np.isfinite(removed)
+        if both.sum() < 3:
+            continue
+        related = correlation(original[both], threshold[both])
+        falls = interval((removed < original)[both].astype(float))
+        for saying, measured, found, holds in (
+            ("the threshold is not directly related to p", "Spearman of both", related, 0.0),
+            (f"p falls for {FALLING:.0%}", "share of the pictures whose p falls", falls, FALLING),
+        ):
+            lines.append({
+                "the paper says": saying, "class": f"number {rank}",
+                "number": f"{measured}, {both.sum()} pictures", "measured": found.text(2),
+                "here": f"**{_excluded(found, holds)}**",
+            })  # fmt: skip
+    return lines
+
+
+def _excluded(found: Interval, value: float) -> str:
+    """Whether the interval excludes the paper's value."""
+    return "undecided" if not found.low > value and not found.high < value else "fails"
 
 
 def _draw(

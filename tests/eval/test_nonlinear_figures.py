@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from eval import subject
-from eval.protocols.nonlinear_figures import nonlinear_figures
-from eval.report.reading import read
+from eval.protocols.nonlinear_figures import nonlinear_figures, sayings
+from eval.report.reading import StoredRun, read
 from eval.subject import StudyRun
 from fidojax import networks
 from fidojax.data import Picture
@@ -46,7 +46,7 @@ def test_numbers_are_those_of_the_trajectories_of_the_top_classes(tmp_path, monk
     assert figures == [f"0000.figure{number}.png" for number in range(1, 5)]
     verdicts = {(claim["better"], claim["number"]) for claim in stored.study["claims"]}
     assert ("nonlinear 1", "last") in verdicts
-    (lines,) = stored.tables.values()
+    (lines,) = stored.tables.values()  # two pictures are too few for what the paper says
     apart = [line["difference"] for line in lines if "on the picture" in line["number"]]
     assert [float(text.split()[0]) for text in apart] == [0, 0]
     before = {path: path.stat().st_mtime_ns for path in run.out.rglob("*.png")}
@@ -54,3 +54,25 @@ def test_numbers_are_those_of_the_trajectories_of_the_top_classes(tmp_path, monk
     nonlinear_figures(run, steps=4, drawn=1)
     drawn = {path: at for path, at in before.items() if path.parent.name == "figures"}
     assert drawn == {path: path.stat().st_mtime_ns for path in drawn}
+
+
+class Planted(StoredRun):
+    """A run in which the threshold falls as p rises, and p falls on half of the pictures."""
+
+    def __init__(self, related):
+        p = np.linspace(0.1, 0.9, 40)
+        noise = np.random.default_rng(0).permutation(p)
+        values = {
+            "original": p,
+            "threshold": 1 - p if related else noise,
+            "removed": p + 0.01 * (-1.0) ** np.arange(len(p)),
+        }
+        object.__setattr__(self, "values", lambda key, row: values[key])
+
+
+def test_what_the_paper_says_of_its_pictures_is_put_to_the_test():
+    related, falls = sayings(Planted(related=True), 1)
+    assert related["here"] == falls["here"] == "**fails**"
+    assert related["measured"].startswith("-1.00")
+    assert falls["measured"].startswith("0.50")
+    assert sayings(Planted(related=False), 1)[0]["here"] == "**undecided**"

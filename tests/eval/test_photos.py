@@ -137,8 +137,9 @@ def test_table_1_takes_a_folder_whose_table_has_boxes_and_classes(tmp_path, weig
     np.testing.assert_array_equal(found.pictures.read("labels"), classes)
     assert not found.values("outside", "object_box").any()
     assert (found.values("components", "object_box") == 1).all()
-    kept = {row: found.values("size", row) for row in ("bbmp-blur", "bbmp-blur@0.001")}
-    assert (kept["bbmp-blur@0.001"] > kept["bbmp-blur"]).all()
+    weights_of = {row: ledger.settings["options"] for row, ledger in found.explained.items()}
+    assert weights_of["bbmp-blur@0.001"]["lam"] == 0.001
+    assert "lam" not in weights_of["bbmp-blur"]
     assert "55% of a picture" in found.study["reading"][0]
 
 

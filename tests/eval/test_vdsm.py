@@ -10,6 +10,7 @@ from flax import nnx
 
 from eval import runner
 from eval.protocols.vdsm import background, vae
+from eval.protocols.vdsm.experiment import Example, printed
 from eval.report.reading import read
 from eval.run import main
 from fidojax import networks
@@ -111,6 +112,30 @@ def test_vdsm_curves_start_at_the_picture_and_end_in_black(vdsm, weights, digits
         assert curve.shape == (2, 785)
         np.testing.assert_allclose(curve[:, 0], odds[:2], atol=1e-4)
         np.testing.assert_allclose(curve[:, -1], odds[2], atol=1e-4)
+
+
+def test_what_the_paper_prints_of_a_digit_stands_beside_ours(vdsm):
+    out, _ = vdsm
+    found = read(out)
+    example = Example(1, 1, "Removal", {"PDA": (-7.1, 771)})
+    lines = {line["method"]: line for line in printed(found, example)}
+    scored = found.scored["statistics", "PDA"]
+    curve = scored.read("Removal curve")[1]
+    assert lines["PDA"]["fidojax"] == f"{curve.min():.1f} at {curve.argmin()}"
+    assert lines["PDA"]["printed in the paper"] == "-7.1 at 771"
+    assert lines["VDSM-SDR"]["printed in the paper"] == ""
+
+
+def test_what_the_paper_says_is_claimed_once(vdsm):
+    claims = read(vdsm[0]).study["claims"]
+    pairs = [(claim["better"], claim["worse"], claim["number"]) for claim in claims]
+    assert len(pairs) == len(set(pairs))
+    (words,) = (
+        claim["published"]
+        for claim in claims
+        if claim["worse"] == "DeepLIFT-RevealCancel" and claim["better"] == "PDA"
+    )
+    assert words == "PDA slightly wins DeepLIFT"
 
 
 def test_unusable_images_are_one_sentence(tmp_path, weights, capsys):

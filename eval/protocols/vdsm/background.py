@@ -5,8 +5,9 @@ r"""VDSM's box plots with background infill: Figure 2 (Removal) and Figure 4 (Pr
 """
 
 import infillers
-from eval.protocols.vdsm.experiment import DEFAULTS, Published, Rows, experiment
+from eval.protocols.vdsm.experiment import DEFAULTS, Example, Published, Rows, experiment
 from eval.report import Box
+from eval.study import Claim
 from eval.subject import StudyRun
 
 PUBLISHED = {
@@ -21,6 +22,47 @@ PUBLISHED = {
     "VDSM-SSR λ 1e-3": Published(Box(24.6, 19.5, 29.2), None, ("Removal",)),
     "VDSM-SDR": Published(Box(44.5, 36.8, 51.6), Box(2.1, 1.2, 3.3), ("Preservation",)),
 }
+EXAMPLES = (
+    Example(1, 13, "Removal", {
+        "PDA": (-7.1, 771), "DeepLIFT-RevealCancel": (-12.0, 118), "BBMP-SSR λ .1": (-3.8, 658),
+        "VDSM-SSR λ 1e-3": (-2.8, 542), "BBMP-SDR": (-20.4, 98), "VDSM-SDR": (-24.4, 119),
+    }),
+    Example(3, 14, "Preservation", {
+        "PDA": (19.6, 30), "DeepLIFT-RevealCancel": (12.5, 2), "BBMP-SSR": (23.8, 46),
+        "VDSM-SSR": (23.2, 702), "BBMP-SDR": (11.1, 9), "VDSM-SDR": (11.1, 0),
+    }),
+)  # fmt: skip
+"""The eights of Figures 1 and 3, each method with the lambda that the authors chose for it."""
+_WORDS = {
+    "Removal": {
+        "VDSM with SDR performs the best, BBMP with SDR slightly worse": (
+            ("VDSM-SDR", "BBMP-SDR"), ("BBMP-SDR", "PDA"), ("BBMP-SDR", "DeepLIFT-RevealCancel"),
+        ),
+        "PDA slightly wins DeepLIFT": (("PDA", "DeepLIFT-RevealCancel"),),
+        "BBMP and VDSM with SSR are the worst two": (
+            ("PDA", "BBMP-SSR λ .1"), ("PDA", "VDSM-SSR λ 1e-3"),
+            ("DeepLIFT-RevealCancel", "BBMP-SSR λ .1"),
+            ("DeepLIFT-RevealCancel", "VDSM-SSR λ 1e-3"),
+        ),
+    },
+    "Preservation": {
+        "BBMP and VDSM with SSR clearly win": (
+            ("BBMP-SSR", "PDA"), ("BBMP-SSR", "DeepLIFT-RevealCancel"),
+            ("VDSM-SSR", "PDA"), ("VDSM-SSR", "DeepLIFT-RevealCancel"),
+        ),
+        "PDA and DeepLIFT in the middle, VDSM with SDR slightly worse": (
+            ("PDA", "VDSM-SDR"), ("DeepLIFT-RevealCancel", "VDSM-SDR"),
+        ),
+        "BBMP with SDR mostly close to 0": (("VDSM-SDR", "BBMP-SDR"),),
+    },
+}  # fmt: skip
+SAID = [
+    Claim(better, worse, metric, words)
+    for metric, of in _WORDS.items()
+    for words, pairs in of.items()
+    for better, worse in pairs
+]
+"""The orderings that section 4.1 says of Figures 2 and 4."""
 SWEEP = {
     ("bbmp", "ssr"): (1e-3, 0.01),
     ("bbmp", "sdr"): (1e-3, 0.01, 0.1),
@@ -65,4 +107,14 @@ def vdsm_background(
             for lam in grid
         }
     chosen = {"sweep": sweep, "steps": steps, "samples": samples}
-    experiment("vdsm-background", "VDSM Figures 2 and 4", run, rows, PUBLISHED, infill, chosen)
+    experiment(
+        "vdsm-background",
+        "VDSM Figures 1 to 4",
+        run,
+        rows,
+        PUBLISHED,
+        infill,
+        chosen,
+        EXAMPLES,
+        SAID,
+    )

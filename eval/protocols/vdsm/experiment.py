@@ -5,7 +5,7 @@ numbers were read off the box plots in their notebooks, to within 0.3; cells tha
 this experiment are marked suspect.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +41,27 @@ class Published(NamedTuple):
     def box(self, metric: str) -> Box | None:
         """The authors' box of a name in `METRICS`."""
         return getattr(self, metric.lower())
+
+
+class Example(NamedTuple):
+    """One digit of the paper's figures and the log-odds printed under it.
+
+    Attributes:
+        figure: its number.
+        place: of the digit among the eights.
+        metric: a name in `METRICS`.
+        printed: by row, the extreme log-odds and the number of pixels that are gone there.
+    """
+
+    figure: int
+    place: int
+    metric: str
+    printed: Mapping[str, tuple[float, int]]
+
+    @property
+    def title(self) -> str:
+        """Of its table."""
+        return f"Figure {self.figure}: {self.metric} of eight number {self.place}, log-odds"
 
 
 class Rows:
@@ -82,12 +103,16 @@ def experiment(
     published: Mapping[str, Published],
     infill: Infiller,
     chosen: Mapping[str, Any],
+    examples: Sequence[Example] = (),
+    said: Sequence[Claim] = (),
 ) -> None:
     """Run one of VDSM's figures.
 
     Args:
         infill: stands for removed pixels.
         chosen: the protocol's own options.
+        examples: digits whose printed log-odds stand beside ours.
+        said: what the paper says in words, beside the orderings of its box plots.
     """
     study = Study(
         name=name,
@@ -102,11 +127,18 @@ def experiment(
         rows=rows,
         scores={"statistics": statistics(infill)},
         numbers=METRICS,
-        claims=claims(rows, published),
+        claims=_once([*said, *claims(rows, published)]),
         reading=("The paper has medians and quartiles: they stand in tables of their own.",),
         tables=lambda found: {
-            f"{metric}: change in log-odds, median (quartiles)": table(found, metric, published)
-            for metric in METRICS
+            **{
+                f"{metric}: change in log-odds, median (quartiles)": table(found, metric, published)
+                for metric in METRICS
+            },
+            **{
+                example.title: printed(found, example)
+                for example in examples
+                if example.place < len(found)
+            },
         },
         figures=lambda found, folder: figure(folder / "boxes.png", found, published),
     )
@@ -145,6 +177,13 @@ def claims(rows: Mapping[str, StudyRow], published: Mapping[str, Published]) -> 
     return found
 
 
+def _once(found: Sequence[Claim]) -> list[Claim]:
+    """Each ordering once, the first of its wordings."""
+    return list(
+        {(each.better, each.worse, each.number): each for each in reversed(found)}.values()
+    )[::-1]
+
+
 def table(run: StoredRun, metric: str, published: Mapping[str, Published]) -> list[dict[str, str]]:
     """Median and quartiles of every row beside the authors'."""
     lines = []
@@ -155,6 +194,23 @@ def table(run: StoredRun, metric: str, published: Mapping[str, Published]) -> li
             suspect = " suspect" if metric in published[row].suspect else ""
             line["authors"] = theirs.text() + suspect
             line["difference"] = f"{box.median - theirs.median:+.1f}"
+        lines.append(line)
+    return lines
+
+
+def printed(run: StoredRun, example: Example) -> list[dict[str, str]]:
+    """The extreme log-odds of one digit and the pixels that are gone there, beside the printed."""
+    lines = []
+    for row in run.study["rows"]:
+        curve = run.column("statistics", row, f"{example.metric} curve")
+        gone = run.column("statistics", row, f"{example.metric} pixels")
+        line = {"method": row, "fidojax": "", "printed in the paper": ""}
+        if curve is not None and gone is not None and np.isfinite(gone[example.place]):
+            at = int(gone[example.place])
+            line["fidojax"] = f"{curve[example.place, at]:.1f} at {at}"
+        if row in example.printed:
+            value, at = example.printed[row]
+            line["printed in the paper"] = f"{value} at {at}"
         lines.append(line)
     return lines
 
