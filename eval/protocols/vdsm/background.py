@@ -9,6 +9,7 @@ from eval.protocols.vdsm.experiment import DEFAULTS, Example, Published, Rows, e
 from eval.report import Box
 from eval.study import Claim
 from eval.subject import StudyRun
+from fidojax.core import check_name
 
 PUBLISHED = {
     "PDA": Published(Box(27.6, 22.1, 32.6), Box(4.4, 3.5, 6.2), ("Preservation",)),
@@ -75,6 +76,7 @@ SWEEP = {
 def vdsm_background(
     run: StudyRun = DEFAULTS,
     sweep: bool = False,
+    rows: tuple[str, ...] = (),
     steps: int = 600,
     samples: int = 64,
 ) -> None:
@@ -84,12 +86,13 @@ def vdsm_background(
         run: where and on what; the first eights of the data, which may be an .npz file with
             `images` (n, 28, 28) uint8, too.
         sweep: also the other λ of the authors' search.
+        rows: only these, such as PDA and BBMP-SDR; all when empty.
         steps: optimiser steps (VDSM and BBMP: 600).
         samples: masks per step of VDSM (64).
     """
     infill = infillers.mean(0.0)
     make = Rows(infill, steps, samples)
-    rows = {
+    made = {
         "PDA": make.plain("pda_one_draw"),
         "DeepLIFT-RevealCancel": make.plain("deeplift", rule="reveal_cancel"),
         "DeepLIFT-rescale": make.plain("deeplift", rule="rescale"),
@@ -101,17 +104,20 @@ def vdsm_background(
         "VDSM-SDR": make.vdsm("sdr", 0.0),
     }
     if sweep:
-        rows |= {
+        made |= {
             f"{method.upper()}-{mode.upper()} λ {lam:g}": getattr(make, method)(mode, lam)
             for (method, mode), grid in SWEEP.items()
             for lam in grid
         }
-    chosen = {"sweep": sweep, "steps": steps, "samples": samples}
+    for row in rows:
+        check_name("rows", row, made)
+    kept = {name: row for name, row in made.items() if name in rows or not rows}
+    chosen = {"sweep": sweep, "rows": rows, "steps": steps, "samples": samples}
     experiment(
         "vdsm-background",
         "VDSM Figures 1 to 4",
         run,
-        rows,
+        kept,
         PUBLISHED,
         infill,
         chosen,
