@@ -78,7 +78,7 @@ def equal(one, other) -> bool:
 def test_maps_and_scores_of_every_row_are_stored(finished):
     stored = finished / "results.zarr"
     kinds = sorted(dict(zarr.open_group(stored, mode="r")["scores"].groups()))  # type: ignore
-    assert kinds == ["erased", "order-mean", "place", "shape"]
+    assert kinds == ["erased", "order-mean", "pieces", "place", "shape"]
     for row in ROWS:
         ledgers = [there(stored / "rows" / row)]
         ledgers += [there(stored / "scores" / kind / row) for kind in kinds]
