@@ -1,10 +1,10 @@
 """`fidojax cite`: the papers of names, or of all that the runs of a folder used."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from fidojax.cite import cite, uses
+from fidojax.data import place
 
 
 def cited(names: tuple[str, ...]) -> str:
@@ -28,7 +28,7 @@ def used_in(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _known(name: str) -> list[str]:
-    folder = Path(name)
+    folder = place(name)
     if name in uses() or not folder.is_dir():
         return [name]
     from fidojax.cli.records import ResultsFolder  # it imports matplotlib

@@ -1,6 +1,5 @@
 """Open the ledger of a run, and choose how many pictures a compiled call explains."""
 
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,6 +9,7 @@ from jaxtyping import Float
 
 from fidojax.cli.job import Job
 from fidojax.core import logits_of
+from fidojax.data import Place
 from fidojax.engine import (
     ExplainRequest,
     concurrent_calls,
@@ -25,7 +25,7 @@ LARGEST = 64
 """Pictures per call for methods that do not use the classifier."""
 
 
-def made_before(path: Path) -> dict[str, Any] | None:
+def made_before(path: Place) -> dict[str, Any] | None:
     """The provenance of the stored maps; None if there are none.
 
     Raises:
@@ -61,7 +61,7 @@ def batch_size_of(job: Job, total: int, made: dict[str, Any] | None) -> int:
     return _fitting(job, total)
 
 
-def open_ledger(path: Path, job: Job, request: ExplainRequest, total: int, shards: int) -> Ledger:
+def open_ledger(path: Place, job: Job, request: ExplainRequest, total: int, shards: int) -> Ledger:
     """Open the run's ledger, with a row for each picture; `request` has its batch size.
 
     Raises:

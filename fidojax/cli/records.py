@@ -18,6 +18,7 @@ and renamed, so that a killed process leaves only whole files.
 
 import functools
 import hashlib
+import io
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,7 +29,15 @@ import PIL.Image
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from fidojax.data import write_atomically, write_json, write_text
+from fidojax.data import (
+    Place,
+    is_remote,
+    place,
+    read_bytes,
+    write_atomically,
+    write_json,
+    write_text,
+)  # fmt: skip
 from fidojax.runs import RECORD, RUN, Ledger, find_ledger, read_records, read_stored
 
 EXPLAINED, FAILED = "explained", "failed"
@@ -42,9 +51,9 @@ class ResultsFolder:
         damaged: records and files of runs that could not be read and were left out.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        self.damaged: set[Path] = set()
+    def __init__(self, folder: str | Place) -> None:
+        self.folder = place(folder)
+        self.damaged: set[Place] = set()
 
     def make(self) -> None:
         """Make the folder and its subfolders.
@@ -52,6 +61,8 @@ class ResultsFolder:
         Raises:
             OSError: they cannot be made.
         """
+        if is_remote(self.folder):  # which has no folders without files
+            return
         for name in ("figures", "records", "runs"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
 
@@ -139,7 +150,7 @@ class ResultsFolder:
         """All records of pictures with their `name`, see `fidojax.runs.read_records`."""
         return read_records(self.folder, self.damaged)
 
-    def _read(self, path: Path, form: Any) -> dict[str, Any] | None:
+    def _read(self, path: Place, form: Any) -> dict[str, Any] | None:
         found = read_stored(path, form)
         if found is None:
             self.damaged.add(path)
@@ -147,7 +158,7 @@ class ResultsFolder:
             self.damaged.discard(path)
         return found
 
-    def _run(self, digest: str, shard: tuple[int, int]) -> Path:
+    def _run(self, digest: str, shard: tuple[int, int]) -> Place:
         index, shards = shard
         part = "" if shards == 1 else f".{index + 1}-of-{shards}"
         return self.folder / "runs" / f"{digest}{part}.json"
@@ -164,10 +175,10 @@ def result_name(
     return f"{readable.strip('._')[-80:] or 'picture'}.{method}-{digest.hexdigest()[:8]}"
 
 
-def _is_whole(picture: Path) -> bool:
+def _is_whole(picture: Place) -> bool:
     """Whether a PNG can be read to its end."""
     try:
-        with PIL.Image.open(picture) as image:
+        with PIL.Image.open(io.BytesIO(read_bytes(picture))) as image:
             image.verify()
     except (OSError, SyntaxError, ValueError):  # SyntaxError: a checksum of PNG
         return False

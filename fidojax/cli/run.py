@@ -22,7 +22,7 @@ from fidojax.cli.sources import DEFAULT_PICTURES, check_boxes
 from fidojax.cli.stopping import reason_of
 from fidojax.cli.target import target_of
 from fidojax.core import Region
-from fidojax.data import BadPicture, Picture, Pictures, pictures
+from fidojax.data import BadPicture, Picture, Pictures, Place, pictures
 from fidojax.engine import Stopwatch, cores, split_cpu
 from fidojax.runs import (
     DamagedError,
@@ -109,7 +109,7 @@ class ExplainRun:
         except (ValueError, OSError) as error:
             raise UsageError(f"--{error}") from None
 
-    def _open(self, path: Path) -> None:
+    def _open(self, path: Place) -> None:
         self.made = made_before(path)
         batch_size = batch_size_of(self.job, self.total, self.made)
         self.request = replace(self.job.request, batch_size=batch_size)

@@ -85,6 +85,8 @@ def decode(file: Path | io.BytesIO, *, upright: bool = True) -> PIL.Image.Image:
     with one_picture():
         if isinstance(file, Path):
             _check_file(file)
+        elif not file.getbuffer().nbytes:
+            raise UnreadableError("the file is empty")
         picture, turn = _loaded(file)
         return picture if turn is None or not upright else picture.transpose(turn)
 

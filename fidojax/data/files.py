@@ -1,5 +1,6 @@
 """Pictures in files and folders, and the sample photos of scikit-image."""
 
+import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from fidojax.data.fit import fit, place_boxes
 from fidojax.data.folders import walk
 from fidojax.data.kinds import is_picture
 from fidojax.data.picture import BadPicture, Picture
+from fidojax.data.places import Place, as_os_error, is_remote, place, read_bytes
 
 SAMPLES = ("astronaut", "camera", "chelsea", "coffee", "rocket")
 """The photos that scikit-image's wheel contains, which need no download."""
@@ -40,7 +42,7 @@ class Files:
         annotations: boxes and labels by the file's id.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[Place, ...]
     ids: tuple[str, ...]
     closed: tuple[BadPicture, ...] = ()
     ignored: int = 0
@@ -48,7 +50,7 @@ class Files:
     annotations: dict[str, Annotation] = field(default_factory=dict)
 
     @classmethod
-    def find(cls, source: str | Path, annotations: Annotations | None = None) -> "Files":
+    def find(cls, source: str | Place, annotations: Annotations | None = None) -> "Files":
         """Find the file, or the files of the folder.
 
         Raises:
@@ -56,8 +58,8 @@ class Files:
                 annotations name several of its files alike.
         """
         # Unlike Path.expanduser, it takes "~name" as it is if there is no such user.
-        root = Path(os.path.expanduser(source))
-        with one_picture():
+        root = place(os.path.expanduser(source) if isinstance(source, str | Path) else source)
+        with one_picture(), as_os_error(root):
             if root.is_dir():
                 return cls._folder(root, annotations)
             if root.exists() or root.is_symlink():
@@ -67,10 +69,10 @@ class Files:
         raise UnreadableError("there is no such file or folder")
 
     @classmethod
-    def _folder(cls, root: Path, annotations: Annotations | None) -> "Files":
+    def _folder(cls, root: Place, annotations: Annotations | None) -> "Files":
         found = list(walk(root))
         closed = tuple(item for item in found if isinstance(item, BadPicture))
-        paths = [item for item in found if isinstance(item, Path)]
+        paths = [item for item in found if not isinstance(item, BadPicture)]
         if annotations is not None:  # which may lie beside the pictures
             paths = [path for path in paths if not annotations.is_file(path)]
         listed = len(paths)
@@ -93,7 +95,7 @@ class Files:
         """Decode and fit one file at a time."""
         for path, name in zip(self.paths, self.ids, strict=True):
             try:
-                with one_picture():
+                with one_picture(), as_os_error(path):
                     item = self._picture(path, name, size, crop)
             except UnreadableError as error:
                 yield BadPicture(printable(path), str(error))
@@ -101,8 +103,8 @@ class Files:
                 yield item
         yield from self.closed
 
-    def _picture(self, path: Path, name: str, size: tuple[int, int, int], crop: float) -> Picture:
-        decoded = decode(path)
+    def _picture(self, path: Place, name: str, size: tuple[int, int, int], crop: float) -> Picture:
+        decoded = decode(io.BytesIO(read_bytes(path)) if is_remote(path) else path)
         image, placement = fit(decoded, size, crop)
         label = label_name = count = boxes = None
         if self.classes:

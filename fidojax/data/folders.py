@@ -2,22 +2,26 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fidojax.core import printable
 from fidojax.data.picture import BadPicture
+from fidojax.data.places import Place, files_below, is_remote
 
 # Files that operating systems leave in folders of pictures.
 _LITTER = {"thumbs.db", "desktop.ini"}
 
 
-def walk(root: Path) -> Iterator[Path | BadPicture]:
+def walk(root: Place) -> Iterator[Place | BadPicture]:
     """Yield the files of a folder and its subfolders in alphabetical order.
 
     Hidden files, and folders of results of `fidojax explain`, are left out. Symbolic links to
     folders are followed, except to a folder that holds the link. Folders that cannot be listed
     come last, each as a `BadPicture`.
     """
+    if is_remote(root):
+        yield from _listed(root)
+        return
     closed: list[BadPicture] = []
     for folder, subfolders, names in os.walk(
         root, onerror=lambda error: closed.append(_closed(error)), followlinks=True
@@ -34,6 +38,22 @@ def walk(root: Path) -> Iterator[Path | BadPicture]:
             if not name.startswith(".") and name.lower() not in _LITTER:
                 yield Path(folder, name)
     yield from closed
+
+
+def _listed(root: Place) -> Iterator[Place]:
+    """The same in an object store, whose folders are what its files' names begin with."""
+    files = {PurePosixPath(str(file.relative_to(root))): file for file in files_below(root)}
+    folders = {folder for name in files for folder in name.parents}
+    results = {
+        folder
+        for folder in folders
+        if {folder / "records", folder / "runs"} <= folders
+        and (folder / "index.html" in files or folder / "results.zarr" in folders)
+    }
+    for name, file in files.items():
+        hidden = any(part.startswith(".") for part in name.parts)
+        if not hidden and name.name.lower() not in _LITTER and results.isdisjoint(name.parents):
+            yield file
 
 
 def _above(folder: str, name: str) -> bool:

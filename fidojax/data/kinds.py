@@ -3,9 +3,10 @@
 import functools
 import importlib
 import stat
-from pathlib import Path
 
 import PIL.Image
+
+from fidojax.data.places import Place, is_remote, read_bytes
 
 # The formats that Pillow reads by itself, without those that start another program (EPS, WMF) and
 # those whose signature is so short that any file may have it (TGA, PCX, XVThumb, ...).
@@ -35,7 +36,7 @@ def formats() -> tuple[str, ...]:
     return tuple(name for name in known if name in PIL.Image.OPEN)
 
 
-def is_picture(path: Path) -> bool:
+def is_picture(path: Place) -> bool:
     """Whether a file is named as a picture or begins like one.
 
     What cannot be read, and what is no regular file, counts as a picture too, so that reading it
@@ -46,10 +47,9 @@ def is_picture(path: Path) -> bool:
     if suffix in _SUFFIXES or PIL.Image.EXTENSION.get(suffix) in known:
         return True
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait
+        if not (is_remote(path) or stat.S_ISREG(path.stat().st_mode)):  # opening a pipe would wait
             return True
-        with path.open("rb") as file:
-            prefix = file.read(_PREFIX)
+        prefix = read_bytes(path, _PREFIX)
     except OSError:
         return True
     return is_heic(prefix) or any(_accepts(name, prefix) for name in known)

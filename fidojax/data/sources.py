@@ -1,13 +1,13 @@
 """Find the pictures of several sources and yield them at the classifier's size."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from fidojax.core import printable
 from fidojax.data.annotations import Annotations, read_annotations
 from fidojax.data.decode import UnreadableError
 from fidojax.data.files import Files, Sample
 from fidojax.data.picture import BadPicture, Picture
+from fidojax.data.places import Place
 from fidojax.data.tfds import TfdsSet
 
 
@@ -47,21 +47,23 @@ class Pictures:
 
 
 def pictures(
-    sources: Sequence[str | Path],
+    sources: Sequence[str | Place],
     size: tuple[int, int, int],
-    data_dir: str | Path | None = None,
+    data_dir: str | Place | None = None,
     *,
     crop: float = 1.0,
-    boxes: str | Path | None = None,
+    boxes: str | Place | None = None,
 ) -> Pictures:
     """Find pictures and prepare them for a classifier.
 
     Args:
         sources: picture files, folders (with their subfolders, in alphabetical order; subfolders
-            only are taken for classes, and files that are no pictures are left out),
+            only are taken for classes, and files that are no pictures are left out), both also
+            in an object store (`s3://BUCKET/FOLDER`, `gs://…`, `az://…`),
             `tfds:NAME[/CONFIG][:VERSION][/SPLIT][[START:STOP]]` or `skimage:NAME`.
         size: height, width and channels (1 or 3) that the classifier takes.
-        data_dir: the folder of prepared TFDS sets; TFDS's own default when None.
+        data_dir: the folder of prepared TFDS sets, or its address in an object store, from where
+            the set is copied to the user's cache; TFDS's own default when None.
         crop: share of the shorter side that the centre crop keeps, in (0, 1]; `IMAGENET_CROP` for
             ImageNet classifiers (256 to 224).
         boxes: a table of the object boxes, and perhaps the labels, of picture files: a CSV with the
@@ -90,7 +92,7 @@ def pictures(
 
 
 def _open(
-    source: str | Path, data_dir: str | Path | None, annotations: Annotations | None
+    source: str | Place, data_dir: str | Place | None, annotations: Annotations | None
 ) -> Files | Sample | TfdsSet | BadPicture:
     try:
         match str(source).partition(":"):

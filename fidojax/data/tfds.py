@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from fidojax.core import printable
 from fidojax.data.decode import UnreadableError, decode, one_picture
 from fidojax.data.fit import Placement, fit, place_boxes
 from fidojax.data.picture import BadPicture, Picture
+from fidojax.data.places import Place, as_os_error, fetched, is_remote, place
 
 _ADDRESS = re.compile(r"(?P<path>[\w./:+-]+?)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
@@ -51,7 +51,7 @@ class TfdsSet:
     features: dict[str, Any]
 
     @classmethod
-    def find(cls, address: str, data_dir: str | Path | None = None) -> "TfdsSet":
+    def find(cls, address: str, data_dir: str | Place | None = None) -> "TfdsSet":
         """Open the set at an address (without `tfds:`).
 
         Args:
@@ -64,8 +64,10 @@ class TfdsSet:
         match = _ADDRESS.fullmatch(address)
         if not match:
             raise UnreadableError("expected tfds:NAME, tfds:NAME/SPLIT or tfds:NAME/SPLIT[:100]")
-        root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
-        folder, split = _locate(root.expanduser(), match["path"])
+        root = place(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+        root = root if is_remote(root) else root.expanduser()
+        with as_os_error(root):
+            folder, split = _locate(root, match["path"])
         info, open_split = _builder(folder)
         if split is None:
             preferred = [name for name in ("test", "validation") if name in info.splits]
@@ -120,7 +122,7 @@ class TfdsSet:
         return labels.names
 
 
-def _locate(root: Path, path: str) -> tuple[Path, str | None]:
+def _locate(root: Place, path: str) -> tuple[Place, str | None]:
     """Return the prepared folder (the highest version), and the split if the path names one."""
     steps = re.split(r"[/:]", path)
     if (root / "dataset_info.json").exists() and steps[0] in (root.name, root.parent.name):
@@ -144,16 +146,16 @@ def _locate(root: Path, path: str) -> tuple[Path, str | None]:
     return folder, rest[0] if rest else None
 
 
-def _subfolders(folder: Path) -> list[Path]:
+def _subfolders(folder: Place) -> list[Place]:
     return sorted(sub for sub in folder.iterdir() if sub.is_dir()) if folder.is_dir() else []
 
 
-def _builder(folder: Path) -> tuple[Any, Callable[[str], Any]]:
+def _builder(folder: Place) -> tuple[Any, Callable[[str], Any]]:
     """Return the set's info, and a function that opens one of its splits."""
     import tensorflow_datasets as tfds
 
     try:
-        builder: Any = tfds.builder_from_directory(folder)
+        builder: Any = tfds.builder_from_directory(fetched(folder))
     except Exception as error:  # TFDS raises many types on incomplete folders
         raise UnreadableError(
             f"{folder} is not a whole TFDS set ({type(error).__name__})"

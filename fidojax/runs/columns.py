@@ -6,15 +6,17 @@ truncated or deleted file is therefore recognised. Columns of earlier versions h
 their damages are found as far as they cannot be decoded.
 """
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.errors import ContainsArrayError, ContainsGroupError
+
+from fidojax.data import Place, as_os_error, is_remote
 
 WRITE_ALL = {"write_empty_chunks": True}
 """Also chunks that hold only fill values, so that a missing file is a deleted one."""
@@ -25,7 +27,7 @@ class DamagedError(ValueError):
 
 
 @contextmanager
-def naming(file: Path, advice: str) -> Iterator[None]:
+def naming(file: Place, advice: str) -> Iterator[None]:
     """Raise what zarr says of a damaged file as one sentence that names the file.
 
     Args:
@@ -36,7 +38,8 @@ def naming(file: Path, advice: str) -> Iterator[None]:
         DamagedError: the file cannot be read.
     """
     try:
-        yield
+        with as_os_error(file):
+            yield
     except (DamagedError, ContainsArrayError, ContainsGroupError, FileNotFoundError):
         raise
     except OSError as error:
@@ -47,7 +50,20 @@ def naming(file: Path, advice: str) -> Iterator[None]:
         raise DamagedError(f"{file}: {_reason(error)}; {advice}") from None
 
 
-def open_group(path: Path, mode: Any) -> zarr.Group:
+def store(path: Place) -> Any:
+    """Return what zarr opens: the path, or a store of zarr for an object store's."""
+    return _remote(str(path)) if is_remote(path) else path
+
+
+@functools.lru_cache(maxsize=256)
+def _remote(address: str) -> Any:
+    from obstore.store import from_url
+    from zarr.storage import ObjectStore
+
+    return ObjectStore(from_url(address))
+
+
+def open_group(path: Place, mode: Any) -> zarr.Group:
     """Open a zarr group; mode "a" creates it if it does not exist.
 
     Raises:
@@ -55,14 +71,14 @@ def open_group(path: Path, mode: Any) -> zarr.Group:
     """
     with naming(path / "zarr.json", f"restore it, or delete {path}"):
         try:
-            return zarr.open_group(path, mode=mode)
+            return zarr.open_group(store(path), mode=mode)
         except ContainsGroupError:  # another process was faster
-            return zarr.open_group(path, mode="r+")
+            return zarr.open_group(store(path), mode="r+")
         except ContainsArrayError:
             raise DamagedError(f"{path} is a zarr array, expected a group of arrays") from None
 
 
-def open_column(path: Path) -> zarr.Array:
+def open_column(path: Place) -> zarr.Array:
     """Open a column.
 
     Raises:
@@ -71,7 +87,7 @@ def open_column(path: Path) -> zarr.Array:
     """
     advice = f"restore it, or delete {path.parent}"
     with naming(path / "zarr.json", advice):
-        column = zarr.open_array(path, mode="r+").with_config(WRITE_ALL)  # type: ignore[arg-type]
+        column = zarr.open_array(store(path), mode="r+").with_config(WRITE_ALL)  # type: ignore[arg-type]
     if column.chunks[1:] != column.shape[1:]:
         raise DamagedError(
             f"{path}/zarr.json describes rows of shape {column.shape[1:]} in parts of shape "
@@ -110,12 +126,12 @@ def is_checked(column: zarr.Array) -> bool:
     return any(isinstance(codec, Crc32cCodec) for codec in column.compressors)
 
 
-def chunk_file(folder: Path, column: zarr.Array, index: int) -> Path:
+def chunk_file(folder: Place, column: zarr.Array, index: int) -> Place:
     """The file of the chunk of that index."""
     return folder.joinpath("c", str(index), *["0"] * (column.ndim - 1))
 
 
-def chunk_damage(folder: Path, column: zarr.Array, index: int, *, needed: bool) -> str | None:
+def chunk_damage(folder: Place, column: zarr.Array, index: int, *, needed: bool) -> str | None:
     """What is wrong with a chunk of a column; None if it can be read.
 
     Args:
@@ -140,7 +156,7 @@ def chunk_damage(folder: Path, column: zarr.Array, index: int, *, needed: bool) 
     return None
 
 
-def readable(folder: Path, column: zarr.Array) -> np.ndarray:
+def readable(folder: Place, column: zarr.Array) -> np.ndarray:
     """Return a column of one axis; where a file cannot be read, the value of missing rows.
 
     Args:

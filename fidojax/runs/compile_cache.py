@@ -6,11 +6,12 @@ for instance by JAX_COMPILATION_CACHE_DIR, is respected.
 """
 
 import os
-import sys
 import warnings
 from pathlib import Path
 
 import jax
+
+from fidojax.data import cache_folder
 
 OFF = "FIDOJAX_NO_CACHE"
 LIMIT = 2 << 30
@@ -20,17 +21,6 @@ SETTINGS = {
     "jax_persistent_cache_min_entry_size_bytes": -1,
 }
 """By default JAX does not store small programs, of which a run compiles dozens."""
-
-
-def folder() -> Path:
-    """The folder of the programs, within the platform's cache folder of this user."""
-    if sys.platform == "win32":
-        root = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        root = Path.home() / "Library" / "Caches"
-    else:
-        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "fidojax" / "compiled"
 
 
 def enable() -> Path | None:
@@ -44,7 +34,7 @@ def enable() -> Path | None:
     if os.environ.get(OFF) or jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         return None
     try:
-        where = folder()
+        where = cache_folder() / "compiled"
         where.mkdir(mode=0o700, parents=True, exist_ok=True)  # whoever may write it can run code
         prune(where, LIMIT)
     except (OSError, RuntimeError):  # RuntimeError: no home folder

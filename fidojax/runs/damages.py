@@ -1,12 +1,11 @@
 """Finished means readable: find the damaged files of a ledger, and give their rows up."""
 
-import shutil
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
+from fidojax.data import Place, as_os_error, place, remove
 from fidojax.runs.columns import DamagedError, chunk_damage, chunk_file
 from fidojax.runs.ledger import DONE, Ledger, find_ledger
 
@@ -20,7 +19,7 @@ class Damage(NamedTuple):
         rows: the rows whose values it holds.
     """
 
-    file: Path
+    file: Place
     reason: str
     rows: Int[np.ndarray, " rows"]
 
@@ -74,15 +73,15 @@ def repair(ledger: Ledger, shard: tuple[int, int] = (0, 1)) -> list[Damage]:
     found = find_damages(ledger, shard)
     for damage in found:  # before the status is written, whose other rows would be read from it
         if damage.file.is_relative_to(ledger.path / "status"):
-            _remove(damage.file)
+            remove(damage.file)
     for damage in found:  # before the values go, so that a kill leaves no row DONE without them
         ledger.forget(damage.rows)
     for damage in found:
-        _remove(damage.file)
+        remove(damage.file)
     return found
 
 
-def verify(folder: str | Path) -> list[str]:
+def verify(folder: str | Place) -> list[str]:
     """Read all stored results below a folder, of `fidojax explain` or of a study.
 
     Args:
@@ -95,10 +94,12 @@ def verify(folder: str | Path) -> list[str]:
     Raises:
         FileNotFoundError: there is no such folder.
     """
-    if not Path(folder).is_dir():
-        raise FileNotFoundError(f"{folder}: there is no such folder")
+    root = place(folder)
+    with as_os_error(root):
+        if not root.is_dir():
+            raise FileNotFoundError(f"{folder}: there is no such folder")
     said = []
-    for path in sorted(Path(folder).rglob("status/zarr.json")):
+    for path in sorted(root.rglob("status/zarr.json")):
         try:
             ledger = find_ledger(path.parents[1])
             if ledger is None:
@@ -119,10 +120,3 @@ def _nameless(ledger: Ledger, chunks: list[np.ndarray], status: np.ndarray) -> l
         for rows in chunks
         if ((status[rows] == DONE) & (names[rows] == "")).any()
     ]
-
-
-def _remove(file: Path) -> None:
-    if file.is_dir():
-        shutil.rmtree(file)
-    else:
-        file.unlink(missing_ok=True)

@@ -17,13 +17,13 @@ of a row is written last: a row that is DONE is complete. Files have checksums, 
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 from jaxtyping import Int, UInt8
 
+from fidojax.data import Place, as_os_error, place
 from fidojax.runs.columns import (
     DamagedError,
     create_column,
@@ -45,7 +45,7 @@ class Ledger:
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Place,
         count: int,
         settings: Mapping[str, Any],
         *,
@@ -67,7 +67,7 @@ class Ledger:
             ValueError: the folder holds results of other settings.
             DamagedError: a file that describes the results cannot be read, or is missing.
         """
-        self.path = Path(path)
+        self.path = place(path)
         settings = json.loads(json.dumps(settings))
         for parent in reversed(self.path.parents):  # so that the parent opens as zarr, too
             if ".zarr" in (above.suffix for above in (parent, *parent.parents)):
@@ -282,7 +282,7 @@ class Ledger:
         return {found.parent.name for found in self.path.glob("*/zarr.json")}
 
 
-def find_ledger(path: str | Path, settings: Mapping[str, Any] | None = None) -> Ledger | None:
+def find_ledger(path: str | Place, settings: Mapping[str, Any] | None = None) -> Ledger | None:
     """Open an existing ledger without changing it; None where there is none.
 
     Args:
@@ -293,9 +293,11 @@ def find_ledger(path: str | Path, settings: Mapping[str, Any] | None = None) -> 
         ValueError: the ledger holds results of other settings.
         DamagedError: a file that describes the results cannot be read, or is missing.
     """
-    if not (Path(path) / "zarr.json").is_file():
-        return None
-    found: Any = open_group(Path(path), "r").attrs.get("settings")
+    path = place(path)
+    with as_os_error(path):
+        if not (path / "zarr.json").is_file():
+            return None
+    found: Any = open_group(path, "r").attrs.get("settings")
     return None if found is None else Ledger(path, 0, found if settings is None else settings)
 
 

@@ -1,13 +1,14 @@
 """Read a folder of results of `fidojax explain`: maps and numbers, by picture and method."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from fidojax.core import printable, suggest
+from fidojax.data import Place, place
 from fidojax.runs.columns import DamagedError
 from fidojax.runs.ledger import DONE, Ledger, find_ledger
 from fidojax.runs.maps import read_maps, unpack
@@ -45,7 +46,7 @@ class LoadedRun:
         records: the records of the explained pictures that have a map, by picture and method.
     """
 
-    def __init__(self, folder: Path, records: list[dict[str, Any]]) -> None:
+    def __init__(self, folder: Place, records: list[dict[str, Any]]) -> None:
         self.folder = folder
         self.records = sorted(records, key=lambda record: (record["id"], _method(record)))
         self._ledgers: dict[str, Ledger] = {}
@@ -144,7 +145,7 @@ class LoadedRun:
         return self._ledgers[name]
 
 
-def load_run(folder: str | Path) -> LoadedRun:
+def load_run(folder: str | Place) -> LoadedRun:
     """Read the results of `fidojax explain`.
 
     Args:
@@ -159,7 +160,7 @@ def load_run(folder: str | Path) -> LoadedRun:
         >>> run["chelsea", "fido"].saliency.shape  # doctest: +SKIP
         (64, 64)
     """
-    folder = Path(folder)
+    folder = place(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"run {printable(folder)}: there is no such folder")
     records = list(read_records(folder, set()))

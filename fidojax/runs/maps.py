@@ -1,8 +1,6 @@
 """Saliency maps in files: how a ledger stores them, and how any file of maps is read."""
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +8,8 @@ import zarr
 from jaxtyping import Float
 
 from fidojax.core import printable
-from fidojax.data import read_npy
+from fidojax.data import Place, place, read_npy
+from fidojax.runs.columns import store
 from fidojax.runs.ledger import DONE, Ledger
 
 
@@ -44,7 +43,7 @@ def read_maps(
     return unpack(ledger.read("maps", rows), ledger.read("scale", rows))
 
 
-def load_maps(path: str | Path) -> Float[np.ndarray, "n h w"]:
+def load_maps(path: str | Place) -> Float[np.ndarray, "n h w"]:
     """Read maps: from an .npy file, a zarr array, or a ledger of `fidojax explain` or a study.
 
     A folder of results, too, if all of its maps were made with one method and its settings;
@@ -59,9 +58,9 @@ def load_maps(path: str | Path) -> Float[np.ndarray, "n h w"]:
             of several settings.
         FileNotFoundError: there is no such file or folder.
     """
-    path = Path(path)
+    path = place(path)
     said = f"maps {printable(path)}"
-    if not os.path.lexists(path):
+    if not (path.exists() or path.is_symlink()):
         raise FileNotFoundError(f"{said}: there is no such file or folder")
     path = _ledger_in(path, said)
     maps, rows = _from_zarr(path, said) if path.is_dir() else (read_npy(path, "maps"), None)
@@ -77,7 +76,7 @@ def load_maps(path: str | Path) -> Float[np.ndarray, "n h w"]:
     return maps
 
 
-def _ledger_in(path: Path, said: str) -> Path:
+def _ledger_in(path: Place, said: str) -> Place:
     """Return the one ledger of maps in a folder of results; other paths as they are."""
     results = path / "results.zarr"
     if not results.is_dir():
@@ -99,10 +98,10 @@ def _ledger_in(path: Path, said: str) -> Path:
     )
 
 
-def _from_zarr(path: Path, said: str) -> tuple[np.ndarray, np.ndarray | None]:
+def _from_zarr(path: Place, said: str) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the maps of a zarr, and the rows that must be there; None for all."""
     try:
-        found: Any = zarr.open(path, mode="r")
+        found: Any = zarr.open(store(path), mode="r")
         if hasattr(found, "array_keys"):
             maps = unpack(found["maps"][...], found["scale"][...])
             rows = np.flatnonzero(found["status"][...] == DONE) if "status" in found else None

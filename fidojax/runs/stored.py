@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from fidojax.data import Place, read_bytes
 from fidojax.runs.columns import DamagedError
 from fidojax.runs.ledger import find_ledger
 
@@ -45,10 +45,10 @@ RUN = {
 """The form of the file of a run."""
 
 
-def read_stored(path: Path, form: Any) -> dict[str, Any] | None:
+def read_stored(path: Place, form: Any) -> dict[str, Any] | None:
     """Read a JSON file; None if it cannot be read or does not have the form."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(read_bytes(path))
     except (OSError, ValueError, RecursionError):
         return None
     later = (("map", PLACE), ("region", REGION))
@@ -57,7 +57,7 @@ def read_stored(path: Path, form: Any) -> dict[str, Any] | None:
     return content
 
 
-def read_records(folder: Path, damaged: set[Path]) -> Iterator[dict[str, Any]]:
+def read_records(folder: Place, damaged: set[Place]) -> Iterator[dict[str, Any]]:
     """Yield all records of pictures with their `name`, sorted by it.
 
     A record whose map has been replaced by another picture's is left out; earlier versions wrote it
@@ -108,7 +108,7 @@ def fits(value: Any, form: Any) -> bool:
     return isinstance(value, form) and not (form is not bool and isinstance(value, bool))
 
 
-def _names_of(path: Path) -> list[str]:
+def _names_of(path: Place) -> list[str]:
     """The names of a ledger's rows; none where another run's cannot be read."""
     try:
         ledger = find_ledger(path)
