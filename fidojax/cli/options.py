@@ -28,7 +28,7 @@ class Explain:
     paths: Positional[Annotated[tuple[str, ...], _shown("[PATH ...]", "")]] = ()
     """Pictures, folders, tfds:NAME[/CONFIG][/SPLIT][[START:STOP]] or skimage:NAME."""
     out: Annotated[str, arg(metavar="FOLDER", aliases=("-o",))] = "explanations"
-    """Where the results go."""
+    """Folder of the results, also s3://BUCKET/FOLDER, gs:// or az://."""
     method: Annotated[str, arg(metavar="NAME", aliases=("-m",))] = "fido"
     """Method; `fidojax list` shows all, and all presets, infillers and classifiers."""
     preset: Annotated[str | None, _shown("NAME", "for fido: fast")] = None

@@ -71,9 +71,9 @@ def open_group(path: Place, mode: Any) -> zarr.Group:
     """
     with naming(path / "zarr.json", f"restore it, or delete {path}"):
         try:
-            return zarr.open_group(store(path), mode=mode)
+            return zarr.open_group(store(path), mode=mode, zarr_format=3)
         except ContainsGroupError:  # another process was faster
-            return zarr.open_group(store(path), mode="r+")
+            return zarr.open_group(store(path), mode="r+", zarr_format=3)
         except ContainsArrayError:
             raise DamagedError(f"{path} is a zarr array, expected a group of arrays") from None
 
@@ -87,7 +87,7 @@ def open_column(path: Place) -> zarr.Array:
     """
     advice = f"restore it, or delete {path.parent}"
     with naming(path / "zarr.json", advice):
-        column = zarr.open_array(store(path), mode="r+").with_config(WRITE_ALL)  # type: ignore[arg-type]
+        column = zarr.open_array(store(path), mode="r+", zarr_format=3).with_config(WRITE_ALL)  # type: ignore[arg-type]
     if column.chunks[1:] != column.shape[1:]:
         raise DamagedError(
             f"{path}/zarr.json describes rows of shape {column.shape[1:]} in parts of shape "

@@ -21,7 +21,7 @@ pytest.importorskip("obstore", reason="needs the extra cloud")
 pytest.importorskip("upath", reason="needs the extra cloud")
 moto = pytest.importorskip("moto.server", reason="needs moto, a server of S3's protocol")
 
-COUNT = 12
+COUNT = 6
 HOW = ("--classifier", "mnist", "--method", "fido", "--preset", "paper", "--steps", "8",
        "--batch-size", "1", "--no-figures")  # fmt: skip
 
