@@ -87,14 +87,14 @@ def test_a_kill_while_it_repairs_leaves_no_row_done_without_its_values(ledger, m
     for calls in range(4):
         left = [calls]
 
-        def dying(file, left=left, remove=damages._remove):
+        def dying(file, left=left, remove=damages.remove):
             if not left[0]:
                 raise KeyboardInterrupt
             left[0] -= 1
             remove(file)
 
         with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
-            patch.setattr(damages, "_remove", dying)
+            patch.setattr(damages, "remove", dying)
             repair(again(ledger))
         found = again(ledger)
         lost = {row for damage in find_damages(found) for row in damage.rows}
