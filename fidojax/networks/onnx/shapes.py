@@ -1,4 +1,4 @@
-"""ONNX's operations on shapes and places, reductions and resizing."""
+"""ONNX's operations on shapes, reductions and resizing."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -73,16 +73,6 @@ def _expand(x: Any, *, shape: Sequence[int]) -> Any:
 
 def _tile(x: Any, *, repeats: Sequence[int]) -> Any:
     return jnp.tile(x, repeats)
-
-
-def _gather(x: Any, places: Any, *, axis: int = 0) -> Any:
-    if isinstance(places, int):
-        return shapes.take_one(x, axis, places)
-    return jnp.take(plain(x), plain(places), axis=axis, mode="wrap")
-
-
-def _gather_elements(x: Any, places: Any, *, axis: int = 0) -> Any:
-    return jnp.take_along_axis(x, places, axis=axis)
 
 
 def _pad(
@@ -218,8 +208,6 @@ RULES: dict[str, Callable] = {
     "Dropout": lambda x, **_: x,
     "Expand": _expand,
     "Flatten": _flatten,
-    "Gather": _gather,
-    "GatherElements": on_plain(_gather_elements),
     "Pad": _pad,
     "ReduceL1": _reduction(lambda x, axes: jnp.abs(x).sum(axes, keepdims=True)),
     "ReduceL2": _reduction(lambda x, axes: jnp.sqrt(jnp.square(x).sum(axes, keepdims=True))),

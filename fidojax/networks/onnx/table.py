@@ -2,9 +2,14 @@
 
 from collections.abc import Callable
 
-from fidojax.networks.onnx import elementwise, layers, shapes
+from fidojax.networks.onnx import elementwise, indexing, layers, shapes
 
-RULES: dict[str, Callable] = {**elementwise.RULES, **layers.RULES, **shapes.RULES}
+RULES: dict[str, Callable] = {
+    **elementwise.RULES,
+    **layers.RULES,
+    **shapes.RULES,
+    **indexing.RULES,
+}
 """The operation's name -> a function of its operands and options.
 
 Options are the operation's attributes and those operands that have to be known to compile it, by
