@@ -19,26 +19,15 @@ from jax.tree_util import Partial
 import infillers
 from fidojax.bench import Passes, count_passes, passes_per_map
 from fidojax.core import Split
-from fidojax.methods import METHOD_ROWS, MethodRow
+from fidojax.methods import KINDS, METHOD_ROWS, MethodRow, kind_of, needs_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "choose.md"
 SHARED = runpy.run_path(str(ROOT / "docs" / "write_methods.py"))
 SIDES = (32, 40)
-GROUPS = {
-    "Masks found by optimisation": "The map is a mask, found in hundreds of steps, each with a "
-    "backward pass. They answer the question most directly, and cost the most.",
-    "Masked pictures, without gradients": "The classifier is a black box: only its outputs on "
-    "changed pictures count.",
-    "Gradients": "A few backward passes. The map says how the score changes, not what the class "
-    "needs.",
-    "Features of one layer": "As coarse as the layer, and nearly free. The classifier shows its "
-    "features: networks of `fidojax.networks` do, others by `fidojax.Split`.",
-    "Transformers": "The attention is found in the classifier's own program.",
-    "One pass of a trained network": "A network that was trained for the classifier gives the map "
-    "at once; [train your own](train_your_own.md).",
-    "Controls": "They do not look at the classifier. A map that is not better says nothing.",
-}
+ASKING = ("Masked pictures, without gradients", "Gradients")
+"""The kinds that differ in whether gradients are taken."""
+MORE = {"One pass of a trained network": " See [train your own](train_your_own.md)."}
 TEXT = """\
 # Choose a method
 
@@ -72,44 +61,33 @@ gives another map (with an infiller that draws nothing). Formulas, papers and fi
 """
 
 
-def group(row: MethodRow, passes: Passes) -> str:
-    """The group of a method: by what it needs, then by how it asks the classifier."""
-    if row.control:
-        return "Controls"
-    if {"encoder", "masker"} & {*row.required}:
-        return "One pass of a trained network"
-    if row.attention:
-        return "Transformers"
-    if row.features:
-        return "Features of one layer"
-    if row.loop is not None:
-        return "Masks found by optimisation"
-    return "Gradients" if passes.backward else "Masked pictures, without gradients"
-
-
 def page() -> str:
     """The whole of docs/choose.md."""
-    lines: dict[str, list[tuple[str, ...]]] = {name: [] for name in GROUPS}
+    lines: dict[str, list[tuple[str, ...]]] = {name: [] for name in KINDS}
     for row in METHOD_ROWS.values():
         counted = [_passes(row, side) for side in SIDES]
         said = f"{counted[0].forward:,} / {counted[0].backward:,}"
         if counted[0] != counted[1]:
             draws = row.defaults.get("samples", 1)
             said = f"{'one' if draws == 1 else draws} per window / 0"
-        cells = (f"`{row.name}`", row.says, said, needs(row), _signed(row), _random(row))
-        lines[group(row, counted[0])].append(cells)
+        needs = "; ".join(needs_of(row))
+        cells = (f"`{row.name}`", row.says, said, needs, _signed(row), _random(row))
+        if row.black_box != (not counted[0].backward and kind_of(row) in ASKING):
+            raise ValueError(
+                f"{row.name}: its row says black_box={row.black_box}, and that is wrong"
+            )
+        lines[kind_of(row)].append(cells)
     head = ("method", "what the map says", "passes", "needs", "signed", "random")
     return TEXT.format(
         groups="\n\n".join(
-            f"### {title}\n\n{textwrap.fill(GROUPS[title], 100)}\n\n{SHARED['table'](head, rows)}"
+            "\n\n".join((f"### {title}", _common(title), SHARED["table"](head, rows)))
             for title, rows in lines.items()
         )
     )
 
 
-def needs(row: MethodRow) -> str:
-    """What a method needs besides a classifier, as docs/methods.md says it."""
-    return SHARED["method_cells"](row)[3]
+def _common(title: str) -> str:
+    return textwrap.fill(KINDS[title] + MORE.get(title, ""), 100)
 
 
 def _options(row: MethodRow) -> dict[str, Any]:

@@ -10,21 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from fidojax.cite import reference, uses
-from fidojax.methods import METHOD_ROWS, MethodRow
+from fidojax.methods import METHOD_ROWS, MethodRow, needs_of
 from fidojax.metrics import METRIC_ROWS, MetricRow
 from fidojax.presets import PRESETS
 from infillers import INFILLER_ROWS, InfillerRow
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "methods.md"
-NEEDS = {
-    "infill": "an infiller",
-    "boxes": "the object's boxes",
-    "encoder": "a trained encoder (`load_encoder`)",
-    "masker": "a trained masker (`load_masker`)",
-}
-"""Required options of methods in words."""
-
 TEXT = """\
 # Methods, infillers and metrics
 
@@ -123,12 +115,15 @@ def method_cells(row: MethodRow) -> tuple[str, ...]:
     """The cells of a method's line."""
     values = row.unit.replace("{keep}", "keep or drop")
     values += f", in [{row.limits[0]:g}, {row.limits[1]:g}]" if row.limits else ""
-    needs = [NEEDS.get(option, f"`{option}`") for option in row.required]
-    needs += ["an infiller (optional)"] if row.fills and "infill" not in row.required else []
-    needs += ["a classifier that shows its features"] if row.features else []
-    needs += ["a transformer"] if row.attention else []
     name = f"`{row.name}`{' *' if row.loop else ''}"
-    return name, row.says, values, "; ".join(needs), papers(row.papers), source(row.function)
+    return (
+        name,
+        row.says,
+        values,
+        "; ".join(needs_of(row)),
+        papers(row.papers),
+        source(row.function),
+    )
 
 
 def infiller_cells(row: InfillerRow) -> tuple[str, ...]:

@@ -2,14 +2,16 @@
 
 import inspect
 import shutil
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from fidojax.cite import reference, uses
 from fidojax.cli.details import show_details
 from fidojax.cli.options import List
-from fidojax.methods import METHOD_ROWS
+from fidojax.methods import KINDS, METHOD_ROWS, MethodRow, kind_of, needs_of
 from fidojax.metrics import METRIC_ROWS
 from fidojax.networks import PACKAGED, SHIPPED, package_of, packaged_weights
 from fidojax.presets import PRESETS
@@ -27,11 +29,14 @@ def show_list(asked: List) -> int:
     if asked.names:
         show_details(asked, console)
         return 0
+    console.print("Methods (--method)", style="bold")
+    for kind, common in KINDS.items():
+        console.print(f"\n{kind}", style="bold")
+        console.print(common.replace("`", ""), style="dim")
+        rows = {name: _method(row) for name, row in METHOD_ROWS.items() if kind_of(row) == kind}
+        console.print(_table(rows))
+    console.print()
     for title, rows in (
-        (
-            "Methods (--method)",
-            {name: _first_line(row.function) for name, row in METHOD_ROWS.items()},
-        ),
         ("Presets (--preset)", {name: _preset(options) for name, options in PRESETS.items()}),
         ("Infillers (--infill)", {name: _infiller(row) for name, row in INFILLER_ROWS.items()}),
         ("Classifiers (--classifier)", _classifiers()),
@@ -40,20 +45,30 @@ def show_list(asked: List) -> int:
             {name: _first_line(row.function) for name, row in METRIC_ROWS.items()},
         ),
     ):
-        table = Table(title=title, title_justify="left", title_style="bold", box=None, expand=True)
-        table.add_column(style="cyan", no_wrap=True, min_width=24)
-        table.add_column(ratio=1)
-        table.add_column(style="dim", min_width=38)
-        for name, line in rows.items():
-            table.add_row(name, line, _paper(name))
-        table.show_header = False
-        console.print(table)
+        console.print(title, style="bold")
+        console.print(_table(rows))
         console.print()
     console.print(
         "fidojax list NAME shows the options of a method or an infiller, fidojax list classes the "
         "names for --target; fidojax cite NAME prints BibTeX."
     )
     return 0
+
+
+def _table(rows: Mapping[str, str]) -> Table:
+    """The names, a line on each, and its paper."""
+    table = Table(box=None, expand=True, show_header=False)
+    table.add_column(style="cyan", no_wrap=True, min_width=24)
+    table.add_column(ratio=1)
+    for name, line in rows.items():
+        paper = _paper(name)
+        table.add_row(name, Text.assemble(line, (f" [{paper}]" if paper else "", "dim")))
+    return table
+
+
+def _method(row: MethodRow) -> str:
+    needs = needs_of(row)
+    return (row.says + (f"; needs {', '.join(needs)}" if needs else "")).replace("`", "")
 
 
 def _first_line(thing: object) -> str:

@@ -23,6 +23,7 @@ from fidojax.methods.hires_cam import hires_cam
 from fidojax.methods.igos import igos, igos_loop, igos_pp, igos_pp_loop
 from fidojax.methods.input_x_gradient import input_x_gradient
 from fidojax.methods.integrated_gradients import integrated_gradients
+from fidojax.methods.kinds import KINDS, kind_of, needs_of
 from fidojax.methods.layer_cam import layer_cam
 from fidojax.methods.meaningful_perturbation import (
     meaningful_perturbation,
@@ -66,6 +67,7 @@ from fidojax.methods.warm_start import start_from
 __all__ = [
     "BASELINES",
     "KEPT",
+    "KINDS",
     "LOOPS",
     "METHODS",
     "METHOD_ROWS",
@@ -101,6 +103,7 @@ __all__ = [
     "igos_pp_loop",
     "input_x_gradient",
     "integrated_gradients",
+    "kind_of",
     "layer_cam",
     "linear_saliency",
     "linear_saliency_loop",
@@ -109,6 +112,7 @@ __all__ = [
     "meaningful_perturbation",
     "meaningful_perturbation_loop",
     "method_row",
+    "needs_of",
     "nonlinear_saliency",
     "nonlinear_saliency_loop",
     "object_box",

@@ -30,6 +30,7 @@ class MethodRow:
         deletes: the map shows what is to be dropped, whatever the options are.
         all_classes: the map is for all classes at once; the target changes nothing.
         control: the map does not depend on the classifier.
+        black_box: only the classifier's outputs on changed pictures count, without gradients.
         features: the classifier has to show its features (`fidojax.Split`).
         attention: the classifier has to be a transformer; its attention is found in its program.
         remedy: what helps where the contributions do not add up to the difference of the scores,
@@ -60,6 +61,7 @@ class MethodRow:
     deletes: bool = False
     all_classes: bool = False
     control: bool = False
+    black_box: bool = False
     features: bool = False
     attention: bool = False
     remedy: str = ""
