@@ -123,7 +123,8 @@ def test_a_registered_method_is_everywhere(planted, capsys):
 
     assert cite.cite("toy") == cite.BIBTEX["rise"]
     assert main(["list"]) == 0
-    assert "Saliency by the brightness" in " ".join(capsys.readouterr().out.split())
+    said = f"toy {method_row('toy').says}; needs an infiller"
+    assert said in " ".join(capsys.readouterr().out.split())
 
     row = method_row("toy")
     assert (row.meaning({}), row.meaning({"objective": "sdr"})) == (
