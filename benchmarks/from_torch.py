@@ -90,7 +90,7 @@ def programs_of(name: str, side: int) -> dict[tuple[str, str], Callable[[], Any]
         ("PyTorch", "gradient"): gradient,
     }
     forms: dict[str, Any] = {"from_torch": classifier, "fast": cpu.fast(classifier)}
-    if name == native_networks.RESNET18:
+    if name == "resnet18":
         forms["native"] = cpu.fast(native_networks.load(name).classifier)
     for who, form in forms.items():
         for what, function in {"forward": logits, "gradient": slope}.items():

@@ -38,11 +38,18 @@ class Fido:
         color: np.ndarray,
         layout: str,
         options: Mapping[str, Any],
+        dtype: torch.dtype | None = None,
+        compiled: bool = False,
     ) -> None:
-        """Set up the state for images "n h w c" in [0, 1] and a colour of one value per channel."""
+        """Set up the state for images "n h w c" in [0, 1] and a colour of one value per channel.
+
+        With a `dtype` the network runs under autocast; `compiled` by `torch.compile`.
+        """
         self.format = LAYOUTS[layout]
         self.network = network.eval().requires_grad_(False)
         self.network.to(memory_format=self.format)  # type: ignore[call-overload]
+        self.evaluated = torch.compile(self.network) if compiled else self.network
+        self.dtype = dtype
         device = next(self.network.parameters(), torch.empty(0)).device
         self.images = torch.from_numpy(np.moveaxis(images, -1, 1).copy()).to(device)[:, None]
         self.targets = torch.from_numpy(targets).long().to(device)
@@ -69,7 +76,7 @@ class Fido:
         z = torch.sigmoid((torch.logit(keep, 1e-7)[:, None] + noise) / self.temperature)
         mixed = z * self.images + (1 - z) * self.color
         flat = mixed.flatten(0, 1).contiguous(memory_format=self.format)
-        score = self.log_odds(self.network(flat)).view(n, self.samples).mean(1)
+        score = self.log_odds(self.logits(flat)).view(n, self.samples).mean(1)
         down, across = keep.diff(dim=2), keep.diff(dim=3)
         variation = (down**2).sum((1, 2, 3)) + (across**2).sum((1, 2, 3))
         loss = -score + self.lam * keep.sum((1, 2, 3)) + self.tv * variation
@@ -83,8 +90,15 @@ class Fido:
         n, _, c, h, w = self.images.shape
         flat = self.images.expand(n, self.samples, c, h, w).flatten(0, 1)
         flat = flat.contiguous(memory_format=self.format).requires_grad_()
-        (gradient,) = torch.autograd.grad(self.log_odds(self.network(flat)).sum(), flat)
+        (gradient,) = torch.autograd.grad(self.log_odds(self.logits(flat)).sum(), flat)
         return gradient
+
+    def logits(self, flat: Tensor) -> Tensor:
+        """Return the network's logits in float32."""
+        if self.dtype is None:
+            return self.evaluated(flat)
+        with torch.autocast(flat.device.type, self.dtype):
+            return self.evaluated(flat).float()
 
     def log_odds(self, logits: Tensor) -> Tensor:
         targets = self.targets.repeat_interleave(self.samples)[:, None]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as nnf
 
-from benchmarks.networks import resnet18_blocks
+from benchmarks.resnets import CAFFE_MEAN, resnet18_blocks, resnet50_blocks
 from fidojax.networks import IMAGENET_MEAN, IMAGENET_STD
 
 Weights = Mapping[str, np.ndarray]
@@ -27,7 +27,7 @@ class Standardise(nn.Module):
     def __init__(self, caffe: bool = False) -> None:
         super().__init__()
         self.caffe = caffe
-        mean, std = (103.939, 116.779, 123.68) if caffe else IMAGENET_MEAN, IMAGENET_STD
+        mean, std = CAFFE_MEAN if caffe else IMAGENET_MEAN, IMAGENET_STD
         for name, value in {"mean": mean, "std": std}.items():
             self.register_buffer(name, torch.tensor(value)[:, None, None])
 
@@ -81,7 +81,7 @@ class TinyImagenet(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """`benchmarks.networks.resnet18`."""
+    """`benchmarks.resnets.resnet18`."""
 
     def __init__(self, weights: Weights) -> None:
         super().__init__()
@@ -118,11 +118,7 @@ class ResNet50(nn.Module):
         super().__init__()
         self.standardise = Standardise(caffe=True)
         self.stem = _conv(weights, "conv1_conv", stride=2, pad=3)
-        blocks = [
-            Bottleneck(weights, f"conv{stage}_block{block + 1}", 2 if block == 0 < stage - 2 else 1)
-            for stage, count in zip((2, 3, 4, 5), (3, 4, 6, 3), strict=True)
-            for block in range(count)
-        ]
+        blocks = (Bottleneck(weights, name, stride) for name, _, stride in resnet50_blocks())
         self.blocks = nn.Sequential(*blocks)
         self.logits = _dense(weights, "predictions")
 
@@ -211,6 +207,7 @@ NETWORKS: dict[str, Callable[[Weights], nn.Module]] = {
     "tiny_imagenet40": TinyImagenet,
     "resnet18": ResNet18,
     "keras:MobileNetV2": MobileNetV2,
+    "resnet50": ResNet50,
     "keras:ResNet50": ResNet50,
     "keras:VGG16": VGG16,
 }

@@ -84,10 +84,10 @@ REMEMBERED = 64
 
 
 def _kind(classifier: Classifier, image: np.ndarray) -> str | None:
-    pictures = np.stack([image, 1 - image, np.zeros_like(image), np.ones_like(image)])
-    leaves, structure = jax.tree.flatten((classifier, pictures))
-    key = structure, *((np.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
+    leaves, structure = jax.tree.flatten((classifier, image))
+    key = structure, *((np.shape(leaf), _dtype(leaf)) for leaf in leaves)
     if key not in _kinds:
+        pictures = np.stack([image, 1 - image, np.zeros_like(image), np.ones_like(image)])
         program = compiled_logits.trace(classifier, pictures).jaxpr.jaxpr
         kind = None
         if not _ends_in_layer(program, program.outvars[0]):
@@ -97,6 +97,10 @@ def _kind(classifier: Classifier, image: np.ndarray) -> str | None:
         if len(_kinds) > REMEMBERED:
             _kinds.popitem(last=False)
     return _kinds[key]
+
+
+def _dtype(leaf: Any) -> Any:
+    return leaf.dtype if hasattr(leaf, "dtype") else jnp.result_type(leaf)
 
 
 def _ends_in_layer(program: core.Jaxpr, value: Any) -> bool:

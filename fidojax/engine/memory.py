@@ -1,19 +1,22 @@
 """How many images fit into memory, by the compiled program's own memory analysis."""
 
+import collections
 import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.stages import Compiled
+from jax.stages import Compiled, Lowered
 
+from fidojax.core import row_of
 from fidojax.engine import programs
 from fidojax.engine.programs import Batch, Model, Program, program_and_model
 from fidojax.engine.request import ExplainRequest
+from fidojax.methods import METHOD_ROWS
 from fidojax.types import Device
 
 MARGIN = 1.5
@@ -48,8 +51,7 @@ def find_batch_size(
     """
     device, each = request.chosen_devices[0], each or {}
     if device.platform == "cpu":
-        loop = request.loop(each)
-        return on_cpu(shape, None if loop is None else loop.evaluations, most)
+        return on_cpu(shape, _evaluations(request, each), most)
     ceiling = 1 << (min(most, LARGEST) - 1).bit_length()
     if ceiling == 1:
         return 1
@@ -59,6 +61,16 @@ def find_batch_size(
     room = SHARE * free_bytes(device) / MARGIN
     fitting = max(1, min(int(1 + (room - needs[0]) // slope), ceiling))
     return 1 << (fitting.bit_length() - 1)
+
+
+def _evaluations(request: ExplainRequest, each: Mapping[str, Any]) -> int | None:
+    """The classifier's evaluations per image and step; None for a method that fills a batch."""
+    loop = request.loop(each)
+    if loop is not None:
+        return loop.evaluations
+    row = row_of(METHOD_ROWS, request.function)
+    passes = None if row is None else row.known_passes({**request.options, **each})
+    return passes and max(passes[0], 1)
 
 
 def on_cpu(shape: tuple[int, int, int], evaluations: int | None, most: int) -> int:
@@ -109,6 +121,28 @@ def needed_bytes(program: Compiled) -> int | None:
         + analysis.argument_size_in_bytes
         + analysis.output_size_in_bytes
     )
+
+
+_known: collections.OrderedDict[Hashable, int | None] = collections.OrderedDict()
+"""The bytes of the programs of earlier runs, the latest `REMEMBERED`."""
+REMEMBERED = 64
+
+
+def known_bytes(program: Hashable, arguments: Any, lower: Callable[[], Lowered]) -> int | None:
+    """`needed_bytes` of a program, analysed only the first time for these shapes.
+
+    Args:
+        program: the static arguments, and a word for the function that takes them.
+        arguments: the traced arguments.
+        lower: lowers the program for them.
+    """
+    leaves, structure = jax.tree.flatten(arguments)
+    key = program, structure, *((leaf.shape, leaf.dtype) for leaf in leaves)
+    if key not in _known:
+        _known[key] = needed_bytes(lower().compile())
+        if len(_known) > REMEMBERED:
+            _known.popitem(last=False)
+    return _known[key]
 
 
 def abstract_batch(shape: tuple[int, int, int], each: Mapping[str, Any], images: int) -> Batch:

@@ -12,11 +12,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.sharding import Sharding
-from jax.stages import Lowered
 
 from fidojax.engine import programs
 from fidojax.engine.keys import image_keys
-from fidojax.engine.memory import calls_that_fit, needed_bytes
+from fidojax.engine.memory import calls_that_fit, known_bytes
 from fidojax.engine.options import is_iterative
 from fidojax.engine.programs import Batch, Model, Program
 from fidojax.engine.request import ExplainRequest
@@ -108,19 +107,19 @@ def _run_once(
 ) -> Iterator[Finished]:
     """Explain by a method without steps: the next batches run while these results are fetched."""
     waiting: list[Ended] = []
-    models = list(zip(driver.models, driver.places, strict=True))
-    if driver.threads > 1:
-        (model, place), taken = models[0], queue.take(batch_size)
-        batch = _batch(driver, list(taken.values()), batch_size, place)
-        queue.requeue()
-        models = models[: _fitting(driver, programs.one_shot.lower(driver.program, model, batch))]
+    fitting = len(driver.models) if driver.threads == 1 else None
     while True:
         groups, calls = [], []
-        for model, place in models:
-            if taken := queue.take(batch_size):
-                batch = _batch(driver, list(taken.values()), batch_size, place)
-                groups.append(list(taken))
-                calls.append(partial(programs.one_shot, driver.program, model, batch))
+        for model, place in zip(driver.models, driver.places, strict=True):
+            if len(calls) == fitting or not (taken := queue.take(batch_size)):
+                break
+            batch = _batch(driver, list(taken.values()), batch_size, place)
+            groups.append(list(taken))
+            calls.append(partial(programs.one_shot, driver.program, model, batch))
+            if fitting is None:
+                lower = partial(programs.one_shot.lower, driver.program, model, batch)
+                given = ("one_shot", driver.program), (model, batch)
+                fitting = _fitting(driver, known_bytes(*given, lower))
         under_way = [number for ended in waiting for number in ended.numbers]
         driver.lap(under_way)
         results = call(calls)
@@ -146,7 +145,7 @@ def _run_steps(
     tables = [SlotTable(driver.program, model, batch_size, steps) for model in driver.models]
     if driver.threads > 1:
         _admit(driver, queue, tables[:1])
-        tables = tables[: _fitting(driver, tables[0].lower())]
+        tables = tables[: _fitting(driver, tables[0].needed_bytes())]
     waiting: list[Ended] = []
     before: list[int] = []
     while True:
@@ -184,10 +183,9 @@ def _admit(driver: Driver, queue: Queue, tables: list[SlotTable]) -> None:
             table.admit(list(taken), rows, batch)
 
 
-def _fitting(driver: Driver, program: Lowered) -> int:
-    """Compile the program; return the number of concurrent calls that fit into memory."""
-    device, most = driver.places[0], len(driver.models)
-    return calls_that_fit(needed_bytes(program.compile()), device, most)
+def _fitting(driver: Driver, needed: int | None) -> int:
+    """Return the number of concurrent calls of so many bytes that fit into memory."""
+    return calls_that_fit(needed, driver.places[0], len(driver.models))
 
 
 def _fetch(queue: Queue, numbers: list[int], rows: Any, result: Any) -> Finished:

@@ -1,13 +1,14 @@
 """The slots of continuous batching: which picture runs in which slot of a batch."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.stages import Lowered
 
 from fidojax.engine import programs
+from fidojax.engine.memory import known_bytes
 from fidojax.engine.programs import Batch, Model, Program, Slots
 
 STEPS_PER_CALL = 50
@@ -121,11 +122,14 @@ class SlotTable:
         self._slots = new
         self._numbers[rows], self._counts[rows] = numbers, 0
 
-    def lower(self) -> Lowered:
-        """Lower the program of one call on the present slots."""
-        return programs.advance.lower(
-            self._program, self._model, self._slots, length=self._steps_per_call
-        )
+    def needed_bytes(self) -> int | None:
+        """The bytes of one call on the present slots; None if the backend has no analysis."""
+        lower = partial(
+            programs.advance.lower, self._program, self._model, self._slots,
+            length=self._steps_per_call,
+        )  # fmt: skip
+        static = "advance", self._program, self._steps_per_call
+        return known_bytes(static, (self._model, self._slots), lower)
 
     def advance(self) -> Any:
         """Start the next steps; return an array that is ready when the call before has finished."""

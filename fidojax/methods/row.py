@@ -37,7 +37,8 @@ class MethodRow:
             for methods that have a completeness (`fidojax.core.completeness`).
         passes: forward and backward passes of the classifier for one map, or a function that gives
             them for the method's options. None where the loop says it or a run can be counted; a
-            method that reads the classifier's traced program cannot be counted.
+            method that reads the classifier's traced program cannot be counted. On CPUs, methods
+            of few passes explain several pictures per call.
         figures: the figures that `fidojax explain` draws besides the usual one, a name in
             `fidojax.cli.figures`.
         preset: the name in `fidojax.presets.PRESETS` that the programs use unless told otherwise.

@@ -269,12 +269,14 @@ _ROWS = (
         says="the largest slope of the logit over the channels of the pixel",
         unit="gradient of the score",
         papers=("gradient",),
+        passes=(1, 1),
     ),
     MethodRow(
         function=input_x_gradient,
         says="pixel times slope, signed",
         unit="gradient times value",
         papers=("input_x_gradient",),
+        passes=(1, 1),
     ),
     MethodRow(
         function=smoothgrad,
@@ -314,6 +316,7 @@ _ROWS = (
         unit="weighted features",
         papers=("grad_cam",),
         features=True,
+        passes=(1, 0),
     ),
     MethodRow(
         function=grad_cam_pp,
@@ -321,6 +324,7 @@ _ROWS = (
         unit="weighted features",
         papers=("grad_cam_pp", "grad_cam"),
         features=True,
+        passes=(1, 0),
     ),
     MethodRow(
         function=layer_cam,
@@ -328,6 +332,7 @@ _ROWS = (
         unit="weighted features",
         papers=("layer_cam", "grad_cam"),
         features=True,
+        passes=(1, 0),
     ),
     MethodRow(
         function=hires_cam,
@@ -335,6 +340,7 @@ _ROWS = (
         unit="features times gradient",
         papers=("hires_cam", "grad_cam"),
         features=True,
+        passes=(1, 0),
     ),
     MethodRow(
         function=guided_grad_cam,

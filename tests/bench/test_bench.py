@@ -22,6 +22,7 @@ from fidojax.cli import bench as command
 from fidojax.cli import bench_plan
 from fidojax.cli.options import Bench
 from fidojax.engine import devices
+from fidojax.methods import METHOD_ROWS
 from infillers import INFILLER_ROWS, default_infillers, mean
 
 measure: Any = importlib.import_module("fidojax.bench.measure")  # the face has the function
@@ -340,6 +341,15 @@ def test_a_product_is_in_its_precision(monkeypatch):
     assert product["float32"].operations == 2 * 64**3
     difference = jnp.abs(product["float32"].call() - product["bfloat16"].call()).max()
     assert 1e-3 < float(difference) < 1
+
+
+@pytest.mark.parametrize(
+    "name", ["gradient", "input_x_gradient", "grad_cam", "grad_cam_pp", "layer_cam", "hires_cam"]
+)
+def test_the_passes_of_a_row_are_those_that_are_counted(name, monkeypatch):
+    stated = METHOD_ROWS[name].passes
+    monkeypatch.setitem(METHOD_ROWS, name, dataclasses.replace(METHOD_ROWS[name], passes=None))
+    assert passes.count_passes(name, {}, (8, 8, 3), 4) == stated
 
 
 def test_passes_are_counted_through_loops_and_flat_batches():

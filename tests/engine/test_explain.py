@@ -172,6 +172,22 @@ def test_batch_size_is_the_largest_that_fits(monkeypatch):
     assert (found(platform="cpu"), found(7, platform="cpu")) == (10, 7)
 
 
+def test_on_cpus_methods_of_few_passes_share_a_call(monkeypatch):
+    classifier, shape = Partial(linear, jnp.ones((32, 32, 3))), (32, 32, 3)
+    monkeypatch.setattr(memory, "CPU_PIXELS", 12 * 32 * 32)
+
+    def found(method, most=100, **options):
+        here = [SimpleNamespace(platform="cpu")]
+        return memory.find_batch_size(
+            ExplainRequest(method, classifier, options, devices=here), shape, most
+        )
+
+    assert (found("gradient"), found("gradient", 7)) == (12, 7)
+    assert (found("deeplift", rule="rescale"), found("deeplift")) == (6, 2)
+    assert found("rise") == 1  # fills a batch by itself
+    assert found(lambda key, classifier, image, target: None) == 1
+
+
 def test_the_classifier_sees_one_flat_batch():
     """Images and masks become one convolution, not a grouped one."""
     kernel = jnp.ones((3, 3, 3, 2))

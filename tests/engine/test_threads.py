@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import OrderedDict
 from types import SimpleNamespace
 
 import jax
@@ -12,8 +13,8 @@ from conftest import linear
 from jax.tree_util import Partial
 
 import fidojax
-from fidojax.engine import devices, memory, programs, scheduler, threads
-from infillers import random
+from fidojax.engine import devices, memory, programs, threads
+from infillers import mean, random
 
 
 def fakes(platform, count):
@@ -137,6 +138,32 @@ def test_few_pictures_are_spread_over_the_lanes(planted, monkeypatch):
     assert len(widths) >= 3
 
 
+@pytest.mark.parametrize("method", ["gradient", "bbmp"])
+def test_a_second_call_costs_no_analysis_and_no_trace(method, monkeypatch):
+    analysed, traces = [], []
+    original = memory.needed_bytes
+    monkeypatch.setattr(memory, "needed_bytes", lambda p: analysed.append(p) or original(p))
+    monkeypatch.setattr(devices, "cores", lambda: 2)
+
+    def counted(weights, images):
+        traces.append(1)
+        return linear(weights, images)
+
+    weights, images = np.ones((9, 9, 3), np.float32), np.full((4, 9, 9, 3), 0.5, np.float32)
+    options = {"infill": mean(0.0), "steps": 2} if method == "bbmp" else {}
+
+    def explain(factor):
+        classifier = Partial(counted, factor * jnp.asarray(weights))
+        fidojax.explain_batch(method, classifier, images, [0] * 4, options=options, batch_size=2)
+        return len(analysed), len(traces)
+
+    first = explain(1.0)
+    assert first[0] == 1
+    assert explain(2.0) == first
+    images, weights = images[:, :8, :8], weights[:8, :8]  # other shapes
+    assert explain(1.0)[0] == 2
+
+
 def test_there_are_no_more_lanes_than_batches(planted, monkeypatch):
     counts = []
     monkeypatch.setattr(devices, "cores", lambda: 4)
@@ -167,7 +194,8 @@ def test_there_are_no_more_lanes_than_memory_allows(method, planted, monkeypatch
         lambda self, calls: used.append(len(calls)) or original(self, calls),
     )
     for needed, width in ((100, 3), (400_000, 2), (5_000_000, 1)):
-        monkeypatch.setattr(scheduler, "needed_bytes", lambda _, needed=needed: needed)
+        monkeypatch.setattr(memory, "needed_bytes", lambda _, needed=needed: needed)
+        monkeypatch.setattr(memory, "_known", OrderedDict())
         explanation = fidojax.explain_batch(
             method, planted, images, [0] * 6, options=options, batch_size=1
         )
