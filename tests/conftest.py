@@ -63,9 +63,9 @@ QUICK = "jax_disable_most_optimizations"
 """By which programs compile in half the time; they are small, so that they run as fast."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def optimised():
-    """Programs of this module compile as a user's do, since it tests what XLA makes of them."""
+    """Programs compile as a user's do, since the test is about what XLA makes of them."""
     _compile_quickly(False)
     yield
     _compile_quickly(True)

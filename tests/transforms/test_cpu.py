@@ -16,7 +16,8 @@ from fidojax.networks import MnistAllConv, ResNet, from_nnx
 from fidojax.transforms import cpu
 from fidojax.transforms.cpu import convolution, taps, winograd
 
-pytestmark = pytest.mark.usefixtures("optimised")
+OPTIMISED = pytest.mark.usefixtures("optimised")
+"""Winograd's form is only taken where XLA optimises it."""
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -72,6 +73,7 @@ def test_convolutions(float64, n, k, s, p):
     )
 
 
+@OPTIMISED
 @pytest.mark.parametrize("p", [(0, 0), (1, 0), (3, 1)])
 def test_winograd_of_odd_and_even_sizes(float64, monkeypatch, p):
     monkeypatch.setattr(winograd, "CHANNELS", 1)
@@ -98,6 +100,7 @@ def test_taps_of_tiny_pictures(float64, monkeypatch, n, k, s, p):
     )
 
 
+@OPTIMISED
 def test_which_form_a_convolution_takes():
     def form(size, channels, n=4, window=3, stride=1, c_in=None):
         c_in = c_in or channels
@@ -119,6 +122,7 @@ def test_which_form_a_convolution_takes():
     assert form(8, 64, window=1) == (1, 0)
 
 
+@OPTIMISED
 def test_float32_of_winograd_is_as_exact_as_stock():
     x, kernel = normal(4, 12, 12, 64).astype(jnp.float32), normal(3, 3, 64, 64).astype(jnp.float32)
     pads = ((1, 1), (1, 1))
