@@ -40,6 +40,7 @@ def varsal_erasing(
     preset: str = "fast",
     fido_limit: int = 100,
     pda_limit: int = 100,
+    only: tuple[str, ...] = (),
 ) -> None:
     """VarSal Figures 3, 5a and 6: the lowest pixels of each map are erased.
 
@@ -52,6 +53,7 @@ def varsal_erasing(
         preset: FIDO's, a name in `fidojax.presets.PRESETS`.
         fido_limit: number of pictures that FIDO explains; 0 leaves it out.
         pda_limit: number of pictures that PDA explains; 0 leaves it out.
+        only: rows, such as varsal and random; all when empty.
     """
     check_name("erased", erased, ERASED)
     encoders = {OURS: load_encoder(encoder)}
@@ -65,6 +67,9 @@ def varsal_erasing(
         rows["fido"] = fido(preset, min(fido_limit, count))
     if pda_limit:
         rows["pda"] = pda(everything.drawn.images, run.seed, min(pda_limit, count))
+    for row in only:
+        check_name("only", row, rows)
+    rows = {name: row for name, row in rows.items() if name in only or not only}
     kinds = {"erased": scores.erased(shares=SHARES, erased=erased), "roughness": rough()}
     study = Study(
         name="varsal-erasing",
@@ -91,7 +96,7 @@ def varsal_erasing(
     )
     chosen = {
         "encoder": encoder, "standard": standard, "erased": erased, "preset": preset,
-        "fido_limit": fido_limit, "pda_limit": pda_limit,
+        "fido_limit": fido_limit, "pda_limit": pda_limit, "only": only,
     }  # fmt: skip
     conduct(study, run, of, chosen)
 

@@ -76,7 +76,7 @@ SWEEP = {
 def vdsm_background(
     run: StudyRun = DEFAULTS,
     sweep: bool = False,
-    rows: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
     steps: int = 600,
     samples: int = 64,
 ) -> None:
@@ -86,7 +86,7 @@ def vdsm_background(
         run: where and on what; the first eights of the data, which may be an .npz file with
             `images` (n, 28, 28) uint8, too.
         sweep: also the other λ of the authors' search.
-        rows: only these, such as PDA and BBMP-SDR; all when empty.
+        only: rows, such as PDA and BBMP-SDR; all when empty.
         steps: optimiser steps (VDSM and BBMP: 600).
         samples: masks per step of VDSM (64).
     """
@@ -109,10 +109,10 @@ def vdsm_background(
             for (method, mode), grid in SWEEP.items()
             for lam in grid
         }
-    for row in rows:
-        check_name("rows", row, made)
-    kept = {name: row for name, row in made.items() if name in rows or not rows}
-    chosen = {"sweep": sweep, "rows": rows, "steps": steps, "samples": samples}
+    for row in only:
+        check_name("only", row, made)
+    kept = {name: row for name, row in made.items() if name in only or not only}
+    chosen = {"sweep": sweep, "only": only, "steps": steps, "samples": samples}
     experiment(
         "vdsm-background",
         "VDSM Figures 1 to 4",
