@@ -213,3 +213,13 @@ def test_vdsm_on_eight_published_images(shared, tmp_path):
         ("BBMP-SSR", 11, 14), ("BBMP-SDR", 0, 0.5), ("VDSM-SSR", 9, 14), ("VDSM-SDR", 0, 4),
     ):  # fmt: skip
         assert low <= median("Preservation", method) < high, method
+
+
+def test_some_rows_alone(tmp_path, weights, digits, monkeypatch, capsys):
+    found = {}
+    monkeypatch.setattr(background, "experiment", lambda *given: found.update(rows=given[3]))
+    options = ["--out", tmp_path, "--data", digits, "--weights", weights]
+    assert run("vdsm-background", *options, "--only", "PDA", "BBMP-SDR") == 0
+    assert list(found["rows"]) == ["PDA", "BBMP-SDR"]
+    assert run("vdsm-background", *options, "--only", "PAD") == 1
+    assert "PAD" in capsys.readouterr().err
