@@ -2,14 +2,24 @@
 
 Pure functions for one image, `method(key, classifier, image, target, *, options) -> Explanation`,
 that jit and vmap, and `explain_batch` for many images at once. Infillers are in the package
-`infillers`.
+`infillers`, networks in `fidojax.networks`, pictures in `fidojax.data`, figures in `fidojax.viz`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fidojax import presets
-from fidojax.core import HasFeatures, Loop, Region, Split, Transformed, region, warn_renamed
+from fidojax.core import (
+    HasFeatures,
+    Loop,
+    Region,
+    Split,
+    Transformed,
+    make_named_infillers,
+    region,
+    suggest,
+    warn_renamed,
+)
 from fidojax.engine import (
     Regions,
     Sample,
@@ -71,6 +81,12 @@ from fidojax.types import Classifier, Explanation, Infiller
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    import infillers as infillers
+    from fidojax import data as data
+    from fidojax import metrics as metrics
+    from fidojax import networks as networks
+    from fidojax import runs as runs
+    from fidojax import viz as viz
     from fidojax.runs import load_maps, load_run
 
 __all__ = [
@@ -140,6 +156,8 @@ __all__ = [
 ]
 
 
+_LATER = ("data", "infillers", "networks", "runs", "viz")
+"""Packages that are imported when they are first asked for, since they need further libraries."""
 _RENAMED = {
     "prediction_difference": "fidojax.methods.pda",
     "lowered": "fidojax.transforms.in_precision",
@@ -148,12 +166,39 @@ _RENAMED = {
     "encoders": "fidojax.networks",
 }
 """Old names, which work for one release, and where the things are now."""
+_ELSEWHERE = {
+    "fidojax.networks": (
+        "from_equinox", "from_keras", "from_linen", "from_nnx", "from_onnx", "from_torch", "load",
+    ),
+    "fidojax.viz": ("figure", "gallery", "overlay", "show"),
+    "fidojax.data": ("pictures",),
+    "infillers": ("blur", "ca", "local", "mae", "mean", "random", "road", "unet", "vae"),
+}  # fmt: skip
+"""Names that are looked for here, by the packages that have them."""
 
 
-def __getattr__(name: str) -> Any:
-    """Import `load_maps` and `load_run` when they are first asked for, since they need zarr; find
-    old names and the methods of the table that are not imported above.
+def _infiller(name: str) -> Infiller:
+    """Make the infiller of a name; the package above this one is imported at the first name."""
+    from infillers import make_infill
+
+    return make_infill(name, "infill")
+
+
+make_named_infillers(_infiller)
+
+
+def __dir__() -> list[str]:
+    """The public names, and the packages."""
+    always = ("core", "engine", "methods", "metrics", "transforms", "types", "__version__")
+    return sorted({*__all__, *_LATER, *always})
+
+
+def _found(name: str) -> Any:
+    """Import a package, or `load_maps` and `load_run`, which need zarr, when it is first asked for;
+    find old names and the methods of the table that are not imported above.
     """
+    if name in _LATER:
+        return import_module(name if name == "infillers" else f"fidojax.{name}")
     if name in _RENAMED:
         warn_renamed("name in fidojax", name, _RENAMED[name])
         package, _, last = _RENAMED[name].rpartition(".")
@@ -163,4 +208,15 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module("fidojax.runs"), name)
     if name in METHOD_ROWS:
         return METHOD_ROWS[name].function
-    raise AttributeError(f"module 'fidojax' has no attribute {name!r}")
+    said = f"module 'fidojax' has no attribute {name!r}"
+    for package, names in _ELSEWHERE.items():
+        if name in names:
+            raise AttributeError(f"{said}; it is {package}.{name}")
+    if not name.startswith("_"):
+        near = suggest(name, __dir__())
+        said += f"; {near}" if near.startswith("did") else ""
+    raise AttributeError(said)
+
+
+if not TYPE_CHECKING:  # a type checker knows the names that are imported, and no others
+    __getattr__ = _found

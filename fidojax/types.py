@@ -70,6 +70,12 @@ class Explanation(NamedTuple):
     saliency: Saliency
     info: Any
 
+    def __repr__(self) -> str:
+        """The shapes of the arrays, not their values."""
+        from wadler_lindig import pformat
+
+        return pformat(self, width=100)
+
 
 Method = Callable[..., Explanation]
 """`method(key, classifier, image, target, *, options) -> Explanation`, for one image."""

@@ -2,7 +2,7 @@
 
 import jax
 
-from fidojax.core import gaussian_blur
+from fidojax.core import gaussian_blur, shown
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 
 
@@ -36,6 +36,8 @@ def blur(sigma: float = 10.0) -> Infiller:
 @jax.tree_util.register_static
 class _Blur:
     """A static pytree, since the size of the kernel is part of the program."""
+
+    __repr__ = shown
 
     def __init__(self, sigma: float) -> None:
         self.sigma = sigma

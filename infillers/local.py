@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from fidojax.core import shown
 from fidojax.networks import IMAGENET_MEAN
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 from infillers.mean import in_channels
@@ -42,6 +43,8 @@ def local(window: int = 15, color: float | tuple[float, ...] | None = None) -> I
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["color"], meta_fields=["window"])
 class _Local:
+    __repr__ = shown
+
     def __init__(self, window: int, color: Float[Array, "..."]) -> None:
         self.window, self.color = window, color
 

@@ -1,9 +1,9 @@
 """Infill with one colour: FIDO's "Mean", and the black background of MNIST."""
 
 import jax.numpy as jnp
-from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
+from fidojax.core import Bound
 from fidojax.networks import IMAGENET_MEAN
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 from infillers.channels import check_channels
@@ -26,7 +26,7 @@ def mean(color: float | tuple[float, ...] | None = None) -> Infiller:
         >>> infill(jax.random.key(2), image, mask).shape
         (32, 32, 3)
     """
-    return Partial(_mean, jnp.asarray(IMAGENET_MEAN if color is None else color, jnp.float32))
+    return Bound(_mean, jnp.asarray(IMAGENET_MEAN if color is None else color, jnp.float32))
 
 
 def _mean(color: Float[Array, "..."], key: PRNGKey, image: Image, mask: Mask) -> Image:

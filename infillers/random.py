@@ -2,9 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
+from fidojax.core import Bound
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 
 
@@ -27,7 +27,7 @@ def random(sigma: float = 0.2) -> Infiller:
         >>> infill(jax.random.key(2), image, mask).shape
         (32, 32, 3)
     """
-    return Partial(_random, jnp.asarray(sigma, jnp.float32))
+    return Bound(_random, jnp.asarray(sigma, jnp.float32))
 
 
 def _random(sigma: Float[Array, ""], key: PRNGKey, image: Image, mask: Mask) -> Image:

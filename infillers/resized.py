@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from fidojax.core import check_count, check_name
+from fidojax.core import check_count, check_name, shown
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 from infillers.resampling import enlarge, shrink_kept
 
@@ -79,6 +79,8 @@ class _Resized:
     size: int
     enough: float
     composite: bool
+
+    __repr__ = shown
 
     def __call__(self, key: PRNGKey, image: Image, mask: Mask) -> Image:
         new = (self.size, self.size)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.scipy.sparse.linalg import cg
 from jaxtyping import Array, Float
 
-from fidojax.core import check_count
+from fidojax.core import check_count, shown
 from fidojax.networks import IMAGENET_MEAN
 from fidojax.types import Image, Infiller, Mask, PRNGKey, Scalar
 from infillers.mean import in_channels
@@ -58,6 +58,8 @@ def road(
     jax.tree_util.register_dataclass, data_fields=["noise", "color"], meta_fields=["iterations"]
 )
 class _Road:
+    __repr__ = shown
+
     def __init__(self, iterations: int, noise: Scalar, color: Float[Array, "..."]) -> None:
         self.iterations, self.noise, self.color = iterations, noise, color
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 
 from fidojax import networks
-from fidojax.core import check_name
+from fidojax.core import check_name, shown
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 from infillers.channels import OTHERS, check_channels, in_channels
 from infillers.resized import resized
@@ -172,6 +172,8 @@ class _Wrapped:
     function: Callable[..., Any]
     convention: Convention
     channels: int | None = None
+
+    __repr__ = shown
 
     @property
     def composite(self) -> bool:

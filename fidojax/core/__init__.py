@@ -1,6 +1,7 @@
 """The pure functions that methods and metrics share: scores, masks, objectives, loops, checks."""
 
-from fidojax.core.arguments import of_one_image
+from fidojax.core.arguments import check_picture, of_one_image, with_advice
+from fidojax.core.bound import Bound, shown
 from fidojax.core.boxes import (
     COMPONENTS,
     EMPTY,
@@ -34,7 +35,7 @@ from fidojax.core.features import (
     require_features,
     untransformed,
 )
-from fidojax.core.fills import as_fills, references
+from fidojax.core.fills import as_fills, by_name, make_named_infillers, references
 from fidojax.core.functions import as_classifier
 from fidojax.core.holding import (
     EDGES,
@@ -54,6 +55,7 @@ from fidojax.core.moments import Moments, add, none_of, standard_error
 from fidojax.core.no_region import NoRegionWarning, warn_of_no_region, why_none
 from fidojax.core.objectives import OBJECTIVES, saliency_of
 from fidojax.core.optimisers import sgd
+from fidojax.core.options import checked_options, known_options
 from fidojax.core.printable import printable
 from fidojax.core.probabilities import ProbabilityWarning, check_outputs
 from fidojax.core.region import LEAST, Region, region
@@ -82,6 +84,7 @@ __all__ = [
     "LEAST",
     "OBJECTIVES",
     "SCORES",
+    "Bound",
     "Box",
     "Boxes",
     "Column",
@@ -105,15 +108,18 @@ __all__ = [
     "bernoulli",
     "black",
     "bounding_box",
+    "by_name",
     "check_boxes",
     "check_classifier",
     "check_count",
     "check_hold",
     "check_name",
     "check_outputs",
+    "check_picture",
     "check_target",
     "check_target_of",
     "checked_explanation",
+    "checked_options",
     "checked_output",
     "class_divergence",
     "classes_of",
@@ -125,11 +131,13 @@ __all__ = [
     "inside",
     "install_extra",
     "interpolation",
+    "known_options",
     "lay_windows",
     "log_odds",
     "log_probability",
     "logit",
     "logits_of",
+    "make_named_infillers",
     "margin",
     "masked_scores",
     "masked_values",
@@ -154,6 +162,7 @@ __all__ = [
     "separable",
     "sgd",
     "shortfalls",
+    "shown",
     "smoothed",
     "soft_edge",
     "standard_error",
@@ -167,5 +176,6 @@ __all__ = [
     "warn_renamed",
     "why_none",
     "widened",
+    "with_advice",
     "with_options_of",
 ]

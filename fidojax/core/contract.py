@@ -117,7 +117,10 @@ def check_target(target: Any, classes: int, name: str = "target") -> None:
     kind = getattr(target, "dtype", None) or np.asarray(target).dtype
     if not jnp.issubdtype(kind, jnp.integer):
         shown = f"of type {kind}" if traced else repr(target)
-        raise TypeError(f"{name} is {shown}, expected the index of a class, an integer")
+        found = ""
+        if isinstance(target, str):
+            found = f": network.target({target!r}) finds it for a network of fidojax.networks.load"
+        raise TypeError(f"{name} is {shown}, expected the index of a class, an integer{found}")
     if np.ndim(target):
         raise ValueError(
             f"{name} has shape {np.shape(target)}, expected the index of one class: explain several"

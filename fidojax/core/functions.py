@@ -47,7 +47,7 @@ def as_classifier(classifier: Any, shape: tuple[int, ...] | None = None) -> Clas
     Example:
         >>> classifier = fidojax.core.as_classifier(lambda images: network(images).logits)
     """
-    _refuse(classifier)
+    check_callable(classifier)
     wrapped = jax.tree.map(_node, classifier)
     if shape is None or not any(map(_is_function, jax.tree.leaves(wrapped, is_leaf=_is_function))):
         return wrapped
@@ -161,13 +161,19 @@ def _is_function(node: Any) -> bool:
     return isinstance(node, Function)
 
 
-def _refuse(classifier: Any) -> None:
+def check_callable(classifier: Any) -> None:
     """Raise TypeError for what is not callable, and for modules that need an adapter."""
     kind = type(classifier)
     if not callable(classifier):
+        shown = repr(classifier) if isinstance(classifier, str) else f"a {kind.__name__}"
+        advice = "such as jax.tree_util.Partial(apply, params)"
+        if isinstance(classifier, str):
+            advice = "such as fidojax.networks.load(NAME).classifier"
+        elif hasattr(classifier, "classifier"):  # what fidojax.networks.load returns
+            advice = "its attribute classifier"
         raise TypeError(
-            f"classifier is a {kind.__name__}, expected a callable, images (n, h, w, c) -> logits"
-            " (n, k), such as jax.tree_util.Partial(apply, params)"
+            f"classifier is {shown}, expected a callable, images (n, h, w, c) -> logits (n, k),"
+            f" {advice}"
         )
     for base in kind.__mro__:
         for package, adapter in ADAPTERS.items():

@@ -6,7 +6,7 @@ progress, early stopping and cancelling live. All functions are for ONE image.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Concatenate, NamedTuple, ParamSpec
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,10 @@ from jaxtyping import Array, Int
 
 from fidojax.core.arguments import of_one_image
 from fidojax.core.signatures import with_options_of
-from fidojax.types import Classifier, Explanation, Image, Method, PRNGKey, Scalar, Target
+from fidojax.types import Classifier, Explanation, Image, PRNGKey, Scalar, Target
+
+Options = ParamSpec("Options")
+"""The options of a loop, which are those of its method."""
 
 
 class Loop(NamedTuple):
@@ -112,7 +115,9 @@ def average_tail(state: State, value: Any, steps: int, share: float | Scalar) ->
     return state._replace(average=average)
 
 
-def method(loop: Callable[..., Loop]) -> Method:
+def method(
+    loop: Callable[Options, Loop],
+) -> Callable[Concatenate[PRNGKey, Classifier, Image, Target, Options], Explanation]:
     """Return the pure method of a loop's factory, with its options and documentation."""
 
     @of_one_image
@@ -124,7 +129,7 @@ def method(loop: Callable[..., Loop]) -> Method:
 
     explain.__name__ = explain.__qualname__ = loop.__name__.removesuffix("_loop")
     explain.__module__, explain.__doc__ = loop.__module__, loop.__doc__
-    return explain
+    return explain  # its options are those of the loop, of which the wrapper is not aware
 
 
 def run(

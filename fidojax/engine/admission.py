@@ -5,10 +5,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
-from fidojax.core import as_classifier, check_classifier, check_outputs, check_target
+from fidojax.core import (
+    as_classifier,
+    check_classifier,
+    check_outputs,
+    check_picture,
+    check_target,
+)
 from fidojax.types import Classifier
+
+OPTIONS_GO = 'those of the method go into options={"{name}": ...}'
+"""What is said of an argument that a function with `options` does not have."""
 
 
 def admitted(
@@ -38,6 +47,22 @@ def admitted(
     return classifier, classes
 
 
+def as_images(images: Any) -> Float[np.ndarray, "n h w c"]:
+    """Return a batch of pictures as float32.
+
+    Raises:
+        TypeError: they are integers.
+        ValueError: they are no pictures "n h w c".
+    """
+    given = getattr(images, "dtype", None)
+    images = np.asarray(images, np.float32)
+    if images.ndim != 4 or 0 in images.shape:
+        one = ": images[None] is a batch of one" if images.ndim == 3 else ", none of them 0"
+        raise ValueError(f"images have shape {images.shape}, expected (n, h, w, c){one}")
+    check_picture("each image", images.shape[1:], given)
+    return images
+
+
 def as_targets(targets: Any, count: int) -> Int[np.ndarray, " count"]:
     """Return the targets of several pictures as integers.
 
@@ -47,7 +72,11 @@ def as_targets(targets: Any, count: int) -> Int[np.ndarray, " count"]:
     """
     targets = np.asarray(targets)
     if targets.shape != (count,):
-        raise ValueError(f"targets have shape {targets.shape}, expected ({count},)")
+        raise ValueError(
+            f"targets have shape {targets.shape}, expected ({count},), one class for each image"
+        )
+    if targets.dtype.kind == "U":
+        check_target(str(targets[0]), 0, "targets[0]")  # says what to write instead of a name
     if not np.issubdtype(targets.dtype, np.integer):
         raise TypeError(f"targets are of type {targets.dtype}, expected indexes of classes")
     return targets

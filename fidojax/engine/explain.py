@@ -11,7 +11,6 @@ therefore the same, bit for bit, for every grouping, order and number of devices
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -25,8 +24,9 @@ from fidojax.core import (
     renamed_arguments,
     warn_of_no_region,
     warn_of_shortfalls,
+    with_advice,
 )
-from fidojax.engine.admission import as_targets, check_targets
+from fidojax.engine.admission import OPTIONS_GO, as_images, as_targets, check_targets
 from fidojax.engine.devices import concurrent_calls, placements, threads_per_device
 from fidojax.engine.early_stopping import Stop
 from fidojax.engine.keys import image_keys
@@ -47,6 +47,7 @@ Progress = Callable[[int, int], None]
 
 
 @renamed_arguments(micro_batch="batch_size")
+@with_advice(OPTIONS_GO)
 def explain_batch(
     method: str | Method,
     classifier: Classifier,
@@ -74,6 +75,7 @@ def explain_batch(
         images: "n h w c", values in [0, 1].
         targets: "n", the class index to explain for each image.
         options: the method's keyword options. Floats and arrays may change without recompiling.
+            `infill` may be a name, such as "blur" or "blur:sigma=5".
         each: options that differ per image, every leaf with a leading axis of n, such as `boxes`.
         seed: the seed of the run.
         ids: one id per image, integers or strings; 0, 1, ... when None. An image's random numbers
@@ -107,20 +109,21 @@ def explain_batch(
     Raises:
         ValueError: shapes, values or lengths do not fit, a target is no class of the classifier, or
             the method cannot stop early.
-        TypeError: the classifier is none, or the targets are no integers.
+        TypeError: the classifier is none, the targets are no integers, or an option is unknown,
+            missing or of the wrong kind.
     """
     request = ExplainRequest(
         method, classifier, dict(options or {}), seed, batch_size, devices, precision, stop,
         rewrite, strict,
     )  # fmt: skip
-    request = replace(request, method=request.function)
-    images = np.asarray(images, np.float32)
+    images = as_images(images)
     ids = range(len(images)) if ids is None else ids
     each = dict(each or {})
     _check(images, ids, each)
     targets = as_targets(targets, len(images))
     request, classes = request.admit(images[0])
     check_targets(targets, classes)
+    request = request.opened(each)
     per_image = jax.tree.map(np.asarray, each)
     samples = (
         Sample(id_, image, target, jax.tree.map(lambda leaf: leaf[i], per_image))  # noqa: B023
@@ -146,6 +149,7 @@ def explain_batch(
 
 
 @renamed_arguments(micro_batch="batch_size")
+@with_advice(OPTIONS_GO)
 def explain_stream(
     method: str | Method,
     classifier: Classifier,
@@ -202,12 +206,12 @@ def explain_samples(
     Args:
         watch: divides the wall time among the samples, by their numbers.
     """
-    request = replace(request, method=request.function)
     samples = iter(samples)
     first = next(samples, None)
     if first is None:
         return
     request, classes = request.admit(first.image)
+    request = request.opened(first.each)
     chosen = _of_classes(itertools.chain([first], samples), classes)
     yield from _explain(request, chosen, most=most, progress=progress, smaller=smaller, watch=watch)
 
@@ -272,8 +276,6 @@ def _warn_of_missing_maps(maps: np.ndarray, ids: Sequence) -> None:
 
 
 def _check(images: np.ndarray, ids: Sequence, each: dict) -> None:
-    if images.ndim != 4 or 0 in images.shape:
-        raise ValueError(f"images have shape {images.shape}, expected (n, h, w, c), none of them 0")
     if len(ids) != len(images):
         raise ValueError(f"ids are {len(ids)}, expected one for each of {len(images)} images")
     low, high = float(images.min()), float(images.max())

@@ -8,8 +8,17 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
-from fidojax.core import check_boxes, check_count, check_name, renamed_arguments, row_of
-from fidojax.engine.admission import admitted, as_targets, check_targets
+from fidojax.core import (
+    check_boxes,
+    check_count,
+    check_name,
+    checked_options,
+    known_options,
+    renamed_arguments,
+    row_of,
+    with_advice,
+)
+from fidojax.engine.admission import OPTIONS_GO, admitted, as_images, as_targets, check_targets
 from fidojax.engine.batches import in_batches
 from fidojax.engine.explain import image_keys
 from fidojax.engine.options import split_options
@@ -19,6 +28,7 @@ from fidojax.types import Classifier, Images
 
 
 @renamed_arguments(batch="batch_size")
+@with_advice(OPTIONS_GO.replace("method", "metric"))
 def measure_batch(
     metric: str | Callable[..., Any],
     classifier: Classifier,
@@ -43,7 +53,7 @@ def measure_batch(
         images: "n h w c", values in [0, 1].
         targets: "n", the classes that the maps explain.
         maps: "n h w"; for metrics of masks, in [0, 1].
-        options: options of the metric, such as `infill`.
+        options: options of the metric, such as `infill`, an infiller or its name.
         each: options that differ per image, arrays with a leading axis of n.
         boxes: "n b 4", the true boxes of the objects, for the metrics whose row in
             `fidojax.metrics.METRIC_ROWS` says that they need boxes; see `fidojax.core.boxes`. A
@@ -65,15 +75,14 @@ def measure_batch(
     Raises:
         ValueError: a name is unknown, shapes do not fit, boxes are missing or not in pixels of the
             images, `batch_size` is below 1, or a target is no class of the classifier.
-        TypeError: the classifier is none, or the targets are no integers.
+        TypeError: the classifier is none, the targets are no integers, or an option is unknown,
+            missing or of the wrong kind.
     """
     function = _metric(metric)
-    images, maps = np.asarray(images, np.float32), np.asarray(maps, np.float32)
+    images, maps = as_images(images), np.asarray(maps, np.float32)
     if batch_size is None:
         batch_size = 1 if jax.default_backend() == "cpu" else 64
     check_count(batch_size=batch_size)
-    if images.ndim != 4 or not len(images):
-        raise ValueError(f"images have shape {images.shape}, expected (n, h, w, c) with n above 0")
     if maps.shape != images.shape[:3]:
         raise ValueError(f"maps have shape {maps.shape}, expected {images.shape[:3]}")
     targets = as_targets(targets, len(images))
@@ -92,9 +101,9 @@ def measure_batch(
         columns[name] = np.asarray(values)
         if len(columns[name]) != len(images):
             raise ValueError(f"each: {name} has {len(columns[name])} rows, expected {len(images)}")
-    static, dynamic = split_options(
-        {name: _number(value) for name, value in (options or {}).items()}
-    )
+    known = known_options(function, leading=5)
+    given = checked_options(known, options or {}, [*(each or {}), *(columns.keys() & {"boxes"})])
+    static, dynamic = split_options({name: _number(value) for name, value in given.items()})
     if rewrite and jax.default_backend() == "cpu":
         classifier = cpu.fast(classifier)
 

@@ -14,12 +14,14 @@ from fidojax.core import (
     Region,
     as_classifier,
     as_fills,
+    by_name,
     check_classifier,
     check_count,
     check_hold,
     options_of,
     warn_of_no_region,
 )
+from fidojax.engine.admission import as_images
 from fidojax.engine.explain import explain_batch
 from fidojax.engine.measure import measure_batch
 from fidojax.engine.options import method_by_name
@@ -47,7 +49,7 @@ def regions(
     images: Images | np.ndarray,
     targets: Int[Array, " n"] | np.ndarray | Sequence[int],
     *,
-    infill: Infiller | tuple[Infiller, ...],
+    infill: Infiller | str | tuple[Infiller | str, ...],
     hold: float | str = 0.9,
     objective: str = "ssr",
     regions: int = 4,
@@ -91,7 +93,7 @@ def regions(
     """
     check_hold(hold, objective)
     check_count(regions=regions)
-    images = np.asarray(images, np.float32)
+    images, infill = as_images(images), by_name(infill, "regions")
     targets = np.asarray(targets)
     ids = list(range(len(images)) if ids is None else ids)
     asked = {"infill": infill, "hold": hold, "objective": objective}

@@ -1,14 +1,14 @@
 """The request: how pictures are explained, one object from the command line to the programs."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fidojax.core import Loop
+from fidojax.core import Loop, checked_options, known_options
 from fidojax.engine.admission import admitted
 from fidojax.engine.devices import Spread, check_divisible, concurrent_calls, divided
 from fidojax.engine.early_stopping import Stop
@@ -113,6 +113,19 @@ class ExplainRequest:
         given = (self.function, self.options, self.strict)
         classifier, classes = admitted(self.classifier, image, *given)
         return dataclasses.replace(self, classifier=classifier), classes
+
+    def opened(self, each: Collection[str] = ()) -> "ExplainRequest":
+        """Return the request with a function for the method's name, and infillers for theirs.
+
+        Args:
+            each: names of the options that differ from picture to picture.
+
+        Raises:
+            TypeError, ValueError: as `fidojax.core.checked_options`.
+        """
+        function = self.function
+        options = checked_options(known_options(function), self.options, each)
+        return dataclasses.replace(self, method=function, options=options)
 
     def ready(self) -> "ExplainRequest":
         """Return the request as the engine carries it out.

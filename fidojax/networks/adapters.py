@@ -23,9 +23,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import Partial
 
-from fidojax.core import check_name
+from fidojax.core import Bound, check_name
 from fidojax.networks import interception
 from fidojax.networks.interception import Static
 from fidojax.networks.preprocessing import Preprocess, pack, prepare
@@ -86,7 +85,7 @@ def from_nnx(
     }
     graph, state = nnx.split(nnx.view(module, **flags))
     static = _call_options(type(module).__call__, options)
-    classifier = Partial(_nnx, graph, static, pack(preprocess), state)
+    classifier = Bound(_nnx, graph, static, pack(preprocess), state)
     if layer is None:
         return classifier
     found = interception.parse_layer(layer)
@@ -145,7 +144,7 @@ def from_linen(
             'from_linen expects variables like {"params": ...}, as module.init returns them'
         )
     static = _call_options(type(module).__call__, options)
-    classifier = Partial(_linen, Static(module), static, pack(preprocess), variables)
+    classifier = Bound(_linen, Static(module), static, pack(preprocess), variables)
     if layer is None:
         return classifier
     return interception.tap_layer(classifier, _linen_marked, interception.parse_layer(layer))
@@ -212,7 +211,7 @@ def from_equinox(
     arrays, rest = equinox.partition((module, state, given), equinox.is_array)
     leaves, structure = jax.tree.flatten(rest)
     static = Static((structure, tuple(leaves), channels_first, batched))
-    classifier = Partial(_equinox, static, pack(preprocess), arrays)
+    classifier = Bound(_equinox, static, pack(preprocess), arrays)
     if layer is None:
         return classifier
     found = interception.parse_layer(layer)

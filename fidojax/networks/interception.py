@@ -38,6 +38,10 @@ class Static:
     def __hash__(self) -> int:
         return hash(self.value)
 
+    def __repr__(self) -> str:
+        text = repr(self.value)
+        return text if len(text) <= 30 and " at 0x" not in text else type(self.value).__name__
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,6 +64,9 @@ class Tapped:
     def __call__(self, images: Any) -> Any:
         """Return the logits."""
         return self.classifier(images)
+
+    def __repr__(self) -> str:
+        return f"{self.classifier!r} with features"
 
     def tap(self, images: Any) -> tuple[Any, Callable[[Any], Any]]:
         """Return the layer's activations, and what makes logits of them."""

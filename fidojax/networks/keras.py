@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jax.tree_util import Partial
 
-from fidojax.core import check_name, install_extra
+from fidojax.core import Bound, check_name, install_extra
 from fidojax.data import IMAGENET_CROP
 from fidojax.networks import interception, weight_files
 from fidojax.networks.interception import Static
@@ -87,7 +87,7 @@ def from_keras(
             f" {ends if ends != 'linear' else 'softmax'}; build it with activation=None"
         )
     weights = (_values(model.trainable_variables), _values(model.non_trainable_variables))
-    classifier = Partial(_keras, Static(model), pack(preprocess), weights)
+    classifier = Bound(_keras, Static(model), pack(preprocess), weights)
     if layer is None:
         return classifier
     found = interception.parse_layer(layer)

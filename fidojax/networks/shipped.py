@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from flax import nnx
 
-from fidojax.data import IMAGENET_CROP
+from fidojax.core import suggest
+from fidojax.data import IMAGENET_CROP, find_classes
 from fidojax.networks.classifiers import MnistAllConv, ResNet
 from fidojax.networks.efficientnet_lite import SCALES, EfficientNetLite
 from fidojax.types import Classifier
@@ -47,6 +48,34 @@ class Pretrained(NamedTuple):
     labels: tuple[str, ...]
     size: tuple[int, int, int]
     crop: float = 1.0
+
+    def target(self, name: str) -> int:
+        """Return the index of a class by its name; the case, spaces and underscores do not count.
+
+        Raises:
+            ValueError: no class is called so, or several are; the message names similar ones.
+
+        Example:
+            >>> network = fidojax.networks.load("tiny_imagenet40")
+            >>> network.target("Persian cat")
+            19
+        """
+        found = find_classes(name, self.labels)
+        if len(found) > 1:
+            places = " and ".join(map(str, found))
+            raise ValueError(f"target: the classes {places} are both called {name!r}")
+        if not found:
+            raise ValueError(
+                f"target: no class is called {name!r}; {suggest(name.strip(), self.labels)}"
+            )
+        return found[0]
+
+    def __repr__(self) -> str:
+        height, width, channels = self.size
+        return (
+            f"Pretrained({self.name!r}, {len(self.labels)} classes,"
+            f" pictures of {height} x {width} x {channels})"
+        )
 
 
 class Shipped(NamedTuple):

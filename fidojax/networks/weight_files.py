@@ -15,7 +15,7 @@ import numpy as np
 from flax import nnx
 from jax.tree_util import Partial
 
-from fidojax.core import printable
+from fidojax.core import Bound, printable
 from fidojax.data import ArrayHeader, npz_headers, read_npz, write_atomically
 
 
@@ -63,7 +63,7 @@ def assemble(
         (key, leaf.replace(jnp.asarray(arrays[_name(key)], jnp.float32)))
         for key, leaf in nnx.to_flat_state(expected)
     ]
-    return Partial(_apply, graph, nnx.from_flat_state(flat))
+    return Bound(_apply, graph, nnx.from_flat_state(flat))
 
 
 def _check(

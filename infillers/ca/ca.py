@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.tree_util import Partial
 
+from fidojax.core import shown
 from fidojax.networks import weight_files
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 from infillers.ca.generator import DECODER, Generator, encoder
@@ -87,6 +88,8 @@ def _network(width: int, dilated: int) -> Callable[[], nnx.Module]:
     jax.tree_util.register_dataclass, data_fields=["network"], meta_fields=["composite"]
 )
 class _Drawn:
+    __repr__ = shown
+
     def __init__(self, network: Partial, composite: bool) -> None:
         self.network, self.composite = network, composite
 

@@ -12,6 +12,7 @@ from flax import nnx
 from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float
 
+from fidojax.core import shown
 from fidojax.networks import IMAGENET_MEAN, IMAGENET_STD, normalised, weight_files
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 from infillers.channels import OTHERS, check_channels, in_channels
@@ -86,6 +87,8 @@ class _Drawn:
     sizes: Sizes
     normalised: bool
     composite: bool
+
+    __repr__ = shown
 
     def __call__(self, key: PRNGKey, image: Image, mask: Mask) -> Image:
         check_channels(image, 3, "the network of mae", OTHERS)

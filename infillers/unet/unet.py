@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.tree_util import Partial
 
+from fidojax.core import shown
 from fidojax.networks import weight_files
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 from infillers.channels import OTHERS, check_channels, in_channels
@@ -75,6 +76,8 @@ def _network(
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["network"], meta_fields=[])
 class _Drawn:
+    __repr__ = shown
+
     def __init__(self, network: Partial) -> None:
         self.network = network
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from fidojax.core import check_name
+from fidojax.core import check_name, shown
 from fidojax.networks import weight_files
 from fidojax.types import Image, Infiller, Mask, PRNGKey
 from infillers.channels import OTHERS, check_channels, in_channels
@@ -93,6 +93,8 @@ class _VAE:
     kind: Any
     draw: bool
     sample: bool
+
+    __repr__ = shown
 
     def __call__(self, key: PRNGKey, image: Image, mask: Mask) -> Image:
         height, width, channels = image.shape

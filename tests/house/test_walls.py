@@ -31,7 +31,8 @@ ARROWS = {
     "fidojax.viz": "types core methods metrics engine",
     "fidojax.bench": "types core transforms presets methods metrics engine networks runs",
     "fidojax.cite": "core methods metrics infillers",
-    "fidojax": "types core presets transforms methods metrics engine runs",
+    "fidojax": "types core presets transforms methods metrics engine data networks runs viz"
+    " infillers",
     "fidojax.cli": "types core presets transforms methods metrics engine data networks runs viz"
     " bench cite fidojax infillers",
     "fidojax.__main__": "cli",
@@ -154,6 +155,14 @@ def test_the_table_has_no_circle():
     graph["fidojax.types"] = {"fidojax.cli"}
     with pytest.raises(CycleError):
         TopologicalSorter(graph).prepare()
+
+
+def test_the_face_imports_infillers_and_what_needs_more_libraries_late():
+    """`fidojax.infillers` is found where one looks for it; nothing else of fidojax needs it."""
+    later = {"infillers", *(f"fidojax.{name}" for name in ("data", "networks", "runs", "viz"))}
+    assert {
+        e.place for e in IMPORTS["fidojax"] if package_of(e.module) in later and not e.late
+    } == set()
 
 
 def test_no_two_files_need_each_other():

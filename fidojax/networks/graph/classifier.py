@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from fidojax.core import check_name
+from fidojax.core import Bound, check_name
 from fidojax.networks.graph.graph import Graph, evaluate
 from fidojax.networks.graph.view import arranged, from_channels_last, plain
 from fidojax.networks.interception import Static, Tapped
@@ -53,7 +53,7 @@ def from_graph(
     if layer is not None:
         check_name("layer", layer, graph.layer)
     leaves = {name: jnp.asarray(array) for name, array in weights.items()}
-    classifier = Partial(_logits, Static(Network(graph, rules)), pack(preprocess), leaves)
+    classifier = Bound(_logits, Static(Network(graph, rules)), pack(preprocess), leaves)
     if layer is None:
         return classifier
     static = Static(layer)
