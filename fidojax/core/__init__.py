@@ -17,6 +17,7 @@ from fidojax.core.checks import check_count, check_name, suggest
 from fidojax.core.completeness import CompletenessWarning, shortfalls, warn_of_shortfalls
 from fidojax.core.contract import (
     check_classifier,
+    check_index,
     check_target,
     check_target_of,
     checked_explanation,
@@ -113,6 +114,7 @@ __all__ = [
     "check_classifier",
     "check_count",
     "check_hold",
+    "check_index",
     "check_name",
     "check_outputs",
     "check_picture",

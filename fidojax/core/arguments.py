@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fidojax.core.contract import checked_explanation
+from fidojax.core.contract import check_index, checked_explanation
 from fidojax.core.features import HasFeatures, Rest, require_features
 from fidojax.core.functions import check_callable
 from fidojax.core.options import checked_options, known_options
@@ -51,6 +51,7 @@ def of_one_image(function: F) -> F:
             check_callable(classifier)
         image = np.asarray(image) if isinstance(image, list | tuple) else image
         check_picture("image", np.shape(image), getattr(image, "dtype", None))
+        check_index(target)
         options = checked_options(known(), options)
         given, image = jnp.asarray(image), _wide_array(image)
         if given.dtype != image.dtype and not _takes(classifier, image):

@@ -113,6 +113,20 @@ def check_target(target: Any, classes: int, name: str = "target") -> None:
         TypeError: it is no integer.
         ValueError: it is several integers, or lies outside 0 ... classes - 1.
     """
+    check_index(target, name)
+    if not isinstance(target, Tracer) and not 0 <= int(target) < classes:
+        raise ValueError(
+            f"{name} is {int(target)}, expected 0 to {classes - 1}: the classifier has {classes}"
+            " classes"
+        )
+
+
+def check_index(target: Any, name: str = "target") -> None:
+    """Check that a target is one integer, whatever its value.
+
+    Raises:
+        TypeError, ValueError: as `check_target`.
+    """
     traced = isinstance(target, Tracer)
     kind = getattr(target, "dtype", None) or np.asarray(target).dtype
     if not jnp.issubdtype(kind, jnp.integer):
@@ -125,11 +139,6 @@ def check_target(target: Any, classes: int, name: str = "target") -> None:
         raise ValueError(
             f"{name} has shape {np.shape(target)}, expected the index of one class: explain several"
             " by jax.vmap or fidojax.explain_batch"
-        )
-    if not traced and not 0 <= int(target) < classes:
-        raise ValueError(
-            f"{name} is {int(target)}, expected 0 to {classes - 1}: the classifier has {classes}"
-            " classes"
         )
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from fidojax.core import (
     as_classifier,
     check_classifier,
+    check_index,
     check_outputs,
     check_picture,
     check_target,
@@ -76,7 +77,7 @@ def as_targets(targets: Any, count: int) -> Int[np.ndarray, " count"]:
             f"targets have shape {targets.shape}, expected ({count},), one class for each image"
         )
     if targets.dtype.kind == "U":
-        check_target(str(targets[0]), 0, "targets[0]")  # says what to write instead of a name
+        check_index(str(targets[0]), "targets[0]")  # says what to write instead of a name
     if not np.issubdtype(targets.dtype, np.integer):
         raise TypeError(f"targets are of type {targets.dtype}, expected indexes of classes")
     return targets

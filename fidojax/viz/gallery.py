@@ -40,8 +40,13 @@ def figure(exhibit: Exhibit) -> Figure:
     The panels are the image, the map, its deviation, the map over the image, and the pictures that
     the classifier was asked about. The figure is as wide as its panels need.
     """
-    bars, panels = _counts([exhibit])
-    return gallery([exhibit], width=panels * (SIDE + GAP) + GAP + bars * BAR)
+    return gallery([exhibit], width=full_width([exhibit]))
+
+
+def full_width(exhibits: Sequence[Exhibit]) -> float:
+    """Inches of a gallery with panels as wide as those of `figure`."""
+    bars, panels = _counts(exhibits)
+    return panels * (SIDE + GAP) + GAP + bars * BAR
 
 
 def gallery(exhibits: Sequence[Exhibit], *, width: float = 12.0) -> Figure:
