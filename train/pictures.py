@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fidojax.data import BadPicture, pictures
+from fidojax.data import BadPicture, import_tfds, pictures
 
 
 class Pictures(NamedTuple):
@@ -57,9 +57,7 @@ def folder(data_dir: str | Path | None, name: str) -> Path:
 
 def read(data_dir: str | Path | None, name: str, split: str) -> Pictures:
     """Read all pictures of one split, in the order on disk, from array_record files."""
-    import tensorflow_datasets as tfds
-
-    builder: Any = tfds.builder_from_directory(folder(data_dir, name))
+    builder: Any = import_tfds().builder_from_directory(folder(data_dir, name))
     source = builder.as_data_source(split)
     records = source.__getitems__(range(len(source)))
     return Pictures(

@@ -27,14 +27,13 @@ def with_options_of(source: Callable[..., Any], *without: str) -> Callable[[F], 
 
     def decorate(function: F) -> F:
         signature = inspect.signature(function)
+        taken = inspect.signature(source).parameters.values()
+        further = any(p.kind is p.VAR_KEYWORD for p in taken)  # the source hands them on, too
         own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        rest = [p for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD and further]
         hidden = {*without, *(p.name for p in own)}
-        options = [
-            p
-            for p in inspect.signature(source).parameters.values()
-            if p.kind is p.KEYWORD_ONLY and p.name not in hidden
-        ]
-        function.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore
+        options = [p for p in taken if p.kind is p.KEYWORD_ONLY and p.name not in hidden]
+        function.__signature__ = signature.replace(parameters=[*own, *options, *rest])  # type: ignore
         return function
 
     return decorate

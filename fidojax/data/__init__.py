@@ -15,6 +15,7 @@ from fidojax.data.labels import find_classes, true_class
 from fidojax.data.picture import BadPicture, Picture
 from fidojax.data.places import Place, as_os_error, is_remote, place, read_bytes, remove
 from fidojax.data.sources import Pictures, pictures
+from fidojax.data.tfds import import_tfds
 
 __all__ = [
     "IMAGENET_CROP",
@@ -27,6 +28,7 @@ __all__ = [
     "boxes_of",
     "cache_folder",
     "find_classes",
+    "import_tfds",
     "is_remote",
     "npz_headers",
     "padded",

@@ -1,11 +1,13 @@
-"""Read prepared TFDS sets (array_record) without TensorFlow.
+"""Read data sets that tensorflow-datasets (TFDS) has prepared, in array_record, without TensorFlow.
 
     tfds:NAME[/CONFIG][:VERSION][/SPLIT][[START:STOP]]
 
 For example `tfds:mnist`, `tfds:mnist/train[:100]`, `tfds:voc/2007:4.0.0/test`. The default
-split is `test`, else `validation`, else the first one. Nothing is downloaded.
+split is `test`, else `validation`, else the first one. Nothing is downloaded. The extra `tfds` has
+the packages: array_record has no build for Windows and for Macs with an Intel processor.
 """
 
+import importlib
 import io
 import os
 import re
@@ -17,7 +19,7 @@ import numpy as np
 import PIL.Image
 from jaxtyping import Int
 
-from fidojax.core import printable
+from fidojax.core import install_extra, printable
 from fidojax.data.decode import UnreadableError, decode, one_picture
 from fidojax.data.fit import Placement, fit, place_boxes
 from fidojax.data.picture import BadPicture, Picture
@@ -59,7 +61,8 @@ class TfdsSet:
                 is $TFDS_DATA_DIR, else ~/tensorflow_datasets.
 
         Raises:
-            UnreadableError: the set is missing, or in another format than array_record.
+            UnreadableError: the set is missing, or in another format than array_record, or the
+                packages of the extra `tfds` are.
         """
         match = _ADDRESS.fullmatch(address)
         if not match:
@@ -150,10 +153,27 @@ def _subfolders(folder: Place) -> list[Place]:
     return sorted(sub for sub in folder.iterdir() if sub.is_dir()) if folder.is_dir() else []
 
 
+def import_tfds() -> Any:
+    """Return the module `tensorflow_datasets`, which reads array_record.
+
+    Raises:
+        ImportError: one of the two packages is missing.
+    """
+    try:
+        importlib.import_module("array_record")
+        return importlib.import_module("tensorflow_datasets")
+    except ImportError as error:
+        raise ImportError(
+            f"prepared data sets need tensorflow-datasets: {install_extra('tfds')}"
+        ) from error
+
+
 def _builder(folder: Place) -> tuple[Any, Callable[[str], Any]]:
     """Return the set's info, and a function that opens one of its splits."""
-    import tensorflow_datasets as tfds
-
+    try:
+        tfds = import_tfds()
+    except ImportError as error:
+        raise UnreadableError(str(error)) from None
     try:
         builder: Any = tfds.builder_from_directory(fetched(folder))
     except Exception as error:  # TFDS raises many types on incomplete folders
@@ -171,9 +191,7 @@ def _builder(folder: Place) -> tuple[Any, Callable[[str], Any]]:
 
 
 def _features() -> Any:
-    import tensorflow_datasets as tfds
-
-    return tfds.features
+    return import_tfds().features
 
 
 def _example_name(example: dict[str, Any], row: int) -> str:

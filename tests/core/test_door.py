@@ -63,7 +63,7 @@ GIVEN = (KEY, CLASSIFIER, IMAGE, 0)
         ({"infill": (MEAN, 0.5)}, "fido: infill is 0.5, expected an infiller"),
         ({"infill": ()}, "fido: infill is empty, expected an infiller or several"),
         ({"infill": "blurr"}, "infill: there is no 'blurr'; did you mean blur?"),
-        ({"infill": "blur:sigma=abc"}, "infill: expected blur:OPTION=VALUE"),
+        ({"infill": "blur:sigm=3"}, "infill blur: there is no 'sigm'; did you mean sigma?"),
     ],
 )
 def test_options(options, sentence):

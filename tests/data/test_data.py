@@ -1,6 +1,7 @@
 """Pictures of every kind become images of the classifier's size, and bad ones a sentence."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -325,6 +326,17 @@ def shapes_set(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("tensorflow_datasets")
     Shapes(data_dir=folder, file_format="array_record").download_and_prepare()
     return folder
+
+
+@pytest.mark.parametrize("missing", ["array_record", "tensorflow_datasets"])
+def test_a_prepared_set_without_its_packages_says_what_to_install(
+    missing, shapes_set, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, missing, None)
+    (bad,) = pictures(["tfds:shapes"], (8, 8, 3), shapes_set)
+    assert isinstance(bad, BadPicture)
+    assert bad.reason.startswith("prepared data sets need tensorflow-datasets: pip install 'fido")
+    assert "'.[tfds]'" in bad.reason
 
 
 def test_tfds_sets_are_read_without_tensorflow(shapes_set):
