@@ -5,6 +5,8 @@ that jit and vmap, and `explain_batch` for many images at once. Infillers are in
 `infillers`, networks in `fidojax.networks`, pictures in `fidojax.data`, figures in `fidojax.viz`.
 """
 
+from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -179,8 +181,18 @@ _ELSEWHERE = {
 
 def _infiller(name: str) -> Infiller:
     """Make the infiller of a name; the package above this one is imported at the first name."""
+    from infillers import INFILLERS, make_infill
+
+    if name in INFILLERS:  # with its own constants, whose weights are read once
+        return _default_infiller(name, INFILLERS[name])
+    return make_infill(name, "infill")
+
+
+@cache
+def _default_infiller(name: str, factory: Callable[..., Infiller]) -> Infiller:
     from infillers import make_infill
 
+    del factory  # two that are registered under one name in turn are not taken for one another
     return make_infill(name, "infill")
 
 

@@ -9,6 +9,7 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from pathlib import PurePath
 from typing import Any, TypeVar, cast
 
 import jax
@@ -45,11 +46,12 @@ def of_one_image(function: F) -> F:
 
     @functools.wraps(function)
     def call(*given, **options):
-        key, classifier, image, target, *saliency = _placed(call.__name__, placed, given, options)
+        arguments: list[Any] = _placed(call.__name__, placed, given, options)
+        key, classifier, image, target, *saliency = arguments
         check_key(key)
-        if classifier is not None:  # controls need none
-            check_callable(classifier)
-        image = np.asarray(image) if isinstance(image, list | tuple) else image
+        if arguments[1] is not None:  # controls need no classifier
+            check_callable(arguments[1])
+        image = _as_array(image)
         check_picture("image", np.shape(image), getattr(image, "dtype", None))
         check_index(target)
         options = checked_options(known(), options)
@@ -164,6 +166,24 @@ def with_advice(advice: str) -> Callable[[F], F]:
         return cast(F, call)
 
     return decorate
+
+
+def _as_array(image: Any) -> Any:
+    """Return a picture as an array: lists, pictures of Pillow and tensors are read as such.
+
+    Raises:
+        TypeError: it is none of these.
+    """
+    if isinstance(image, jax.Array | np.ndarray):
+        return image
+    expected = "expected an array (h, w, c) with values in [0, 1]"
+    if isinstance(image, str | PurePath):
+        raise TypeError(f"image is {str(image)!r}, {expected}: fidojax.data.pictures reads files")
+    try:
+        array = image if isinstance(image, list | tuple) else np.asarray(image)
+        return jnp.asarray(array)
+    except (TypeError, ValueError):
+        raise TypeError(f"image is of type {type(image).__name__}, {expected}") from None
 
 
 def _wide_array(values: Any) -> Any:

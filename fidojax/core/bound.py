@@ -36,7 +36,8 @@ def shown(thing: Any) -> str:
 class Bound(Partial):
     """`jax.tree_util.Partial` with a short text: a function and its weights as a pytree."""
 
-    __repr__ = shown
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 jax.tree_util.register_pytree_node(

@@ -6,7 +6,7 @@ progress, early stopping and cancelling live. All functions are for ONE image.
 """
 
 from collections.abc import Callable
-from typing import Any, Concatenate, NamedTuple, ParamSpec
+from typing import Any, Concatenate, NamedTuple, ParamSpec, cast
 
 import jax
 import jax.numpy as jnp
@@ -125,11 +125,11 @@ def method(
     def explain(
         key: PRNGKey, classifier: Classifier, image: Image, target: Target, **options: Any
     ) -> Explanation:
-        return run(loop(**options), key, classifier, image, target)
+        return run(cast(Callable[..., Loop], loop)(**options), key, classifier, image, target)
 
     explain.__name__ = explain.__qualname__ = loop.__name__.removesuffix("_loop")
     explain.__module__, explain.__doc__ = loop.__module__, loop.__doc__
-    return explain  # its options are those of the loop, of which the wrapper is not aware
+    return cast(Any, explain)  # a type checker does not see that its options are the loop's
 
 
 def run(

@@ -37,6 +37,7 @@ def said(function, *arguments, **options):
     return f"{type(caught.value).__name__}: {caught.value}"
 
 
+NEAR = "fidoo"
 GIVEN = (KEY, CLASSIFIER, IMAGE, 0)
 
 
@@ -124,6 +125,9 @@ def test_options_of_other_methods(function, options, sentence):
             {"image": (255 * IMAGE).astype(np.uint8)},
             "is of type uint8, expected floating numbers in",
         ),
+        ({"image": "cat.jpg"}, "image is 'cat.jpg', expected an array (h, w, c) with values in"),
+        ({"image": None}, "TypeError: image is of type NoneType, expected an array (h, w, c)"),
+        ({"image": [[0.5], [0.5, 0.5]]}, "TypeError: image is of type list, expected an array"),
         ({"target": "cat"}, "network.target('cat') finds it"),
     ],
 )
@@ -214,6 +218,7 @@ def test_an_infiller_by_its_name_is_that_infiller():
         np.testing.assert_array_equal(by_name(name)(KEY, one, mask), expected(KEY, one, mask))
     assert by_name(("blur:sigma=2", MEAN))[1] is MEAN
     assert by_name(None, optional=True) is None
+    assert by_name("vae") is by_name("vae")  # its weights are read once
     # Its arrays are its own, also where it is made while another function is traced.
     held = []
     jax.eval_shape(lambda: held.append(by_name("mean:color=0.25")))
@@ -221,7 +226,7 @@ def test_an_infiller_by_its_name_is_that_infiller():
 
 
 def test_methods_metrics_and_the_engine_take_names(planted):
-    image = np.asarray(jax.random.uniform(KEY, (12, 12, 3)))
+    image: Any = np.asarray(jax.random.uniform(KEY, (12, 12, 3)))
     options: Any = {"window": 6, "stride": 6}
     given = (KEY, planted, image, 0)
     right = fidojax.occlusion(*given, **options, infill=infillers.mean(0.25)).saliency
@@ -265,7 +270,7 @@ class Network(nnx.Module):
 
 
 def test_short_texts():
-    explanation = fidojax.Explanation(MAP, None)
+    explanation = fidojax.Explanation(jnp.asarray(MAP), None)
     plain = fidojax.networks.from_nnx(Network())
     texts = {
         "mean(0.5)": MEAN,
@@ -277,7 +282,7 @@ def test_short_texts():
         "nnx(Network, 2 arrays of 8 values) with features": fidojax.networks.from_nnx(
             Network(), layer="layer"
         ),
-        "Explanation(saliency=f32[8,8](numpy), info=None)": explanation,
+        "Explanation(saliency=f32[8,8](jax), info=None)": explanation,
         "Pretrained('mnist', 10 classes, pictures of 28 x 28 x 1)": fidojax.networks.load("mnist"),
     }
     assert [repr(thing) for thing in texts.values()] == [*texts]
@@ -301,7 +306,7 @@ def test_packages_and_names_are_found_where_one_looks():
                 getattr(fidojax, name)
             assert hasattr(getattr(fidojax, package.removeprefix("fidojax.")), name)
     with pytest.raises(AttributeError, match="no attribute 'fidoo'; did you mean fido"):
-        _ = fidojax.fidoo
+        getattr(fidojax, NEAR)
 
 
 def test_signatures_show_the_options_and_what_is_returned():

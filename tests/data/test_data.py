@@ -329,9 +329,7 @@ def shapes_set(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("missing", ["array_record", "tensorflow_datasets"])
-def test_a_prepared_set_without_its_packages_says_what_to_install(
-    missing, shapes_set, monkeypatch
-):
+def test_a_prepared_set_without_its_packages_says_what_to_install(missing, shapes_set, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
     (bad,) = pictures(["tfds:shapes"], (8, 8, 3), shapes_set)
     assert isinstance(bad, BadPicture)

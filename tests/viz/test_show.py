@@ -10,7 +10,7 @@ from fidojax.core import Region
 from fidojax.types import Explanation
 
 IMAGES = np.random.default_rng(0).random((2, 8, 8, 3), np.float32)
-MAPS = np.linspace(0, 1, 128, dtype=np.float32).reshape(2, 8, 8)
+MAPS: Any = np.linspace(0, 1, 128, dtype=np.float32).reshape(2, 8, 8)
 MASKS = (MAPS > 0.25).astype(np.float32)
 
 
@@ -23,7 +23,8 @@ def region(area):
     """Of both pictures, by two fills; the classifier holds on the first one alone."""
     p = np.broadcast_to(np.float32([[0.7, 0.8], [0.75, 0.9]]), (2, 2, 2))
     one = np.ones(2, np.float32)
-    return Region(MASKS, one, np.float32(area), p, p, one)
+    found: Any = (MASKS, one, np.asarray(area, np.float32), p, p, one)
+    return Region(*found)
 
 
 def panels(figure):
@@ -37,7 +38,7 @@ def panels(figure):
 
 
 def test_the_region_stands_on_gray_with_its_share_and_its_probability():
-    explanation = Explanation(MAPS, Info(region=region([0.375, np.nan])))
+    explanation = Explanation(MAPS, Info(region=region(np.array([0.375, np.nan]))))
     figure = fidojax.viz.show(
         explanation, IMAGES, names=["cat", "dog"], method="fido", options={"objective": "sdr"}
     )
