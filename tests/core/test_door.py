@@ -12,7 +12,7 @@ from jax.tree_util import Partial
 
 import fidojax
 import infillers
-from fidojax.core import by_name, checked_options, known_options
+from fidojax.core import by_name, checked_options, known_options, of_one_image
 
 KEY = jax.random.key(0)
 IMAGE = np.full((8, 8, 3), 0.5, np.float32)
@@ -250,6 +250,25 @@ def test_functions_of_others_are_asked_for_their_options_too():
         checked_options(known, {"strengh": 3})
     assert checked_options(known_options(any_option), {"x": "y"}) == {"x": "y"}
     assert checked_options(known_options(own), {}, each=["again"]) == {}
+
+
+def test_the_door_adds_nothing_to_a_program():
+    """Under `jit`, `vmap` and `grad` it reads shapes and types: no operation is traced."""
+
+    @of_one_image
+    def nothing(key, classifier, image, target, *, infill, lam: float = 1.0):
+        return image * 0 + lam
+
+    def call(key, image, target, lam):
+        return nothing(key, CLASSIFIER, image, target, infill="blur", lam=lam)
+
+    keys, images = jax.random.split(KEY), jnp.asarray([IMAGE, IMAGE])
+    one = (KEY, images[0], jnp.asarray(1), jnp.asarray(2.0))
+    own = jax.make_jaxpr(lambda key, image, target, lam: image * 0 + lam)(*one)
+    assert str(jax.make_jaxpr(call)(*one)) == str(own)
+    many = jax.jit(jax.vmap(call, (0, 0, 0, None)))(keys, images, jnp.arange(2), 2.0)
+    assert many.shape == (2, *IMAGE.shape)
+    assert jax.grad(lambda lam: call(*one[:3], lam).sum())(1.0) == IMAGE.size
 
 
 def test_traced_values_of_options_pass():

@@ -21,7 +21,7 @@ class Info(NamedTuple):
 
 def region(area):
     """Of both pictures, by two fills; the classifier holds on the first one alone."""
-    p = np.broadcast_to(np.float32([[0.7, 0.8], [0.75, 0.9]]), (2, 2, 2))
+    p = np.broadcast_to(np.array([[0.7, 0.8], [0.75, 0.9]], np.float32), (2, 2, 2))
     one = np.ones(2, np.float32)
     found: Any = (MASKS, one, np.asarray(area, np.float32), p, p, one)
     return Region(*found)
