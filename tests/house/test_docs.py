@@ -16,6 +16,7 @@ CODE = ".. code-block:: pycon\n   :force:\n"
 PAGES = (
     "index",
     "start",
+    "installation",
     "export",
     "train_your_own",
     "troubleshooting",
