@@ -9,7 +9,6 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from pathlib import PurePath
 from typing import Any, TypeVar, cast
 
 import jax
@@ -177,7 +176,7 @@ def _as_array(image: Any) -> Any:
     if isinstance(image, jax.Array | np.ndarray):
         return image
     expected = "expected an array (h, w, c) with values in [0, 1]"
-    if isinstance(image, str | PurePath):
+    if isinstance(image, str) or hasattr(image, "__fspath__"):
         raise TypeError(f"image is {str(image)!r}, {expected}: fidojax.data.pictures reads files")
     try:
         array = image if isinstance(image, list | tuple) else np.asarray(image)
