@@ -114,7 +114,9 @@ def holding_scores(
 
     settings = {"hold": hold, "holds": list(holds), "objective": objective, "boxes": boxes}
     settings |= {"judges": {name: digest(judge) for name, judge in judges.items()}}
-    return ScoreSet(settings, numbers, compute)
+    # See `fidojax.region` and `judged`; with more fills than two it takes a little more.
+    passes = 57 * len({*holds, hold}) + 24 + 9 * len(judges)
+    return ScoreSet(settings, numbers, compute, passes=passes)
 
 
 def judged(

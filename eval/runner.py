@@ -98,20 +98,21 @@ class _Conductor:
         rows = self._study.rows
         if self._run.dry_run:
             found = {name: find_ledger(self._path(name), self._row_settings(name)) for name in rows}
-            cost = costs(rows, found, self._subject, self._run.batch_size)
+            cost = self._costs(found)
             self._announce(cost)
             lines = [each.line(name) for name, each in cost.items()]
             self._console.print(terminal_table(lines, "What it costs"))
             return
         self._store_pictures()
         ledgers = {name: self._ledger(name) for name in rows}
-        cost = costs(rows, ledgers, self._subject, self._run.batch_size)
+        cost = self._costs(ledgers)
         self._announce(cost)
         self._store_study(cost)
         scorer = Scorer(self._study, self._run, self._subject, ledgers, self._shard)
         failures = 0
         for number, name in enumerate(rows, start=1):
-            later = sum(each.seconds for each in list(cost.values())[number:]) / self._shard[1]
+            following = sum(each.seconds for each in list(cost.values())[number:])
+            later = (cost[name].scoring + following) / self._shard[1]
             failures += self._explain(name, number, ledgers[name], later)
             scorer.score(name)
         for name in rows:  # those that needed a later row's maps, or another shard's
@@ -122,6 +123,9 @@ class _Conductor:
         if missing <= 0:
             self._store_extras()
         self._conclude(failures, missing)
+
+    def _costs(self, ledgers: Mapping[str, Ledger | None]) -> dict[str, Cost]:
+        return costs(self._study, self._run.out, ledgers, self._subject, self._run.batch_size)
 
     def _began_with(self) -> int:
         """The number of pictures that the run had at first; a larger limit adds pictures to it."""
@@ -194,6 +198,8 @@ class _Conductor:
         seconds = sum(each.seconds for each in cost.values())
         shards = self._shard[1]
         part = "" if shards == 1 else f", of which this process takes 1/{shards}"
+        before = sum(map(self._count, self._study.rows)) - waiting
+        part = (f", {before} done before" if before else "") + part
         self._console.print(
             f"{self._study.title}: {len(self._study.rows)} rows on "
             f"{len(self._subject.drawn.ids)} pictures, {waiting} maps to explain{part}; about "

@@ -93,6 +93,7 @@ class ScoreSet(NamedTuple):
             once.
         limit: only the first `limit` pictures are measured; all when None.
         compared: whether the maps are compared with those of the row's `like`.
+        passes: forward passes of the classifier for each map, by which its time is foretold.
     """
 
     settings: Mapping[str, Any]
@@ -102,6 +103,7 @@ class ScoreSet(NamedTuple):
     whole: bool = False
     limit: int | None = None
     compared: bool = False
+    passes: int = 0
 
 
 def place(**choices: Any) -> ScoreSet:
@@ -122,7 +124,7 @@ def place(**choices: Any) -> ScoreSet:
         alphas = np.resize(np.array(found.alphas or (np.nan,), np.float32), len(given.maps))
         return {**found.numbers, "box": found.boxes, "alpha": alphas}
 
-    return ScoreSet(choices, numbers, compute, whole=True)
+    return ScoreSet(choices, numbers, compute, whole=True, passes=1)
 
 
 def order(
@@ -173,7 +175,8 @@ def order(
         return found
 
     settings = options | {"infill": fingerprint, "insertion": insertion}
-    return ScoreSet(settings, numbers, compute, curves, limit=limit)
+    passes = (steps + 1) * (1 + insertion)
+    return ScoreSet(settings, numbers, compute, curves, limit=limit, passes=passes)
 
 
 def erased(
@@ -201,7 +204,8 @@ def erased(
         return {"kl": measured("erasing", given, erased=erased).curve}
 
     settings = {"shares": SHARES} | ({} if erased == "black" else {"erased": erased})
-    return ScoreSet(settings, numbers, compute, curves, limit=limit)
+    passes = len(SHARES) + 1
+    return ScoreSet(settings, numbers, compute, curves, limit=limit, passes=passes)
 
 
 def shape(*, size: str = "none") -> ScoreSet:
@@ -327,7 +331,8 @@ def mixture(*, controls: bool = False, keep_image: bool = False) -> ScoreSet:
         seen = np.round(255 * np.clip(found.image, 0, 1)).astype(np.uint8)
         return columns | ({"seen": seen} if keep_image else {})
 
-    return ScoreSet({"controls": controls, "keep_image": keep_image}, numbers, compute)
+    settings = {"controls": controls, "keep_image": keep_image}
+    return ScoreSet(settings, numbers, compute, passes=21)  # 5 masks, and 8 samples of 2 maps
 
 
 def sufficiency(infill: Infiller | None = None, *, controls: bool = False) -> ScoreSet:
@@ -357,7 +362,7 @@ def sufficiency(infill: Infiller | None = None, *, controls: bool = False) -> Sc
         return {column: np.asarray(values) for column, values in found.items()}
 
     settings = {"controls": controls} | ({} if infill is None else {"infill": digest(infill)})
-    return ScoreSet(settings, numbers, compute)
+    return ScoreSet(settings, numbers, compute, passes=51 * (4 if controls else 1))
 
 
 def _needed(key, classifier, image, target, saliency, *, infill, objective, controls):

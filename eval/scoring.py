@@ -1,6 +1,7 @@
 """Scores of stored maps: find which are missing, measure those, store them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ class Scorer(NamedTuple):
         limit = min(scores.limit or count, count)
         reference = {"reference": row.like} if scores.compared else {}
         settings = maps.settings | {"scores": {**scores.settings, **reference}}
-        path = self.run.out / "results.zarr" / "scores" / self.study.folder(name, kind) / name
+        path = scores_path(self.study, self.run.out, name, kind)
         # In files like those of the maps, so that a shard scores what it has explained.
         ledger = open_ledger(path, limit, settings, self.shard, chunk=maps.chunk)
         status = maps.status[:limit]
@@ -69,6 +70,11 @@ class Scorer(NamedTuple):
         columns = {key: _stored(values) for key, values in found.items()}
         if columns:
             ledger.write(rows, given.drawn.ids, columns)
+
+
+def scores_path(study: Study, out: Path, name: str, kind: str) -> Path:
+    """The ledger of a set of scores of a row, in the folder of the results."""
+    return out / "results.zarr" / "scores" / study.folder(name, kind) / name
 
 
 def _maps_of(ledger: Ledger, rows: np.ndarray) -> np.ndarray | None:

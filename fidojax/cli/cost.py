@@ -1,18 +1,35 @@
 """Forecast what a run costs, from its stored maps or from a small part of the work."""
 
+import io
 import time
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from fidojax.cli.job import Job
 from fidojax.cli.run import ExplainRun
 from fidojax.data import Picture
-from fidojax.engine import ExplainRequest, Sample, explain_samples, most_steps_per_call
-from fidojax.runs import duration, seconds_per_map
+from fidojax.engine import Sample, compile_seconds, explain_samples, most_steps_per_call
+from fidojax.runs import Explained, Item, duration, joined, seconds_per_map
+from fidojax.viz import Exhibit, View, figure
 
 PATIENCE = 30.0
-"""Seconds; a first call that takes longer, compilation included, is not repeated without it."""
+"""Seconds; a first call that takes longer is not repeated to measure one that is warm."""
+
+
+class Taken(NamedTuple):
+    """What a run takes, in seconds.
+
+    Attributes:
+        each: of a picture.
+        compiling: before the first one.
+        how: where the numbers are from.
+    """
+
+    each: float
+    compiling: float
+    how: str
 
 
 def forecast(run: ExplainRun) -> str:
@@ -27,15 +44,27 @@ def forecast(run: ExplainRun) -> str:
     if run.job.evaluations:
         parts.append(f"classifier evaluations: {missing * run.job.evaluations}")
     if missing:
-        each, how = seconds_per_map(run.ledger), "measured on the stored maps"
-        if each is None:
-            each, how = _timed(run.job, run.request), "measured on a batch"
-        parts.append(f"about {duration(each * missing)} ({duration(each)} each, {how})")
+        taken = _stored(run) or _timed(run)
+        each = taken.each + (_drawing(run.job) if run.job.asked.figures else 0)
+        parts.append(
+            f"about {duration(each * missing + taken.compiling)} "
+            f"({duration(each)} each, {duration(taken.compiling)} to compile, {taken.how})"
+        )
     return f"{'; '.join(parts)}. Nothing is written."
 
 
-def _timed(job: Job, request: ExplainRequest) -> float:
-    """Seconds per picture, measured on grey pictures and with few steps of an iterative method."""
+def _stored(run: ExplainRun) -> Taken | None:
+    """What the stored maps took; None where there are none."""
+    each = seconds_per_map(run.ledger)
+    if each is None:
+        return None
+    before = run.results.runs().get(run.job.digest, {})
+    return Taken(each, before.get("compile_seconds", 0.0), "measured on the stored maps")
+
+
+def _timed(run: ExplainRun) -> Taken:
+    """What a batch of grey pictures takes, with few steps of an iterative method."""
+    job, request = run.job, run.request
     count = request.pictures_at_once
     grey = [Picture(str(i), np.full(job.pretrained.size, 0.5, np.float32)) for i in range(count)]
     own = job.each(grey) if job.each else {}
@@ -51,13 +80,36 @@ def _timed(job: Job, request: ExplainRequest) -> float:
     def stamp(done: float) -> None:
         stamps.append((done, time.perf_counter()))
 
-    def once() -> float:
-        start = time.perf_counter()
-        list(explain_samples(request, samples, most=count, progress=stamp))
-        return time.perf_counter() - start
+    def once() -> tuple[float, float]:
+        """The seconds of the batch, and those to compile."""
+        known, start = compile_seconds(), time.perf_counter()
+        done = [
+            Explained([Item(i, grey[i].id, grey[i]) for i in numbers], [0] * len(numbers), found,
+                      np.zeros(len(numbers)))
+            for numbers, found in explain_samples(request, samples, most=count, progress=stamp)
+        ]  # fmt: skip
+        if job.region and job.region.reads:
+            job.region.read(request, joined(done))
+        compiling = compile_seconds() - known
+        return max(time.perf_counter() - start - compiling, 0.0), compiling
 
-    first = once()
-    if job.row.loop is not None and len(stamps) > 2:  # the first call came with its compilation
-        (before, start), (after, end) = stamps[1], stamps[-1]
-        return (end - start) / (after - before) * job.steps / steps
-    return (first if first > PATIENCE else once()) * job.steps / steps / count
+    taken, compiling = once()
+    each = taken / count
+    if job.row.loop is None:
+        each = each if taken > PATIENCE else once()[0] / count
+    else:
+        (before, start), (after, end) = stamps[1 if len(stamps) > 2 else 0], stamps[-1]
+        step = (end - start) / (after - before) if after > before else each
+        each += step * (job.steps / steps - 1)
+    return Taken(each, compiling, "measured on a batch")
+
+
+def _drawing(job: Job) -> float:
+    """The seconds of a figure."""
+    grey = np.full(job.pretrained.size, 0.5, np.float32)
+    views = (View(grey, "alone"), View(grey, "without")) if job.region else ()
+    for _ in range(2):  # the first one loads fonts
+        start = time.perf_counter()
+        shown = Exhibit(grey, np.zeros(grey.shape[:2], np.float32), views=views)
+        figure(shown).savefig(io.BytesIO(), dpi=120, format="png")
+    return time.perf_counter() - start

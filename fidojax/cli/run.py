@@ -100,6 +100,7 @@ class ExplainRun:
         self._page_written = time.monotonic()
         self._watch = Stopwatch()
         self._probabilities: dict[int, np.ndarray] = {}  # by the identity of the picture
+        self._told = False
         self._outcomes: list[Outcome] = []  # of the pictures that are being stored
 
     def _pictures(self, sources: Sequence[str]) -> Pictures:
@@ -189,6 +190,9 @@ class ExplainRun:
         return record is not None
 
     def _targets(self, shown: Sequence[Picture]) -> list[int | str]:
+        if self.skipped and not self._told:  # by now most of the finished pictures are seen
+            self._meter.say(f"{self.skipped} done before, {self._meter.left} to go")
+        self._told = True
         found: list[int | str] = []
         images = np.stack([picture.image for picture in shown])
         probabilities = softmax(

@@ -30,7 +30,7 @@ from fidojax.engine.request import ExplainRequest
 from fidojax.engine.samples import Sample
 from fidojax.engine.scheduler import is_out_of_memory
 from fidojax.engine.slots import STEPS_PER_CALL, most_steps_per_call, pace
-from fidojax.engine.stopwatch import Stopwatch
+from fidojax.engine.stopwatch import Stopwatch, compile_seconds
 from fidojax.engine.threads import CallThreads
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "check_divisible",
     "compare_maps",
     "compare_regions",
+    "compile_seconds",
     "concurrent_calls",
     "cores",
     "divided",

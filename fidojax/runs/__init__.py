@@ -3,7 +3,7 @@
 from fidojax.runs.columns import DamagedError
 from fidojax.runs.compile_cache import SETTINGS
 from fidojax.runs.damages import Damage, find_damages, repair, verify
-from fidojax.runs.explained import NOT_FINITE, Explained, Item
+from fidojax.runs.explained import NOT_FINITE, Explained, Item, joined
 from fidojax.runs.ledger import CHUNK, DONE, FAILED, MISSING, Ledger, find_ledger, rows_per_file
 from fidojax.runs.load_run import LoadedRun, StoredInfo, load_run
 from fidojax.runs.maps import load_maps, pack, read_maps, unpack
@@ -40,6 +40,7 @@ __all__ = [
     "find_damages",
     "find_ledger",
     "join_processes",
+    "joined",
     "load_maps",
     "load_run",
     "pack",

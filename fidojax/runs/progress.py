@@ -111,6 +111,11 @@ class ProgressBar:
             self._told = now
             self.say(f"{self._name}: {self.text()}")
 
+    @property
+    def left(self) -> int:
+        """The number of pictures that are not finished, as far as is known."""
+        return self._total - self._finished
+
     def skip(self) -> None:
         """Take one picture off the total: it was done before, or another process does it."""
         self._resize(-1)

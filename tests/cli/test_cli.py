@@ -239,6 +239,7 @@ def test_a_second_run_skips_what_is_there(run, folder):
     second = run(folder)
     assert "2 pictures explained" in second.out
     assert "1 already explained" in second.out
+    assert "1 done before, 2 to go" in second.err
     assert path.stat().st_mtime_ns == written
     third = run(folder)
     assert third.code == 0
@@ -477,7 +478,7 @@ def test_a_dry_run_says_the_cost_and_writes_nothing(run, folder):
     ran = run(folder, "--dry-run", how=SMALL)
     assert ran.code == 0
     assert "to explain: 4; classifier evaluations: 72; about" in ran.out
-    assert "measured on a batch" in ran.out
+    assert " to compile, measured on a batch)" in ran.out
     assert not ran.results.exists()
     assert "to explain: 2; class" in run(folder, "--dry-run", "--shard", "1/2", how=SMALL).out
     run(folder / "fox.png", how=SMALL)

@@ -11,11 +11,11 @@ from jax.tree_util import Partial
 
 import eval.subject
 from benchmarks.kills import compare
-from eval import runner
+from eval import cost, runner
 from eval.run import main
 from eval.subject import Drawn
 from fidojax.networks import Pretrained
-from fidojax.runs import resume, verify
+from fidojax.runs import duration, resume, verify
 from fidojax.runs.ledger import DONE, Ledger, find_ledger
 from fidojax.runs.maps import read_maps
 
@@ -160,18 +160,28 @@ def test_two_shards_are_one_run(finished, tmp_path, capsys):
     assert equal(finished, out)
 
 
-def test_a_dry_run_tells_the_cost_and_writes_nothing(finished, tmp_path, capsys):
+def test_a_dry_run_tells_the_cost_and_writes_nothing(finished, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cost, "_try", lambda *_: cost.Trial(1.0, 2.0, 10.0, 20.0))
     out = tmp_path / "out"
     assert run(out, "--dry-run") == 0
-    told = capsys.readouterr().out
-    assert "18 maps to explain" in told
+    told = " ".join(capsys.readouterr().out.split())
+    maps = COUNT * (1.0 + 2.0)  # the gradient's; both boxes need no classifier
+    programs = 20.0 + len(ROWS) * 3 * 10.0  # of the gradient; deletion, erasing, place of each row
+    scores = len(ROWS) * COUNT * ((24 + 1) + (9 + 1) + 1) * 1.0
+    assert f"18 maps to explain; about {duration(maps + programs + scores)} in all" in told
     assert "What it costs" in told
     assert all(row in told for row in ROWS)
     assert not out.exists()
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
     assert run(finished, "--dry-run") == 0
-    assert "0 maps to explain" in capsys.readouterr().out
+    told = " ".join(capsys.readouterr().out.split())
+    assert "0 maps to explain, 18 done before; about 0.0 s in all" in told
     assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    partial = shutil.copytree(finished, out)
+    shutil.rmtree(partial / "results.zarr" / "scores" / "erased" / "gradient")
+    assert run(partial, "--dry-run") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"18 done before; about {duration(10.0 + COUNT * 10 * 1.0)} in all" in told
 
 
 @pytest.mark.parametrize(
