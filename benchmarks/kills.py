@@ -38,7 +38,7 @@ PHOTOS, PICTURES = "photos", 8
 PROGRAMS = {
     "explain": f"fidojax.cli explain {{}}/{PHOTOS} --steps 12 --samples 2 --batch-size 1",
     "eval": f"eval.run fido-photos --data {{}}/{PHOTOS} --classifier tiny_imagenet40 --crop 1 "
-    "--infill mean blur --steps 6 --samples 2 --limit 6",
+    "--infill mean+blur --steps 6 --samples 2 --limit 6",
     "classifier": "train.classifier smoke",
     "vae": "train.vae smoke",
     "ca_gan": "train.ca_gan smoke",

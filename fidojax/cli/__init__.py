@@ -14,7 +14,7 @@ from typing import Annotated
 
 import tyro
 
-from fidojax.cli.options import Bench, Cite, Explain, List, UsageError
+from fidojax.cli.options import Bench, Cite, ExplainSeveral, List, UsageError
 from fidojax.cli.renamed import current_arguments
 from fidojax.cli.terminal import terminal
 from fidojax.core import check_name, printable
@@ -22,7 +22,7 @@ from fidojax.core import check_name, printable
 __all__ = ["main", "terminal"]
 
 Command = (
-    Annotated[Explain, tyro.conf.subcommand("explain")]
+    Annotated[ExplainSeveral, tyro.conf.subcommand("explain")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Cite, tyro.conf.subcommand("cite")]
@@ -84,9 +84,9 @@ def _main(arguments: list[str]) -> int:
     return _run(command)
 
 
-def _run(command: Explain | Bench | List | Cite) -> int:
+def _run(command: ExplainSeveral | Bench | List | Cite) -> int:
     match command:
-        case Explain():
+        case ExplainSeveral():
             from fidojax.cli.explain import explain
             from fidojax.runs import compile_cache
 

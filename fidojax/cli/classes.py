@@ -1,135 +1,92 @@
-"""Several classes of one picture: which region speaks for which, and what it says of the others."""
+"""Several classes of one picture: what the region of one says of the others."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 
 from fidojax.cli.job import Job
 from fidojax.cli.numbers import as_number, percent
+from fidojax.core import Region
 from fidojax.data import Picture
-from fidojax.engine import ClassRegions, ExplainRequest, compare_regions, explain_batch
-from fidojax.types import Explanation
-from fidojax.viz import Exhibit, View, gallery
+from fidojax.engine import compare_regions
+from fidojax.viz import Exhibit
+
+Range = list[float | None]
+"""The least and the largest probability over the infillers and the edges."""
 
 
-def compare(
-    job: Job, request: ExplainRequest, picture: Picture, probabilities: np.ndarray
-) -> tuple[list[dict[str, Any]], Figure]:
-    """Explain a picture for all classes of a job; return the numbers as JSON, and the figure.
+class ClassesSaid(NamedTuple):
+    """What the classifier says of several classes.
 
-    The figure has a row for each class: its map, its region alone and the picture without it, with
-    the probability of every class on both.
+    Attributes:
+        record: for each class its name, its `probability` on the picture, and the ranges of it on
+            the region `alone` and on the picture `without` it, as JSON.
+        alone, without: the captions of the two pictures, a line for each class.
+    """
+
+    record: list[dict[str, Any]]
+    alone: str
+    without: str
+
+    def put_into(self, shown: Exhibit) -> Exhibit:
+        """Return the exhibit with these captions of its views."""
+        views = tuple(
+            replace(view, caption=self.alone if "alone" in view.title else self.without)
+            for view in shown.views
+        )
+        return replace(shown, views=views)
+
+
+def classes_said(
+    job: Job, picture: Picture, probabilities: np.ndarray, saliency: np.ndarray, region: Region
+) -> ClassesSaid:
+    """Ask the classifier for all classes of a job, on the region of the explained one.
 
     Args:
         job: a job with several classes.
-        request: its request with the batch size.
         picture: the picture.
         probabilities: "k", of the classes on the picture.
+        saliency: its map.
+        region: its region.
     """
-    count = len(job.classes)
-    maps = explain_batch(
-        request.method, request.classifier, np.stack([picture.image] * count), job.classes,
-        options=request.options, seed=request.seed, ids=[picture.id] * count,
-        batch_size=min(count, request.batch_size or count), devices=request.devices,
-        rewrite=request.rewrite, precision=request.precision, stop=request.stop,
-    )  # fmt: skip
     assert job.region is not None
-    found = _compared(
-        job.region.key(picture, request.seed), request.classifier, jnp.asarray(picture.image),
-        jnp.asarray(job.classes), jnp.asarray(maps.saliency), infill=job.region.fills,
-        found=maps.info.region if job.region.by_method else None,
-        hold=job.region.hold, objective=job.region.objective,
+    maps = np.stack([saliency] * len(job.classes))
+    found = _asked(
+        job.region.key(picture, job.request.seed), job.request.classifier,
+        jnp.asarray(picture.image), jnp.asarray(job.classes), jnp.asarray(maps),
+        infill=job.region.fills, found=jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], region),
+        objective=job.region.objective,
     )  # fmt: skip
-    found = jax.tree.map(np.asarray, found)
+    alone, without = np.asarray(found.probability[0]), np.asarray(found.without[0])
     names = [job.pretrained.labels[row] for row in job.classes]
-    return _record(names, probabilities[list(job.classes)], found), gallery(
-        [_exhibit(job, picture, maps, found, names, probabilities, at) for at in range(count)],
-        width=13.6,
-    )
 
+    def lines(values: np.ndarray) -> str:
+        """The first infiller with hard edges: the picture that is shown."""
+        pairs = zip(names, values[0, 0], strict=True)
+        return "\n".join(f"{name} {percent(value)}" for name, value in pairs)
 
-@partial(jax.jit, static_argnames=("hold", "objective"))
-def _compared(key, classifier, image, targets, maps, *, infill, found, hold, objective):
-    return compare_regions(
-        key, classifier, image, targets, maps,
-        infill=infill, found=found, hold=hold, objective=objective,
-    )  # fmt: skip
-
-
-def _record(
-    names: Sequence[str], original: np.ndarray, found: ClassRegions
-) -> list[dict[str, Any]]:
-    """For each class its region, and the least and the largest p of every class on both pictures.
-
-    The ranges are over the infillers and the edges.
-    """
-
-    def ranges(values: Any) -> dict[str, list[float | None]]:
-        flat = values.reshape(-1, len(names))
-        ends = zip(flat.min(axis=0), flat.max(axis=0), strict=True)
-        return {
-            name: [as_number(low), as_number(high)]
-            for name, (low, high) in zip(names, ends, strict=True)
-        }
-
-    return [
+    record = [
         {
             "name": name,
-            "probability": as_number(original[at]),
-            "area": as_number(found.region.area[at]),
-            "alone": ranges(found.probability[at]),
-            "without": ranges(found.without[at]),
+            "probability": as_number(probabilities[job.classes[at]]),
+            "alone": _range(alone[..., at]),
+            "without": _range(without[..., at]),
         }
         for at, name in enumerate(names)
     ]
+    return ClassesSaid(record, lines(alone), lines(without))
 
 
-def _exhibit(
-    job: Job,
-    picture: Picture,
-    maps: Explanation,
-    found: ClassRegions,
-    names: Sequence[str],
-    probabilities: np.ndarray,
-    at: int,
-) -> Exhibit:
-    """The row of one class."""
-    assert job.region is not None
-    saliency = np.asarray(maps.saliency[at], np.float32)
-    views, warning = (), f"{names[at]} has no region that holds"
-    if np.isfinite(found.region.area[at]):
-        mask, warning = np.asarray(found.region.mask[at], np.float32), ""
-        alone, without = job.region.pictures(picture, job.request.seed, mask)
-        area = percent(found.region.area[at])
-        views = (
-            View(alone, f"its region alone: {area}", _said(names, found.probability[at]), mask),
-            View(without, "the picture without it", _said(names, found.without[at])),
-        )
-    shares = [
-        f"{name} {percent(probabilities[row])}"
-        for name, row in zip(names, job.classes, strict=True)
-    ]
-    return Exhibit(
-        image=picture.image,
-        saliency=saliency,
-        title=picture.id,
-        prediction="\n".join(shares),
-        meaning=job.row.meaning(job.options),
-        target=f"why {names[at]}?",
-        limits=job.row.limits,
-        symmetric=job.row.is_signed(saliency),
-        views=views,
-        warning=warning,
+@partial(jax.jit, static_argnames="objective")
+def _asked(key, classifier, image, targets, maps, *, infill, found, objective):
+    return compare_regions(
+        key, classifier, image, targets, maps, infill=infill, found=found, objective=objective
     )
 
 
-def _said(names: Sequence[str], values: Any) -> str:
-    """The probability of each class on the picture shown: the first infiller, hard edges."""
-    return "\n".join(
-        f"{name} {percent(value)}" for name, value in zip(names, values[0, 0], strict=True)
-    )
+def _range(values: np.ndarray) -> Range:
+    return [as_number(values.min()), as_number(values.max())]

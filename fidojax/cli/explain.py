@@ -4,24 +4,67 @@ import sys
 import time
 
 from fidojax.cli.cost import forecast
+from fidojax.cli.method_options import differing
 from fidojax.cli.numbers import percent
-from fidojax.cli.options import Explain
+from fidojax.cli.options import ExplainSeveral, UsageError
 from fidojax.cli.region import RegionPlan
 from fidojax.cli.run import ExplainRun
+from fidojax.cli.several import settings_of
 from fidojax.cli.stopping import StoppedError, reason_of
 from fidojax.core import FIRST, printable
-from fidojax.engine import Spread, concurrent_calls, dividing_threads
-from fidojax.runs import DamagedError, duration
+from fidojax.engine import Spread, concurrent_calls, cores, dividing_threads, split_cpu
+from fidojax.runs import DamagedError, duration, join_processes
+
+INTERRUPTED = 130
+"""The exit code of a run that the user has interrupted."""
 
 
-def explain(asked: Explain) -> int:
-    """Carry the command out and return the exit code.
+def explain(asked: ExplainSeveral) -> int:
+    """Carry the command out, one setting after the other, and return the exit code.
 
     Raises:
         UsageError: the command cannot be carried out as given.
-        StoppedError: the run cannot go on; finished pictures are kept.
+        StoppedError: a run cannot go on; finished pictures are kept.
     """
-    run = ExplainRun(asked)
+    try:
+        commands = settings_of(asked)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    _start(asked)
+    runs = [ExplainRun(command) for command in commands]  # all are checked before the first one
+    codes = []
+    for number, run in enumerate(runs, 1):
+        if len(runs) > 1:
+            print(f"Setting {number} of {len(runs)}")
+        codes.append(_explain(run))
+        if codes[-1] == INTERRUPTED:
+            return INTERRUPTED
+    if not asked.dry_run:
+        folder = runs[-1].results.folder
+        if runs[-1].job.asked.save:
+            print(f"Maps are in {printable(folder / 'maps')}/")
+        print(f"See {printable(folder / 'index.html')}")
+    return max(codes)
+
+
+def _start(asked: ExplainSeveral) -> None:
+    """Join other processes and divide the CPU, before JAX is used.
+
+    Raises:
+        UsageError: it cannot be done.
+    """
+    try:
+        if asked.distributed:
+            join_processes()
+        if asked.spread:
+            split_cpu(cores())
+    except ValueError as error:
+        raise UsageError(f"--{error}") from None
+
+
+def _explain(run: ExplainRun) -> int:
+    """Carry out one setting."""
+    asked = run.job.asked
     print(_announcement(run), flush=True)
     if asked.dry_run:
         print(forecast(run))
@@ -37,7 +80,7 @@ def explain(asked: Explain) -> int:
         if stopped:
             raise StoppedError(f"{stopped}; {summary}")
         print(f"\nInterrupted: {summary}", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     lines = [_summary(run, started)]
     if run.items.ignored:
         lines.append(f"  {_count(run.items.ignored, 'other file')} ignored: no pictures")
@@ -53,9 +96,6 @@ def explain(asked: Explain) -> int:
         f"  left out: {printable(path)}: it is no record of a result"
         for path in sorted(run.results.damaged)
     ]
-    if asked.save:
-        lines.append(f"Maps are in {printable(run.results.folder / 'maps')}/")
-    lines.append(f"See {printable(run.results.folder / 'index.html')}")
     print("\n".join(lines))
     return 1 if run.failures else 0
 
@@ -80,6 +120,10 @@ def _announcement(run: ExplainRun) -> str:
     job = run.job
     how = [f"preset {job.preset}"] if job.preset else []
     how += [f"{name} {job.options[name]}" for name in ("objective",) if name in job.options]
+    changed = differing(job.settings)
+    how += [f"{name} {value}" for name, value in changed.items() if name != "objective"]
+    if isinstance(job.target, int):
+        how += [f"class {job.pretrained.labels[job.target]}"]
     how += [f"infill {' and '.join(job.infill)}"] if job.infill else []
     how += _said_of(job.region) if job.region else []
     how += [f"{job.explainer.option} {job.explainer.source}"] if job.explainer else []

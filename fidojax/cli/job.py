@@ -20,7 +20,6 @@ from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.ranges import check_numbers
 from fidojax.cli.region import FILLS, RegionPlan, hold_of, region_plan, wants_region
 from fidojax.cli.saved import check_kinds
-from fidojax.cli.sources import pictures_apart
 from fidojax.cli.target import NoSuchClassError, chosen_targets
 from fidojax.core import as_fills, check_classifier, check_name
 from fidojax.data import boxes_of
@@ -154,7 +153,6 @@ def prepare(asked: Explain) -> Job:
 def _job(asked: Explain) -> Job:
     check_numbers(asked)
     hold_of(asked.hold)
-    asked = pictures_apart(asked)
     check_kinds(asked.save)
     asked = replace(asked, method=method_row(asked.method, "--method").name)
     if asked.precision is not None:
@@ -239,8 +237,13 @@ def _listed(names: tuple[str, ...]) -> str | list[str] | None:
 
 def _fills(asked: Explain) -> tuple[str, ...]:
     """The infillers under which a region has to hold, their default included."""
+    return asked.infill or default_fills(asked)
+
+
+def default_fills(asked: Explain) -> tuple[str, ...]:
+    """The infillers under which a region has to hold, unless told otherwise."""
     # Dropped pixels of a digit become background; ImageNet's mean colour would be ink.
-    return asked.infill or (("mean:color=0.0",) if asked.classifier == "mnist" else FILLS)
+    return ("mean:color=0.0",) if asked.classifier == "mnist" else FILLS
 
 
 def _infill_names(asked: Explain, default: tuple[str, ...]) -> tuple[str, ...]:

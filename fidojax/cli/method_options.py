@@ -1,6 +1,7 @@
 """The method's options: from its defaults, a preset and the command line."""
 
 import ast
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,8 +13,8 @@ from fidojax.core import check_name
 from fidojax.methods import METHOD_ROWS
 from fidojax.presets import PRESETS
 
-# Options of the command line that go to the method under the same name.
-_PASSED_ON = ("objective", "steps", "samples", "lam", "tv", "size", "learning_rate", "score")
+PASSED_ON = ("objective", "steps", "samples", "lam", "tv", "size", "learning_rate", "score")
+"""Options of the command line that go to the method under the same name."""
 
 
 def chosen_options(asked: Explain) -> tuple[str | None, dict[str, Any]]:
@@ -22,19 +23,18 @@ def chosen_options(asked: Explain) -> tuple[str | None, dict[str, Any]]:
     Raises:
         ValueError: the method has no such option, or a text is not NAME=VALUE.
     """
-    known = _known_options(asked.method)
+    known = known_options(asked.method)
     preset = asked.preset or METHOD_ROWS[asked.method].preset
     chosen: dict[str, Any] = {}
     if preset is not None:
-        check_name("--preset", preset, PRESETS)
-        foreign = sorted(PRESETS[preset].keys() - known.keys())
+        foreign = foreign_options(asked.method, preset)
         if foreign:
             raise ValueError(
                 f"--preset: {preset} is not for the method {asked.method}, which has no option "
                 f"{' or '.join(foreign)}"
             )
         chosen |= PRESETS[preset]
-    given = {name: getattr(asked, name) for name in _PASSED_ON}
+    given = {name: getattr(asked, name) for name in PASSED_ON}
     if "objective" not in known and wants_region(asked, METHOD_ROWS[asked.method]):
         del given["objective"]  # it is the region's
     if "hold" in known and asked.hold is not None:
@@ -67,13 +67,37 @@ def complete(method: str, chosen: Mapping[str, Any], size: tuple[int, int, int])
         chosen: the chosen options.
         size: "h w c" of the classifier's pictures.
     """
-    options = _known_options(method) | dict(chosen)
+    options = known_options(method) | dict(chosen)
     if "size" in options and options["size"] is None and size[0] == size[1] <= 32:
         options["size"] = size[0]
     return options
 
 
-def _known_options(method: str) -> dict[str, Any]:
+def foreign_options(method: str, preset: str) -> list[str]:
+    """The options of a preset that the method does not have.
+
+    Raises:
+        ValueError: there is no such preset.
+    """
+    check_name("--preset", preset, PRESETS)
+    return sorted(PRESETS[preset].keys() - known_options(method).keys())
+
+
+def differing(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The options in stored settings that differ from the preset, or without one the defaults.
+
+    Args:
+        settings: `method`, `preset` and `options` of a run, maybe of an older version.
+    """
+    row = METHOD_ROWS.get(settings["method"])
+    if row is None:
+        return dict(settings["options"])
+    usual = row.defaults | PRESETS.get(settings["preset"] or "", {})
+    usual = json.loads(json.dumps(usual, default=str))  # as it is stored
+    return {name: value for name, value in settings["options"].items() if value != usual.get(name)}
+
+
+def known_options(method: str) -> dict[str, Any]:
     """The options with their defaults, without those that other options of the command make."""
     made = ("infill", "boxes", "available", *LOADERS)
     known = METHOD_ROWS[method].defaults

@@ -18,24 +18,22 @@ class UsageError(Exception):
 
 @dataclass(frozen=True)
 class Explain:
-    """Find the pixels that a classifier's decision rests on, and show them.
-
-    Without arguments, two photos that come with scikit-image are explained, offline. Pictures that
-    were explained before with the same settings are skipped, so an interrupted run goes on where it
-    was.
+    """One setting of `fidojax explain`: its infillers are those under each of which a region has to
+    hold, its first class is explained, and what the region says of the others is stored.
     """
 
     paths: Positional[Annotated[tuple[str, ...], _shown("[PATH ...]", "")]] = ()
     """Pictures, folders, tfds:NAME[/CONFIG][/SPLIT][[START:STOP]] or skimage:NAME."""
     out: Annotated[str, arg(metavar="FOLDER", aliases=("-o",))] = "explanations"
     """Folder of the results, also s3://BUCKET/FOLDER, gs:// or az://."""
-    method: Annotated[str, arg(metavar="NAME", aliases=("-m",))] = "fido"
+    method: str = "fido"
     """Method; `fidojax list` shows all, and all presets, infillers and classifiers."""
     preset: Annotated[str | None, _shown("NAME", "for fido: fast")] = None
     """Schedule and constants; `--preset paper` is the published one of every method."""
-    infill: Annotated[tuple[str, ...], _shown("NAME[:OPTION=VALUE] ...", "mean blur")] = ()
-    """What fills dropped pixels, such as blur:sigma=5; a region has to hold under each of several.
-    The method itself fills with mean where it takes no several; for mnist the default is black."""
+    infill: Annotated[tuple[str, ...], _shown("NAME[:OPTION=VALUE][+NAME] ...", "mean+blur")] = ()
+    """What fills dropped pixels, such as blur:sigma=5; for mnist the default is black. A region has
+    to hold under each of mean+blur, with which the method itself fills, by mean if it takes no
+    several."""
     objective: Annotated[str | None, _shown("ssr|sdr|dual", "ssr")] = None
     """ssr: smallest region that supports the class; sdr: smallest whose loss destroys it; dual:
     both."""
@@ -46,8 +44,8 @@ class Explain:
     regions: Annotated[int, arg(metavar="N")] = 1
     """Largest number of regions, up to 4, that hold by themselves and do not overlap."""
     target: Annotated[tuple[str, ...], _shown("CLASS ...", "the prediction")] = ()
-    """Class to explain: a name, an index, or "label" for a data set's own label. Several classes
-    are compared in a figure of their own: what each region says of all of them."""
+    """Class to explain: a name, an index, or "label" for a data set's own label. Of several, each
+    is explained, and the figures say what its region says of all of them."""
     classifier: Annotated[
         str | None, _shown("NAME", "efficientnet_lite0, where not installed tiny_imagenet40")
     ] = None
@@ -106,8 +104,25 @@ class Explain:
     """Draw a figure for each picture."""
     save: Annotated[tuple[str, ...], _shown("npy|png|overlay ...", "none")] = ()
     """Also write each map into OUT/maps: its values, in colours, or over the picture."""
+    numbers: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
+    """Measure each map by two numbers that do not depend on the setting: the smallest share of the
+    pixels on which the class holds, and deletion. Several settings are measured in any case."""
     force: Annotated[bool, _shown(None, ""), FlagCreatePairsOff] = False
     """Explain pictures again that were explained before."""
+
+
+@dataclass(frozen=True)
+class ExplainSeveral(Explain):
+    """Find the pixels that a classifier's decision rests on, and show them.
+
+    Without arguments, two photos that come with scikit-image are explained, offline. Several
+    methods, infills or classes are shown side by side, one column for each combination. Pictures
+    that were explained before with the same settings are skipped, so an interrupted run goes on
+    where it was.
+    """
+
+    method: Annotated[tuple[str, ...], arg(metavar="NAME ...", aliases=("-m",))] = ("fido",)  # pyright: ignore[reportIncompatibleVariableOverride]
+    """Methods; `fidojax list` shows all, and all presets, infillers and classifiers."""
 
 
 @dataclass(frozen=True)

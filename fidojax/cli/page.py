@@ -1,6 +1,5 @@
 """index.html: all results of a folder on one page, without any outside resource."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import resources
@@ -9,6 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 from fidojax.cli.job import Job
+from fidojax.cli.page_photos import links, photos, truth, warned
+from fidojax.cli.page_settings import class_names, flat, headings, plain
 from fidojax.cli.page_table import anchor, table, text
 from fidojax.cli.records import EXPLAINED, ResultsFolder
 from fidojax.data import BadPicture
@@ -16,97 +17,89 @@ from fidojax.runs import versions
 
 
 def page(runs: Mapping[str, Mapping[str, Any]], records: Sequence[Mapping[str, Any]]) -> str:
-    """Return the HTML of a folder of results.
+    """Return the HTML of a folder of results: by photo where there are several settings.
 
     Args:
         runs: the runs by settings digest, as `ResultsFolder.store_run` stored them.
         records: the records of all pictures.
     """
     explained = [record for record in records if record["status"] == EXPLAINED]
-    # The settings that were used last come first.
-    order = sorted(runs, key=lambda digest: runs[digest].get("updated", ""), reverse=True)
-    titles = _titles([runs[digest]["settings"] for digest in order])
-    sections = [
-        _section(title, runs[digest], [r for r in explained if r["settings_digest"] == digest])
-        for title, digest in zip(titles, order, strict=True)
-    ]
+    # The settings that were begun first come first: those of a command in its order.
+    order = sorted(runs, key=lambda digest: runs[digest].get("begun") or runs[digest]["updated"])
+    said = headings([runs[digest] for digest in order])
     failures = sum(len(run["failures"]) for run in runs.values())
     summary = f"{len(explained)} explanation{'' if len(explained) == 1 else 's'}"
     if len(order) > 1:
         summary += f" with {len(order)} different settings"
     if failures:
         summary += f", {failures} failed"
-    return _PAGE.substitute(summary=summary, sections="\n".join(sections))
-
-
-def _titles(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A heading for each run, with the details that distinguish similar runs."""
-    plain = [_title(one) for one in settings]
-    titles = []
-    for title, one in zip(plain, map(_flat, settings), strict=True):
-        alike = [_flat(s) for t, s in zip(plain, settings, strict=True) if t == title]
-        telling = [name for name in one if any(other.get(name) != one[name] for other in alike)]
-        titles.append(" · ".join([title, *(f"{name} {_plain(one[name])}" for name in telling)]))
-    return titles
-
-
-def _title(settings: Mapping[str, Any]) -> str:
-    parts = (
-        settings["method"],
-        settings["options"].get("objective"),
-        settings["infill"] and f"infill {_several(settings['infill'])}",
-        settings["preset"] and f"preset {settings['preset']}",
-        settings["classifier"],
-        settings["target"] != "prediction" and f"target {_plain(settings['target'])}",
-    )
-    return " · ".join(str(part) for part in parts if part)
-
-
-def _several(names: str | Sequence[str]) -> str:
-    return names if isinstance(names, str) else " and ".join(names)
-
-
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings and the method's options in one mapping."""
-    return {**{k: v for k, v in settings.items() if k != "options"}, **settings["options"]}
+    if len(order) == 1:
+        (digest,) = order
+        body = [_section(said.whole[0], runs[digest], explained)]
+    else:
+        heads = dict(zip(order, said.own, strict=True))
+        body = [_several(runs, heads, said.shared, explained), photos(explained, heads)]
+    return _PAGE.substitute(summary=summary, sections="\n".join(body))
 
 
 def _section(title: str, run: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> str:
-    failures = "".join(
-        f"<li><code>{text(bad['source'])}</code>: {text(bad['reason'])}</li>"
-        for bad in run["failures"]
-    )
+    """All of one setting."""
     return _SECTION.substitute(
         title=text(title),
-        settings=_settings(run),
-        failures=f'<div class="failed"><h3>Failed</h3><ul>{failures}</ul></div>'
-        if failures
-        else "",
+        settings=f"<details><summary>Settings</summary>{_settings(run)}</details>",
+        failures=_failures(run),
         table=table(records) if records else "<p>No explanations.</p>",
         cards="\n".join(map(_card, records)),
     )
 
 
+def _several(
+    runs: Mapping[str, Mapping[str, Any]],
+    heads: Mapping[str, str],
+    shared: str,
+    records: Sequence[Mapping[str, Any]],
+) -> str:
+    """The settings, and the numbers of all pictures."""
+    known = [record for record in records if record["settings_digest"] in heads]
+    return _SECTION.substitute(
+        title=text(f"All with {shared}") if shared else "Settings",
+        settings="".join(
+            f"<details><summary>{text(head)}</summary>{_settings(runs[digest])}</details>"
+            for digest, head in heads.items()
+        ),
+        failures="".join(map(_failures, (runs[digest] for digest in heads))),
+        table=table(sorted(known, key=lambda one: one["source"]), heads) if known else "",
+        cards="",
+    )
+
+
+def _failures(run: Mapping[str, Any]) -> str:
+    items = "".join(
+        f"<li><code>{text(bad['source'])}</code>: {text(bad['reason'])}</li>"
+        for bad in run["failures"]
+    )
+    return f'<div class="failed"><h3>Failed</h3><ul>{items}</ul></div>' if items else ""
+
+
 def _settings(run: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
-    rows = {name: value for name, value in _flat(run["settings"]).items() if name != "fidojax"}
+    rows = {name: value for name, value in flat(run["settings"]).items() if name != "fidojax"}
+    if rows["target"] != "prediction":
+        rows["target"] = ", ".join(class_names(run))
+    compiling = run.get("compile_seconds")
+    rows |= {} if compiling is None else {"compiling": f"{compiling:.1f} s in the last run"}
     rows |= {"versions": versions, "last run": run["updated"]}
-    return "".join(
-        f"<dt>{text(name)}</dt><dd>{text(_plain(value))}</dd>" for name, value in rows.items()
+    lines = "".join(
+        f"<dt>{text(name)}</dt><dd>{text(plain(value))}</dd>" for name, value in rows.items()
     )
+    return f"<dl>{lines}</dl>"
 
 
 def _card(record: Mapping[str, Any]) -> str:
     files = record["files"]
-    place = record.get("map")  # records of older versions have none
-    links = [f"map: row {place['row']} of {text(place['ledger'])}"] if place else []
-    links.append(f'<a href="records/{quote(record["name"])}.json">record</a>')
-    saved = (kind for kind in files if files[kind].startswith("maps/"))
-    links += [f'<a href="{quote(files[kind])}" download>{text(kind)}</a>' for kind in saved]
-    label = record["label"]
-    truth = f" · label: {text(label['name'] or label['index'])}" if label else ""
     drawn = ""
-    for kind in (kind for kind in files if files[kind].startswith("figures/")):
+    figures = (kind for kind in files if files[kind].startswith("figures/") and kind != "small")
+    for kind in figures:
         source = quote(files[kind])
         uncertain = record.get("mean_standard_deviation") is not None
         held = (record.get("region") or {}).get("area") is not None
@@ -115,22 +108,18 @@ def _card(record: Mapping[str, Any]) -> str:
         what = what if kind == "figure" else kind.capitalize()
         alt = text(f"{what} of {record['id']}")
         drawn += f'<a href="{source}"><img src="{source}" alt="{alt}" loading="lazy"></a>'
-    warned = "".join(f"<p>{text(one)}</p>" for one in record.get("warnings") or ())
-    drawn += f'<div class="warned">{warned}</div>' if warned and not drawn else ""
+    drawn += "" if drawn else warned(record)
     return (
         f'<figure id="{anchor(record)}">{drawn}<figcaption><b>{text(record["id"])}</b> · '
-        f"{text(record['source'])}{truth} · {' · '.join(links)}</figcaption></figure>"
+        f"{text(record['source'])}{truth(record)} · {' · '.join(links(record))}</figcaption>"
+        f"</figure>"
     )
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 _SECTION = Template("""\
 <section>
 <h2>$title</h2>
-<details><summary>Settings</summary><dl>$settings</dl></details>
+$settings
 $failures
 <div class="wide">$table</div>
 $cards
@@ -169,13 +158,17 @@ def write_index(
         ours = [{"source": bad.source, "reason": bad.reason} for bad in failures]
         return list((found | {bad["source"]: bad for bad in ours}).values())
 
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
+    named = job.classes or ((job.target,) if isinstance(job.target, int) else ())
     results.store_run(
         job.digest, shard,
         {
             "settings": dict(job.settings),
+            "target_names": [job.pretrained.labels[row] for row in named] or [str(job.target)],
+            "begun": (results.runs().get(job.digest) or {}).get("begun", now),
             "versions": versions(),
             "compile_seconds": round(compiling, 3),
-            "updated": datetime.now(UTC).isoformat(timespec="microseconds"),
+            "updated": now,
             "failures": with_ours(results.failures(job.digest, shard)),
         },
     )  # fmt: skip

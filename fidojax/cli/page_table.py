@@ -26,21 +26,23 @@ class _Column(NamedTuple):
     always: bool = True
 
 
-def table(records: Sequence[Record]) -> str:
+def table(records: Sequence[Record], heads: Mapping[str, str] | None = None) -> str:
     """Return the HTML of the table.
 
     Args:
         records: the records of explained pictures, of any version.
+        heads: what tells each setting from the others, by digest; None where there is one setting.
     """
     columns = [
         column
         for column in _COLUMNS
         if column.always or any(column.value(record) is not None for record in records)
     ]
-    names = [("picture", "text"), ("prediction", "text"), ("explained class", "text")]
+    names = [("picture", "text"), *([("setting", "text")] if heads else [])]
+    names += [("prediction", "text"), ("explained class", "text")]
     names += [(column.name, "number") for column in columns]
     head = "".join(f'<th class="{kind}">{name}</th>' for name, kind in names)
-    rows = "".join(_row(record, columns) for record in records)
+    rows = "".join(_row(record, columns, heads) for record in records)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
@@ -54,11 +56,12 @@ def text(value: Any) -> str:
     return html.escape(str(value))
 
 
-def _row(record: Record, columns: Sequence[_Column]) -> str:
+def _row(record: Record, columns: Sequence[_Column], heads: Mapping[str, str] | None) -> str:
     method = METHOD_ROWS.get(record["settings"]["method"])  # None: an old or a foreign record
     general = method is not None and method.all_classes
     cells = [
         f'<td><a href="#{anchor(record)}">{text(record["id"])}</a></td>',
+        *([f"<td>{text(heads[record['settings_digest']])}</td>"] if heads else []),
         f"<td>{text(record['prediction']['name'])}</td>",
         f"<td>{'all classes' if general else text(record['target']['name'])}</td>",
     ]
@@ -69,6 +72,16 @@ def _row(record: Record, columns: Sequence[_Column]) -> str:
             f'<td class="number" data-value="{"" if value is None else value}">{shown}</td>'
         )
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _of_prediction(record: Record) -> float | None:
+    """Its probability, where another class is explained."""
+    seen = record["prediction"]
+    return None if seen["name"] == record["target"]["name"] else seen["probability"]
+
+
+def _common(name: str) -> Callable[[Record], Any]:
+    return lambda record: (record.get("numbers") or {}).get(name)
 
 
 def _of_region(name: str, choose: Callable[[list[float]], float]) -> Callable[[Record], Any]:
@@ -85,8 +98,10 @@ def _of_region(name: str, choose: Callable[[list[float]], float]) -> Callable[[R
 
 
 _COLUMNS = (
-    _Column("p(prediction)", lambda record: record["prediction"]["probability"]),
+    _Column("p(prediction)", _of_prediction, always=False),
     _Column("p(class) on the image", lambda record: record["probability"]["image"]),
+    _Column("smallest share", _common("smallest_share"), always=False),
+    _Column("deletion", _common("deletion"), "{:.3f}".format, always=False),
     _Column("region", lambda record: (record.get("region") or {}).get("area"), always=False),
     _Column("least p(class) on the region", _of_region("probability", min), always=False),
     _Column("most p(class) without it", _of_region("without", max), always=False),

@@ -4,11 +4,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 
-from fidojax.cli.classes import compare
+from fidojax.cli.classes import classes_said
+from fidojax.cli.common_numbers import common_numbers, measure_missing
 from fidojax.cli.figures import more_figures
 from fidojax.cli.interrupt import Interrupt
 from fidojax.cli.job import Job, prepare
@@ -17,13 +19,13 @@ from fidojax.cli.options import Explain, UsageError
 from fidojax.cli.outcome import Outcome, exhibit, outcome
 from fidojax.cli.page import write_index
 from fidojax.cli.records import ResultsFolder, result_name
-from fidojax.cli.saved import save_map, save_missing
+from fidojax.cli.saved import save_map, save_missing, save_small
 from fidojax.cli.sources import DEFAULT_PICTURES, check_boxes
 from fidojax.cli.stopping import reason_of
 from fidojax.cli.target import target_of
 from fidojax.core import Region
 from fidojax.data import BadPicture, Picture, Pictures, Place, pictures
-from fidojax.engine import Stopwatch, cores, split_cpu
+from fidojax.engine import Stopwatch
 from fidojax.runs import (
     DamagedError,
     Explained,
@@ -33,7 +35,6 @@ from fidojax.runs import (
     explain_missing,
     find_damages,
     find_ledger,
-    join_processes,
     parse_shard,
     repair,
 )
@@ -67,10 +68,6 @@ class ExplainRun:
             UsageError: the command cannot be carried out as given.
         """
         try:
-            if asked.distributed:
-                join_processes()
-            if asked.spread:
-                split_cpu(cores())
             self.shard = parse_shard(asked.shard)
         except ValueError as error:
             raise UsageError(f"--{error}") from None
@@ -180,12 +177,14 @@ class ExplainRun:
             self.ledger.grow(self.rows.room(row))
 
     def _is_finished(self, name: str, picture: Picture) -> bool:
-        """Whether a picture is finished; files that `--save` asks for are written if it is."""
+        """Whether a picture is finished; what was not asked for before is added if it is."""
         asked = self.job.asked
         if asked.force or name not in self.rows.finished:
             return False
         record = self.results.find(name, figure=asked.figures)
-        if record and asked.save and not asked.dry_run and self.rows.owns(self.rows.finished[name]):
+        if record and not asked.dry_run and self.rows.owns(self.rows.finished[name]):
+            if asked.numbers:
+                record = measure_missing(self.results, self.job, picture, record)
             save_missing(self.results, record, asked.save, self.job.row, picture)
         return record is not None
 
@@ -226,6 +225,8 @@ class ExplainRun:
 
     def _draw(self, batch: Explained) -> None:
         """Draw pictures whose rows are stored, and write their records."""
+        if self.job.asked.numbers:
+            self._measure(batch)
         for at, (item, result) in enumerate(zip(batch.items, self._outcomes, strict=True)):
             picture = item.picture
             assert isinstance(picture, Picture)
@@ -234,24 +235,40 @@ class ExplainRun:
                 self.results.store(item.name, {**result.record, "map": None})
                 self.failures.append(BadPicture(picture.source, result.problem))
                 continue
+            saliency = np.asarray(batch.explanation.saliency[at])
+            shown = exhibit(result, self.job, picture, batch.one(at).explanation)
+            if self.job.classes and result.regions:
+                said = classes_said(self.job, picture, probabilities, saliency, result.regions[0])
+                result.record["classes"] = said.record
+                shown = said.put_into(shown)
             drawn = {}
             if self.job.asked.figures:
                 one = batch.one(at).explanation
-                drawn = {"figure": figure(exhibit(result, self.job, picture, one))}
+                drawn = {"figure": figure(shown)}
                 drawn |= more_figures(self.job, picture, one, batch.targets[at], probabilities)
-            if self.job.classes:
-                record, compared = compare(self.job, self.request, picture, probabilities)
-                result.record["classes"] = record
-                drawn |= {"classes": compared} if self.job.asked.figures else {}
             where = {"ledger": self._place.as_posix(), "row": item.row}
-            saliency = np.asarray(batch.explanation.saliency[at])
             kinds, row = self.job.asked.save, self.job.row
             saved = save_map(self.results, item.name, kinds, row, picture, saliency)
+            if self.job.asked.figures:
+                alone = next((view.image for view in shown.views if "alone" in view.title), None)
+                saved |= save_small(self.results, item.name, row, picture, saliency, alone)
             self.results.store(item.name, {**result.record, "map": where}, drawn, saved)
             self.explained += 1
             self.unheld += bool((result.record["region"] or {}).get("why_none"))
             if self.total <= 50:
                 self._meter.say(result.line)
+
+    def _measure(self, batch: Explained) -> None:
+        """Add the common numbers to the records of pictures that have a map."""
+        good = [at for at, result in enumerate(self._outcomes) if result.problem is None]
+        if not good:
+            return
+        shown: list[Any] = [batch.items[at].picture for at in good]
+        targets = [batch.targets[at] for at in good]
+        maps = np.asarray(batch.explanation.saliency)[good]
+        found = common_numbers(self.job, shown, targets, maps)
+        for at, numbers in zip(good, found, strict=True):
+            self._outcomes[at].record["numbers"] = numbers
 
     def _smaller(self, batch_size: int) -> None:
         plural = "" if batch_size == 1 else "s"

@@ -22,6 +22,9 @@ KINDS = {
 """What `--save` writes: the map's values, float32 "h w"; the map in colours; and over the picture,
 each of the classifier's size. NAME is the name of the picture's record."""
 
+SMALL = 200
+"""The smallest width in pixels of a picture in a column of the page."""
+
 
 def check_kinds(kinds: Sequence[str]) -> None:
     """Raise ValueError unless all are names in `KINDS`."""
@@ -65,6 +68,33 @@ def save_map(
         image = PIL.Image.fromarray(np.round(255 * drawn).astype(np.uint8))
         write_atomically(results.folder / files[kind], lambda file: image.save(file, "png"))  # noqa: B023
     return files
+
+
+def save_small(
+    results: ResultsFolder,
+    name: str,
+    row: MethodRow,
+    picture: Picture,
+    saliency: Float[np.ndarray, "h w"],
+    alone: Float[np.ndarray, "h w c"] | None,
+) -> dict[str, str]:
+    """Write the picture of a column of the page; return its place in the folder of results.
+
+    Args:
+        results, name, row, picture, saliency: as in `save_map`.
+        alone: the region alone, which stands below the map over the picture; None without one.
+    """
+    over = overlay(picture.image, saliency, limits=row.limits, symmetric=row.is_signed(saliency))
+    shown = [over]
+    if alone is not None:
+        bar = np.ones((max(len(over) // 28, 1), *over.shape[1:]), np.float32)
+        shown += [bar, np.broadcast_to(np.clip(alone, 0, 1), over.shape)]
+    pixels = np.round(255 * np.concatenate(shown)).astype(np.uint8)
+    larger = -(-SMALL // pixels.shape[1])  # of digits, each pixel stays a square
+    image = PIL.Image.fromarray(pixels.repeat(larger, 0).repeat(larger, 1))
+    place = f"figures/{name}.small.png"
+    write_atomically(results.folder / place, lambda file: image.save(file, "png"))
+    return {"small": place}
 
 
 def save_missing(

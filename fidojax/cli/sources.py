@@ -3,7 +3,7 @@
 import os
 from dataclasses import replace
 
-from fidojax.cli.options import Explain, UsageError
+from fidojax.cli.options import Explain, ExplainSeveral, UsageError
 from fidojax.cli.saved import KINDS
 from fidojax.methods import METHOD_ROWS
 from infillers import INFILLERS
@@ -25,17 +25,20 @@ def check_boxes(asked: Explain) -> None:
         )
 
 
-def pictures_apart(asked: Explain) -> Explain:
+def pictures_apart(asked: ExplainSeveral) -> ExplainSeveral:
     """Return the command with pictures behind these options among its pictures."""
-    fills = tuple(text for text in asked.infill if not _is_picture(text))
-    # The first is a class, whatever files there are.
-    classes = tuple(
-        text for at, text in enumerate(asked.target) if at == 0 or not _is_picture(text)
-    )
-    kinds = tuple(text for text in asked.save if text in KINDS or not _is_picture(text))
-    given = (*asked.infill, *asked.target[1:], *asked.save)
-    found = [text for text in given if text not in {*fills, *classes, *kinds}]
-    return replace(asked, infill=fills, target=classes, save=kinds, paths=(*asked.paths, *found))
+    given = {"method": asked.method, "infill": asked.infill, "target": asked.target,
+             "save": asked.save}  # fmt: skip
+    kept = {
+        "method": [text for text in asked.method if text in METHOD_ROWS or not _is_picture(text)],
+        "infill": [text for text in asked.infill if not _is_picture(text)],
+        # The first is a class, whatever files there are.
+        "target": [*asked.target[:1], *(t for t in asked.target[1:] if not _is_picture(t))],
+        "save": [text for text in asked.save if text in KINDS or not _is_picture(text)],
+    }
+    found = [text for name, texts in given.items() for text in texts if text not in kept[name]]
+    words = {name: tuple(texts) for name, texts in kept.items()}
+    return replace(asked, **words, paths=(*asked.paths, *found))
 
 
 def _is_picture(text: str) -> bool:

@@ -52,7 +52,8 @@ def compare_regions(
         targets: the classes.
         maps: of each class, larger = more important.
         infill, hold, objective: as `fidojax.region` takes them.
-        found: the regions, leaves "classes ..."; read out of the maps when None.
+        found: the regions that are asked, leaves "regions ..."; those of the classes, read out of
+            their maps, when None.
 
     Raises:
         ValueError: as `fidojax.region`.

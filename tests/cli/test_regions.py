@@ -9,12 +9,12 @@ import numpy as np
 import PIL.Image
 import pytest
 from jax.tree_util import Partial
-from matplotlib.figure import Figure
 
 from fidojax.cli import classifier as classifiers
 from fidojax.cli import main
 from fidojax.cli.job import prepare
-from fidojax.cli.options import Explain, UsageError
+from fidojax.cli.options import Explain, ExplainSeveral, UsageError
+from fidojax.cli.several import settings_of
 from fidojax.cli.warning import warnings_of
 from fidojax.methods import METHOD_ROWS
 from fidojax.networks import Pretrained
@@ -23,7 +23,7 @@ from fidojax.runs.ledger import find_ledger
 PATCH = (slice(4, 8), slice(8, 12))
 """Where the classifier looks: 16 of 256 pixels, which are red in the picture."""
 LABELS = ("red patch", "anything else", "never")
-HOW = ("--method", "gradient", "--infill", "mean:color=0.0", "mean:color=0.2")
+HOW = ("--method", "gradient", "--infill", "mean:color=0.0+mean:color=0.2")
 
 
 def looks_at_a_patch(scale, images):
@@ -77,7 +77,7 @@ def run(tmp_path, capfd, monkeypatch, photo):
     monkeypatch.setattr("fidojax.cli.run.figure", lambda exhibit: exhibits.append(exhibit))
     monkeypatch.setattr(
         "fidojax.cli.records.ResultsFolder.store",
-        lambda self, name, record, figures=None, store=_stored: store(self, name, record),
+        lambda self, name, record, *files: _stored(self, name, record),
     )
 
     def explain(*words) -> Ran:
@@ -226,43 +226,6 @@ def test_several_regions_hold_by_themselves_and_do_not_overlap(run, monkeypatch,
     assert ran.record["settings"]["regions"] == 3
 
 
-def one_patch_each(images):
-    """Each class has a patch of its own; both are equally likely."""
-    red = [images[(slice(None), *patch, 0)].mean(axis=(1, 2)) for patch in (PATCH, SECOND)]
-    return jnp.stack([8 * red[0], 8 * red[1], 0 * red[0]], axis=1)
-
-
-def test_two_classes_are_compared(run, monkeypatch, photo):
-    """On the region of one class the other is gone, and without it the other takes all."""
-    pixels = np.array(PIL.Image.open(photo))
-    pixels[SECOND] = (255, 0, 0)
-    PIL.Image.fromarray(pixels).save(photo)
-    network = Pretrained("two", Partial(one_patch_each), LABELS, (16, 16, 3))
-    monkeypatch.setattr(classifiers, "load", lambda name, weights, layer: network)
-    drawn = []
-    monkeypatch.setattr(
-        "fidojax.cli.classes.gallery", lambda exhibits, width: drawn.extend(exhibits) or Figure()
-    )
-    ran = run("--target", "red patch", "anything else", "--infill", "mean:color=0.0")
-    assert ran.record["settings"]["target"] == [0, 1]
-    first, second = ran.record["classes"]
-    assert [one["name"] for one in (first, second)] == list(LABELS[:2])
-    assert first["area"] == ran.record["region"]["area"] == pytest.approx(16 / 256)
-    own, gone = 1 / (1 + 2 * np.exp(-8)), 1 / (2 + np.exp(8))
-    for one, name, other in ((first, *LABELS[:2]), (second, *LABELS[1::-1])):
-        assert one["probability"] == pytest.approx(1 / (2 + np.exp(-8)), 1e-3)
-        assert one["alone"][name][0] == pytest.approx(own, 1e-2)
-        assert one["alone"][other][0] == pytest.approx(gone, 1e-2)
-        assert one["without"][other][1] == pytest.approx(own, 1e-2)
-        assert one["without"][name][0] == pytest.approx(gone, 1e-2)
-    for at, exhibit in enumerate(drawn):
-        assert exhibit.target == f"why {LABELS[at]}?"
-        assert exhibit.views[0].caption.split("\n")[at].startswith(f"{LABELS[at]} 99.9")
-        p = jax.nn.softmax(one_patch_each(exhibit.views[0].image[None])[0])
-        assert float(p[at]) == pytest.approx(own, 1e-3)
-    assert len(drawn) == 2
-
-
 def test_without_a_hold_there_is_no_region(run):
     ran = run("--hold", "none", "--method", "occlusion", "--infill", "mean:color=0.0")
     assert ran.record["region"] is None
@@ -335,11 +298,13 @@ def test_what_no_region_can_hold_is_one_sentence(asked, sentence):
 
 
 def test_pictures_behind_the_infillers_are_pictures(photo):
-    job = prepare(Explain(method="gradient", infill=("blur", str(photo), "skimage:coffee")))
-    assert job.asked.infill == ("blur",)
-    assert job.asked.paths == (str(photo), "skimage:coffee")
-    job = prepare(Explain(method="gradient", target=("never", "0", str(photo))))
-    assert (job.classes, job.asked.paths) == ((2, 0), (str(photo),))
+    (asked,) = settings_of(ExplainSeveral(infill=("blur", str(photo), "skimage:coffee")))
+    assert (asked.infill, asked.paths) == (("blur",), (str(photo), "skimage:coffee"))
+    asked, other = settings_of(ExplainSeveral(target=("never", "0", str(photo))))
+    assert (asked.target, asked.paths) == (("never", "0"), (str(photo),))
+    assert other.target == ("0", "never")
+    (asked,) = settings_of(ExplainSeveral(method=("gradient", str(photo))))
+    assert (asked.method, asked.paths) == ("gradient", (str(photo),))
     with pytest.raises(UsageError, match="there is no 'bloor'; did you mean blur"):
         prepare(Explain(infill=("bloor",)))
 
