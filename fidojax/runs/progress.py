@@ -83,6 +83,7 @@ class ProgressBar:
         self._live = Live(get_renderable=self.bar, console=console, transient=True)
 
     def __enter__(self) -> "ProgressBar":
+        self._start = self._told = self._now()
         if self._console.is_terminal:
             self._live.start()
         return self
@@ -138,7 +139,9 @@ class ProgressBar:
         parts = [f"{self._finished}/{self._total}"]
         parts += ["compiling"] if not self._done else [rate(speed)] if speed else []
         parts.append(f"elapsed {clock(now - self._start)}")
-        if speed:
+        if self._finished < self._total <= self._done:
+            parts.append("finishing")  # regions, figures and files
+        elif speed:
             parts.append(f"left {clock((self._total - self._done) / speed)}")
         if self._later:
             parts.append(f"then about {duration(self._later)}")

@@ -167,7 +167,9 @@ def test_the_numbers_do_not_depend_on_the_setting(ran, photo):
     assert json.loads(path.read_text())["numbers"] == pytest.approx(known, 1e-2)
 
 
-def stored(method="fido", target: object = "prediction", names=(), preset="hold", **options):
+def stored(
+    method="fido", target: object = "prediction", names=(), preset: str | None = "hold", **options
+):
     settings = {
         "method": method, "preset": preset, "options": options, "infill": ["mean", "blur"],
         "classifier": "tiny", "target": target, "seed": 0,

@@ -77,7 +77,7 @@ def test_the_line_is_whole_at_any_width(columns, bar):
     ("time", "done", "finished", "said"),
     [
         (5, 0, 0, "0/13 · compiling · elapsed 0:05"),
-        (15, 13, 0, "0/13 · elapsed 0:15"),
+        (15, 13, 0, "0/13 · elapsed 0:15 · finishing"),
         (15, 2, 2, "2/13 · elapsed 0:15"),
     ],
 )
@@ -100,6 +100,13 @@ def test_pictures_that_were_done_before_are_taken_off_the_total():
         shown.meter.skip()
     shown.meter.extend()
     assert shown.at(3, 1, 1).meter.text() == "1/10 · elapsed 0:03"
+
+
+def test_the_time_counts_from_the_start_of_the_work():
+    shown = Shown(80)
+    shown.time = 60.0  # other work came first
+    with shown.meter:
+        assert shown.at(65, 0, 0).meter.text() == "0/13 · compiling · elapsed 0:05"
 
 
 def test_a_log_has_a_line_from_time_to_time():
