@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from fidojax.cli.job import Job
-from fidojax.cli.page_photos import links, photos, truth, warned
+from fidojax.cli.page_photos import MEANING, links, photos, truth, warned
 from fidojax.cli.page_settings import class_names, flat, headings, plain
 from fidojax.cli.page_table import anchor, table, text
 from fidojax.cli.records import EXPLAINED, ResultsFolder
@@ -61,6 +61,8 @@ def _several(
 ) -> str:
     """The settings, and the numbers of all pictures."""
     known = [record for record in records if record["settings_digest"] in heads]
+    known.sort(key=lambda one: (one["source"], [*heads].index(one["settings_digest"])))
+    measured = any(record.get("numbers") for record in known)
     return _SECTION.substitute(
         title=text(f"All with {shared}") if shared else "Settings",
         settings="".join(
@@ -68,7 +70,7 @@ def _several(
             for digest, head in heads.items()
         ),
         failures="".join(map(_failures, (runs[digest] for digest in heads))),
-        table=table(sorted(known, key=lambda one: one["source"]), heads) if known else "",
+        table=table(known, heads) + (MEANING if measured else "") if known else "",
         cards="",
     )
 

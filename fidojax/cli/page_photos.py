@@ -10,10 +10,15 @@ from fidojax.cli.page_table import anchor, text
 
 Record = Mapping[str, Any]
 NUMBERS = {
-    "smallest_share": ("smallest share of the pixels on which the class holds", percent),
-    "deletion": ("deletion score", "{:.3f}".format),
+    "smallest_share": ("smallest share", percent),
+    "deletion": ("deletion", "{:.3f}".format),
 }
 """The common numbers in words, see `fidojax.cli.common_numbers`; lower is better for each."""
+MEANING = (
+    "<p>Smallest share: of the pixels in the map's order, on which the class keeps nine tenths of "
+    "its p whatever fills the rest. Deletion: the mean of p while the most salient pixels go first."
+    " Lower is better for both; the lowest of a class is bold.</p>"
+)
 
 
 def photos(records: Sequence[Record], heads: Mapping[str, str]) -> str:
@@ -126,8 +131,8 @@ $columns
 _COLUMN = Template("""\
 <article id="$anchor">
 <h3>$head</h3>
-$shown
+<div>$shown
 <dl class="numbers">$numbers</dl>
 $warned
-<p class="links">$links</p>
+<p class="links">$links</p></div>
 </article>""")

@@ -58,10 +58,12 @@ def parts(run: Mapping[str, Any]) -> dict[str, str]:
     """What is always said of a run, by setting: options that differ from its preset included."""
     settings = run["settings"]
     target = settings["target"]
+    region = settings.get("region") or {}
+    infill = settings["infill"] and f"infill {_joined(settings['infill'])}"
     said = {
         "method": settings["method"],
         "objective": settings["options"].get("objective"),
-        "infill": settings["infill"] and f"infill {_joined(settings['infill'])}",
+        "infill": infill or (region and f"region under {_joined(region['infill'])}"),
         "preset": settings["preset"] and f"preset {settings['preset']}",
         "classifier": settings["classifier"],
         "target": target != "prediction" and f"class {class_names(run)[0]}",
@@ -85,8 +87,10 @@ def class_names(run: Mapping[str, Any]) -> list[str]:
 
 
 def flat(settings: Settings) -> dict[str, Any]:
-    """The settings and the method's options in one mapping."""
-    return {**{k: v for k, v in settings.items() if k != "options"}, **settings["options"]}
+    """The settings, those of regions and the method's options in one mapping."""
+    found = {name: value for name, value in settings.items() if name not in ("options", "region")}
+    region = settings.get("region") or {}
+    return found | {f"region {name}": value for name, value in region.items()} | settings["options"]
 
 
 def plain(value: Any) -> str:

@@ -18,12 +18,14 @@ class _Column(NamedTuple):
         value: takes a record; None where it has no such number.
         form: writes the number.
         always: the column is there even if no picture has such a number.
+        own: the number is the method's own, and says nothing beside those of others.
     """
 
     name: str
     value: Callable[[Record], float | None]
     form: Callable[[float], str] = percent
     always: bool = True
+    own: bool = False
 
 
 def table(records: Sequence[Record], heads: Mapping[str, str] | None = None) -> str:
@@ -36,7 +38,8 @@ def table(records: Sequence[Record], heads: Mapping[str, str] | None = None) -> 
     columns = [
         column
         for column in _COLUMNS
-        if column.always or any(column.value(record) is not None for record in records)
+        if (column.always or any(column.value(record) is not None for record in records))
+        and not (heads and column.own)
     ]
     names = [("picture", "text"), *([("setting", "text")] if heads else [])]
     names += [("prediction", "text"), ("explained class", "text")]
@@ -61,7 +64,7 @@ def _row(record: Record, columns: Sequence[_Column], heads: Mapping[str, str] | 
     general = method is not None and method.all_classes
     cells = [
         f'<td><a href="#{anchor(record)}">{text(record["id"])}</a></td>',
-        *([f"<td>{text(heads[record['settings_digest']])}</td>"] if heads else []),
+        *([f'<td class="setting">{text(heads[record["settings_digest"]])}</td>'] if heads else []),
         f"<td>{text(record['prediction']['name'])}</td>",
         f"<td>{'all classes' if general else text(record['target']['name'])}</td>",
     ]
@@ -106,14 +109,18 @@ _COLUMNS = (
     _Column("least p(class) on the region", _of_region("probability", min), always=False),
     _Column("most p(class) without it", _of_region("without", max), always=False),
     _Column(
-        "p(class) on the mixture", lambda record: record["probability"]["mixture"], always=False
+        "p(class) on the mixture",
+        lambda record: record["probability"]["mixture"],
+        always=False,
+        own=True,
     ),
-    _Column("kept area", lambda record: record["kept_area"], always=False),
+    _Column("kept area", lambda record: record["kept_area"], always=False, own=True),
     _Column(
         "objective",
         lambda record: record["objective"] and record["objective"]["end"],
         "{:.2f}".format,
         always=False,
+        own=True,
     ),
     _Column("seconds", lambda record: record["seconds"], "{:.1f}".format),
     _Column(

@@ -122,6 +122,7 @@ class ExplainRun:
     def go(self) -> None:
         """Read, explain and store picture after picture."""
         assert self.ledger is not None
+        self._watch = Stopwatch()  # the settings before this one are not its time
         with self.interrupt, self._meter:
             explain_missing(
                 self.ledger,
