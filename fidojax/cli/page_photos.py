@@ -107,9 +107,9 @@ def _numbers(record: Record, records: Sequence[Record]) -> list[tuple[str, str, 
             if one.get("numbers") and one["target"]["name"] == target["name"]
         ]
         known = [value for value in others if value is not None]
-        value = own[key]
-        best = len(known) > 1 and value == min(known)
-        lines.append((name, "never" if value is None else form(value), best))
+        shown = "never" if own[key] is None else form(own[key])
+        best = len({*map(form, known)}) > 1 and shown == form(min(known))
+        lines.append((name, shown, best))
     for other in record.get("classes") or ():
         if other["name"] != target["name"] and other["alone"][0] is not None:
             low, high = map(percent, other["alone"])
