@@ -33,8 +33,8 @@ def headings(runs: Sequence[Mapping[str, Any]]) -> Headings:
     """
     said = [parts(run) for run in runs]
     if any("target" in words for words in said):
-        for words in said:
-            words.setdefault("target", "predicted class")
+        given = [{"target": "predicted class"} | words for words in said]
+        said = [{name: w[name] for name in IN_WORDS if name in w} | w for w in given]
     flats = [flat(run["settings"]) for run in runs]
     for words, one in zip(said, flats, strict=True):  # settings that are rarely worth a word
         alike = [other for texts, other in zip(said, flats, strict=True) if _same(texts, words)]

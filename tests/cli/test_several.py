@@ -187,7 +187,7 @@ def test_headings_say_what_differs_from_the_preset_and_from_each_other():
         "fido · ssr · infill mean and blur · preset hold · tiny · predicted class · steps 50"
     )
     assert said.own == [
-        "fido · ssr · preset hold · predicted class",
+        "fido · ssr · preset hold · predicted class · steps 40",
         "fido · ssr · preset hold · predicted class · steps 50",
         "fido · ssr · preset hold · class cat",
         "grad_cam · predicted class",
