@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from fidojax.cli.options import Explain, ExplainSeveral, UsageError
 from fidojax.cli.saved import KINDS
+from fidojax.data import is_remote
 from fidojax.methods import METHOD_ROWS
 from infillers import INFILLERS
 
@@ -44,4 +45,4 @@ def pictures_apart(asked: ExplainSeveral) -> ExplainSeveral:
 def _is_picture(text: str) -> bool:
     if text.partition(":")[0] in INFILLERS:
         return False
-    return text.startswith(("skimage:", "tfds:")) or os.path.lexists(text)
+    return text.startswith(("skimage:", "tfds:")) or is_remote(text) or os.path.lexists(text)
