@@ -85,6 +85,7 @@ def costs(
         batch: pictures per compiled call.
     """
     found = {}
+    compiled: set[str] = set()  # sets of scores: rows after the first one use the same programs
     trial: Trial | None = None
     for name, row in study.rows.items():
         passes = passes_of(row, of.model.size, len(of.model.labels))
@@ -99,7 +100,9 @@ def costs(
         forward, backward = passes or (0, 0)
         known = seconds_per_map(ledgers[name], finished)
         each = forward * trial.forward + backward * trial.gradient if known is None else known
-        compiling = sum(more > 0 for more in unscored.values()) * trial.compiling_forward
+        new = {kind for kind, more in unscored.items() if more} - compiled
+        compiled |= new
+        compiling = len(new) * trial.compiling_forward
         if missing and forward:
             compiling += trial.compiling_gradient if backward else trial.compiling_forward
             # The state at the start, and reading it out at the end.
