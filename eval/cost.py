@@ -47,11 +47,11 @@ class Cost(NamedTuple):
     def line(self, name: str) -> dict[str, str]:
         """A line of a table, as text."""
         forward, backward = self.passes or ("", "")
-        how = "measured" if self.measured else "classifier's passes alone"
+        how = "measured" if self.measured else "passes"
         return {
             "row": name,
             "maps": str(self.missing),
-            "forward passes each": f"{forward}",
+            "forward": f"{forward}",
             "backward": f"{backward}",
             "maps take": duration(self.explaining),
             "from": how if self.missing else "",

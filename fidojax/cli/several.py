@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from fidojax.cli.explainer import LOADERS
 from fidojax.cli.method_options import PASSED_ON, foreign_options, known_options
 from fidojax.cli.options import Explain, ExplainSeveral
+from fidojax.cli.region import wants_region
 from fidojax.cli.sources import pictures_apart
 from fidojax.methods import METHOD_ROWS, method_row
 
@@ -61,6 +62,14 @@ def _fitting(one: Explain, methods: Sequence[str]) -> Explain:
     trained = {name for method in methods for name in METHOD_ROWS[method].required} & LOADERS.keys()
     if trained and not trained & {*required}:
         left["explainer"] = None
-    if METHOD_ROWS[one.method].all_classes and len(methods) > 1:
+    rows = {method: METHOD_ROWS[method] for method in methods}
+    row = rows[one.method]
+    if not (row.fills or wants_region(one, row)) and any(
+        other.fills or wants_region(one, other) for other in rows.values()
+    ):
+        left["infill"] = ()
+    if not wants_region(one, row) or one.regions > 1:
+        left["target"] = one.target[:1]  # it has no one region that could say something of others
+    if row.all_classes and len(methods) > 1:
         left["target"] = ()
     return replace(one, **left)  # type: ignore[arg-type]

@@ -57,6 +57,13 @@ def photo(tmp_path, monkeypatch) -> Path:
         ({"target": ("cat", "dog")}, [("fido", (), ("cat", "dog")), ("fido", (), ("dog", "cat"))]),
         ({"method": ("fido", "fido")}, [("fido", (), ())]),
         (
+            {"method": ("fido", "max_box"), "infill": ("mean", "blur"), "target": ("cat", "dog"),
+             "regions": 2},
+            [("fido", ("mean",), ("cat",)), ("fido", ("mean",), ("dog",)),
+             ("fido", ("blur",), ("cat",)), ("fido", ("blur",), ("dog",)),
+             ("max_box", (), ("cat",)), ("max_box", (), ("dog",))],
+        ),
+        (
             {"method": ("varsal", "gradient"), "target": ("cat",)},
             [("varsal", (), ()), ("gradient", (), ("cat",))],
         ),
@@ -109,11 +116,15 @@ def test_two_methods_for_two_classes_stand_side_by_side(ran, photo):
     assert (code, said.count("1 picture explained"), said.count("See ")) == (0, 4, 1)
     assert "Setting 4 of 4" in said
     found = records(out)
-    assert [one["settings"]["target"] for one in found] == [[0, 1], [1, 0]] * 2
+    assert [one["settings"]["target"] for one in found] == [0, 1, [0, 1], [1, 0]]
     page = (out / "index.html").read_text()
     heads = re.findall("<h3>(.*)</h3>", page)
-    assert heads == [f"{method} · class {name}" for method in ("gradient", "center_box")
-                     for name in LABELS[:2]]  # fmt: skip
+    assert heads == [
+        f"gradient · region under {FILL} · class red patch",
+        f"gradient · region under {FILL} · class other patch",
+        "center_box · class red patch",
+        "center_box · class other patch",
+    ]
     assert page.count('<section class="photo">') == 1
     assert "<dd>red patch, other patch</dd>" in page
     assert page.count("<dt>smallest share</dt>") == page.count("<dt>deletion</dt>") == 4
