@@ -254,7 +254,7 @@ def test_maps_are_saved_for_other_programs_also_those_explained_before(run, fold
     first = run("--save", "npy", folder / "fox.png", how=how)
     assert f"Maps are in {first.results}/maps/" in first.out
     record = first.records["fox.png"]
-    assert record["files"].keys() == {"figure", "npy"}
+    assert record["files"].keys() == {"figure", "npy", "small"}
     saved = np.load(first.results / record["files"]["npy"])
     np.testing.assert_array_equal(saved, first.saliency("fox.png"))
     assert saved.dtype == np.float32
