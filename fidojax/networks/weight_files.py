@@ -59,8 +59,9 @@ def assemble(
         ValueError: the arrays do not fit the network.
     """
     graph, expected = _check(network, arrays, path)
+    # Converted and put as they are: `jnp.asarray` compiles a program for every shape.
     flat = [
-        (key, leaf.replace(jnp.asarray(arrays[_name(key)], jnp.float32)))
+        (key, leaf.replace(jax.device_put(arrays[_name(key)].astype(np.float32))))
         for key, leaf in nnx.to_flat_state(expected)
     ]
     return Bound(_apply, graph, nnx.from_flat_state(flat))

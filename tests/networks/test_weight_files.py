@@ -3,6 +3,7 @@
 import tracemalloc
 from functools import partial
 
+import jax
 import numpy as np
 import pytest
 from flax import nnx
@@ -126,3 +127,19 @@ def test_names_and_shapes_are_checked_before_the_values(tmp_path, monkeypatch):
         (tmp_path / "a.npz").write_bytes(packed(changed))
         with pytest.raises(ValueError, match=r"a\.npz"):
             load("mnist", tmp_path / "a.npz")
+
+
+def test_reading_weights_compiles_nothing():
+    compiled, watching = [], True
+
+    def listen(event, duration_secs, **about):
+        if watching and event.endswith("backend_compile_duration"):
+            compiled.append(about.get("fun_name"))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    jax.clear_caches()
+    load("mnist")
+    assert compiled == []
+    jax.jit(lambda x: x + 1)(np.ones(3, np.float32))
+    watching = False
+    assert len(compiled) == 1  # what compiles is seen
