@@ -9,11 +9,7 @@ known, give it as `limits`, so that a colour means the same in every figure; els
 
 from collections.abc import Sequence
 
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.patheffects import Normal, Stroke
 
 from fidojax.viz.exhibit import Exhibit
 from fidojax.viz.layout import (
@@ -26,12 +22,11 @@ from fidojax.viz.layout import (
     note_of,
     show,
 )
+from fidojax.viz.outline import frame, outline_regions
 from fidojax.viz.overlay import SPREAD, colour_map, normalise, overlay
 
 SIDE = 2.45
 """Inches: the width of a panel of `figure`."""
-OUTLINES = ("#ffffff", "#00e5ff", "#7dff5c", "#ff9df2")
-"""Colours of the outlines of regions, in their order; all are bright and stand on a dark edge."""
 
 
 def figure(exhibit: Exhibit) -> Figure:
@@ -103,27 +98,10 @@ def _draw(row: Row, exhibit: Exhibit) -> None:
     covered = overlay(exhibit.image, exhibit.saliency, limits=limits, symmetric=exhibit.symmetric)
     over = row.panel(1 + row.bars, "map over image", exhibit.target)
     show(over, covered)
-    outlined = [view for view in exhibit.seen if view.region is not None]
-    for number, view in enumerate(exhibit.seen, 2 + row.bars):
+    edges = outline_regions(over, exhibit.seen)
+    several = sum(colour is not None for colour in edges) > 1
+    for number, (view, colour) in enumerate(zip(exhibit.seen, edges, strict=True), 2 + row.bars):
         panel = row.panel(number, view.title, view.caption)
         show(panel, view.image)
-        if view.region is not None:
-            colour = OUTLINES[[one is view for one in outlined].index(True) % len(OUTLINES)]
-            _outline(over, view.region, colour)
-            if len(outlined) > 1:
-                _frame(panel, colour)
-
-
-def _outline(axis: Axes, region: np.ndarray, colour: str) -> None:
-    """Draw the boundary of a region, bright on a dark edge, over whatever lies below."""
-    if 0 < region.mean() < 1:
-        lines = axis.contour(np.asarray(region), levels=[0.5], colors=[colour], linewidths=1.1)
-        lines.set_path_effects([Stroke(linewidth=2.4, foreground="black", alpha=0.75), Normal()])
-
-
-def _frame(axis: Axes, colour: str) -> None:
-    """Frame a panel in the colour of its region's outline."""
-    frame = Rectangle((0, 0), 1, 1, transform=axis.transAxes, fill=False, clip_on=False)
-    frame.set(edgecolor=colour, linewidth=3)
-    frame.set_path_effects([Stroke(linewidth=4.4, foreground="black", alpha=0.75), Normal()])
-    axis.add_patch(frame)
+        if several and colour is not None:
+            frame(panel, colour)

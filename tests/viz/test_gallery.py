@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
 from fidojax.viz import Exhibit, View, figure, gallery, normalise, samples
-from fidojax.viz.gallery import OUTLINES
+from fidojax.viz.outline import OUTLINES
 
 RAMP = np.linspace(-1, 3, 64, dtype=np.float32).reshape(8, 8)
 
@@ -161,6 +161,14 @@ def test_the_panels_of_several_regions_are_framed_in_the_colours_of_their_outlin
 @pytest.mark.parametrize("region", [np.zeros_like(REGION), np.ones_like(REGION)])
 def test_a_region_without_a_boundary_has_no_outline(region):
     drawn = figure(Exhibit(image(), RAMP, views=(View(image(), "all", "", region),)))
+    assert not [axis for axis in drawn.axes if axis.images][2].collections
+
+
+def test_scattered_pixels_are_not_outlined():
+    dots = np.zeros((64, 64), np.float32)
+    dots[::3, ::3] = 1
+    maps = image(side=64), np.arange(64.0 * 64).reshape(64, 64).astype(np.float32)
+    drawn = figure(Exhibit(*maps, views=(View(maps[0], "dots", "", dots),)))
     assert not [axis for axis in drawn.axes if axis.images][2].collections
 
 
