@@ -49,7 +49,7 @@ PHOTOS = (
     Photo("cat", "skimage", "data/chelsea.png", "Stéfan van der Walt, CC0"),
     Photo("coffee", "skimage", "data/coffee.png", "Rachel Michetti, CC0"),
     Photo("cameraman", "skimage", "data/camera.png", "Lav Varshney, CC0"),
-    Photo("motorcycle", "skimage", "data/motorcycle_left.png", "Middlebury stereo set of 2014"),
+    Photo("motorcycle", "skimage", "data/motorcycle_left.png", "Middlebury stereo data, 2014"),
     Photo("rocket", "skimage", "data/rocket.jpg", "SpaceX, public domain"),
     Photo("palace", "sklearn", "datasets/images/china.jpg", f"danielbuechele, {BY}"),
     Photo(
@@ -79,7 +79,7 @@ SHORTER: dict[str, tuple[dict[str, Any], str]] = {
     "extremal_perturbation": ({"steps": 60}, "60 steps, not 800"),
     "igos": ({"steps": 8}, "8 steps, not 15"),
     "igos_pp": ({"steps": 5}, "5 steps, not 15"),
-    "rise": ({"samples": 400}, "400 masks, not 4000"),
+    "rise": ({"samples": 200}, "200 masks, not 4000"),
 }
 """Fewer steps and masks for the methods that would take minutes for a photo on one core."""
 OMITTED = ("attention", "encoder", "masker", "boxes")

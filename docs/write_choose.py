@@ -48,7 +48,8 @@ TEXT = """\
 
 Whatever you choose, `fidojax.region` finds the smallest region of any map on which the class holds,
 and so compares methods in one unit. What each is worth on the same photos:
-[all methods](results/all_methods.md), [regions](results/holding.md).
+[all methods](results/all_methods.md), [regions](results/holding.md). What their maps look like:
+[gallery](gallery.md).
 
 ## The methods
 

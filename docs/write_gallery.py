@@ -116,9 +116,6 @@ def write(photos: list[Known], rows: dict[str, Row]) -> None:
     ]
     _save(viz.sheet(plain, width=6.0), "photos")
     areas = {name: [float(found["area"]) for found in each] for name, each in stored.items()}
-    missing = sorted(set(rows) - set(areas))
-    if missing:
-        print("not on the page, since their maps are missing:", ", ".join(missing))
     PAGE.write_text(page(photos, {name: rows[name] for name in areas}, areas), encoding="utf-8")
 
 
@@ -128,7 +125,7 @@ def page(photos: list[Known], rows: dict[str, Row], areas: dict[str, list[float]
     for title, names in groups(rows).items():
         read = textwrap.fill(f"{READ[title]}", 100)
         sections += [f"## {title}\n\n{read}", *(_entry(n, rows[n], areas[n]) for n in names)]
-    notes = "".join(f" {of.photo.note}" for of in photos if of.photo.note)
+    notes = " ".join(of.photo.note for of in photos if of.photo.note)
     head = ("row", *(photo.name for photo in PHOTOS), "median")
     lines = [
         (f"`{name}`", *map(_share, each), _share(median(np.nan_to_num(each, nan=1.0))))
@@ -139,11 +136,11 @@ def page(photos: list[Known], rows: dict[str, Row], areas: dict[str, list[float]
     ]
     return TEXT.format(
         alt=", ".join(f"{of.photo.name}: {of.label} {of.probability:.0%}" for of in photos),
-        notes=textwrap.fill(notes, 100, initial_indent="\n") if notes else "",
+        notes=f"\n\n{textwrap.fill(notes, 100)}" if notes else "",
         sections="\n\n".join(sections),
         table=_table(head, lines),
         credits=_table(("photo", "package and file", "by, licence"), credits),
-        omitted=_omitted(),
+        omitted=_omitted(set(maps.rows()) - set(rows)),
     )
 
 
@@ -171,7 +168,8 @@ def _entry(name: str, row: Row, areas: list[float]) -> str:
     return f"### {name}\n\n{textwrap.fill(said, 100)}\n\n![{name}: {alt}](gallery/{name}.webp)"
 
 
-def _omitted() -> str:
+def _omitted(missing: set[str]) -> str:
+    """What the page does not show: what needs something else, and what was not made yet."""
     reasons = {
         "a transformer": [name for name, row in METHOD_ROWS.items() if row.attention],
         "a network that was trained for EfficientNet-Lite0, and none is shipped": [
@@ -179,10 +177,17 @@ def _omitted() -> str:
         ],
         "the object's box": [n for n, row in METHOD_ROWS.items() if "boxes" in row.required],
     }
+    lines = [f"- {_named(names)}: needs {reason}." for reason, names in reasons.items()]
+    if missing:
+        said = "its map takes minutes for a photo on one core, and was not made yet; "
+        lines.append(f"- {_named(sorted(missing))}: {said}`python docs/write_gallery.py` adds it.")
     return "\n".join(
-        f"- {', '.join(f'`{name}`' for name in names)}: needs {reason}."
-        for reason, names in reasons.items()
+        textwrap.fill(line, 100, subsequent_indent="  ", break_on_hyphens=False) for line in lines
     )
+
+
+def _named(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _exhibit(of: Known, found: dict[str, np.ndarray]) -> viz.Exhibit:
