@@ -31,8 +31,9 @@ DPI, QUALITY = 150, 55
 TEXT = """\
 # Gallery
 
-Eight photos, explained by every method that EfficientNet-Lite0 allows, at 224 x 224, and by FIDO
-with every infiller. `python docs/write_gallery.py` makes the maps, the pictures and this page.
+The same eight photos, explained for EfficientNet-Lite0 at 224 x 224: by each method at its defaults
+or by fewer steps, as is said there, and by FIDO with each infiller. What is missing is named at the
+[end](#what-is-not-here). `python docs/write_gallery.py` makes the maps, the pictures and this page.
 
 ![{alt}](gallery/photos.webp)
 
@@ -179,7 +180,7 @@ def _omitted(missing: set[str]) -> str:
     }
     lines = [f"- {_named(names)}: needs {reason}." for reason, names in reasons.items()]
     if missing:
-        said = "its map takes minutes for a photo on one core, and was not made yet; "
+        said = "not made yet; "
         lines.append(f"- {_named(sorted(missing))}: {said}`python docs/write_gallery.py` adds it.")
     return "\n".join(
         textwrap.fill(line, 100, subsequent_indent="  ", break_on_hyphens=False) for line in lines

@@ -16,11 +16,8 @@ CODE = ".. code-block:: pycon\n   :force:\n"
 PAGES = (
     "index",
     "start",
-<<<<<<< HEAD
     "installation",
-=======
     "gallery",
->>>>>>> eedece1 (Gallery of the site, tutorials for networks, comparing methods and λ, area and region; notebook 01 with its outputs; journeys in the tests)
     "export",
     "train_your_own",
     "troubleshooting",
