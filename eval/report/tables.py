@@ -76,7 +76,7 @@ def terminal_table(rows: Sequence[Mapping[str, str]], title: str = "") -> Table:
     """A table of rows of text under their common keys; only the first column stands left."""
     table = Table(title=title)
     for i, name in enumerate(rows[0]):
-        table.add_column(name, justify="right" if i else "left")
+        table.add_column(name, justify="right" if i else "left", no_wrap=not i)
     for row in rows:
         table.add_row(*row.values())
     return table

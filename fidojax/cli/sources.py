@@ -31,15 +31,20 @@ def pictures_apart(asked: ExplainSeveral) -> ExplainSeveral:
     given = {"method": asked.method, "infill": asked.infill, "target": asked.target,
              "save": asked.save}  # fmt: skip
     kept = {
-        "method": [text for text in asked.method if text in METHOD_ROWS or not _is_picture(text)],
+        "method": [text for text in asked.method if text in METHOD_ROWS or not _is_path(text)],
         "infill": [text for text in asked.infill if not _is_picture(text)],
         # The first is a class, whatever files there are.
         "target": [*asked.target[:1], *(t for t in asked.target[1:] if not _is_picture(t))],
-        "save": [text for text in asked.save if text in KINDS or not _is_picture(text)],
+        "save": [text for text in asked.save if text in KINDS or not _is_path(text)],
     }
     found = [text for name, texts in given.items() for text in texts if text not in kept[name]]
     words = {name: tuple(texts) for name, texts in kept.items()}
     return replace(asked, **words, paths=(*asked.paths, *found))
+
+
+def _is_path(text: str) -> bool:
+    """Whether a word is a picture, there or not, and so no name of a method."""
+    return _is_picture(text) or not {".", "/", ":"}.isdisjoint(text)
 
 
 def _is_picture(text: str) -> bool:

@@ -16,20 +16,20 @@ FEW = 4
 """Arrays of at most this many values are shown."""
 
 
-def shown(thing: Any) -> str:
+def shown(self: Any) -> str:
     """Return a function with what is bound to it, or a callable object, as one line of text.
 
     The name is that of the function, or that of the object's file. Many arrays are counted. A class
     whose `__repr__` this is may hold others.
     """
-    if isinstance(thing, functools.partial):
-        name = getattr(thing.func, "__name__", type(thing.func).__name__).strip("_")
-        bound = [*thing.args, *thing.keywords.values()]
+    if isinstance(self, functools.partial):
+        name = getattr(self.func, "__name__", type(self.func).__name__).strip("_")
+        bound = [*self.args, *self.keywords.values()]
         parts = [_part(value) for value in bound if value is not None]
         parts = [part for part in parts if part != "()"]
     else:
-        name = type(thing).__module__.rpartition(".")[2]
-        parts = [f"{field}={_part(value)}" for field, value in vars(thing).items()]
+        name = type(self).__module__.rpartition(".")[2]
+        parts = [f"{field}={_part(value)}" for field, value in vars(self).items()]
     return f"{name}({', '.join(filter(None, parts))})"
 
 

@@ -52,7 +52,7 @@ def by_name(infill: Any, asker: str = "", *, several: bool = True, optional: boo
         # The arrays of an infiller are its own, not those of a trace that is going on.
         with jax.ensure_compile_time_eval():
             return _makers[0](infill)
-    if isinstance(infill, tuple | list):
+    if isinstance(infill, tuple | list) and not callable(infill):
         if not several:
             raise TypeError(f"{before}infill has {len(infill)} entries, expected one infiller")
         if not infill:

@@ -63,10 +63,13 @@ def test_two_classes_of_a_photo_are_two_answers(photo):
     """With the centred box as the method, which compiles in a moment."""
     words = ("--method", "center_box", "--hold", "first", "--target", "espresso", "tabby")
     assert fidojax_("explain", photo, "--out", "two", *CHEAP, "--no-figures", *words) == 0
-    (record,) = [json.loads(path.read_text()) for path in Path("two/records").glob("*.json")]
-    assert [each["name"] for each in record["classes"]] == ["espresso", "tabby"]
-    first, second = (each["probability"] for each in record["classes"])
-    assert first > 0.5 > second
+    records = [json.loads(path.read_text()) for path in Path("two/records").glob("*.json")]
+    found = {one["target"]["name"]: one["target"]["probability"] for one in records}
+    assert found.keys() == {"espresso", "tabby"}
+    assert found["espresso"] > 0.5 > found["tabby"]
+    page = Path("two/index.html").read_text("utf-8")
+    assert page.count("espresso")
+    assert page.count("tabby")
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,9 @@ def test_a_network_in_nnx_becomes_a_figure_in_ten_lines(pictures):
 
 
 def test_a_network_in_pytorch_becomes_a_figure_in_ten_lines(pictures):
-    torch = pytest.importorskip("torch", reason="needs the extra [torch]")
+    pytest.importorskip("torch.nn", reason="needs the extra [torch]")
+    import torch
+
     module = torch.nn.Sequential(
         torch.nn.Conv2d(3, 4, 4, 4), torch.nn.ReLU(),
         torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 3),

@@ -4,6 +4,8 @@ The recorded numbers are what the authors' library (TorchRay 1.0.0.2, float32) r
 inputs, its border and fade colour being 0.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -367,7 +369,7 @@ def test_reward_is_the_logit_less_the_contrast():
 
 
 def test_jit_equals_eager(planted, image):
-    options = SMALL | {"steps": 2}
+    options: dict[str, Any] = SMALL | {"steps": 2}
     eager = extremal_perturbation(KEY, planted, image, 0, **options)
     compiled = explain(planted, image, **options)
     np.testing.assert_allclose(compiled.saliency, eager.saliency, atol=1e-5)

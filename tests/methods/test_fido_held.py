@@ -214,7 +214,7 @@ def test_masks_take_their_infillers_in_turn(samples, fills, antithetic, expected
 
 
 def test_several_infillers_share_the_masks_of_the_published_objective():
-    options = {"size": 4, "steps": 3, "samples": 4}
+    options: dict[str, Any] = {"size": 4, "steps": 3, "samples": 4}
     pair, both = mean(0.2), (mean(0.2), mean(0.2))
     one = fidojax.fido(KEY, ONE, IMAGE, 0, infill=pair, **options)
     two = fidojax.fido(KEY, ONE, IMAGE, 0, infill=both, **options)
@@ -243,7 +243,7 @@ def test_options_that_do_not_fit_are_named(options, said):
 
 def test_the_engine_gives_the_same_and_a_new_hold_does_not_recompile():
     images = jnp.stack([IMAGE, 0.9 * IMAGE])
-    options = OPTIONS | {"steps": 4}
+    options: dict[str, Any] = OPTIONS | {"steps": 4}
     run = partial(fidojax.explain_batch, "fido", ONE, images, [0, 0], batch_size=1, rewrite=False)
     found = run(options=options)
     keys = fidojax.image_keys(0, [0, 1])

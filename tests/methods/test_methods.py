@@ -13,7 +13,7 @@ from conftest import PLANTED, linear
 from jax.tree_util import Partial
 
 import fidojax
-from fidojax import presets
+from fidojax import methods, presets
 from fidojax.core import Split
 from fidojax.core.scores import log_odds
 from fidojax.methods.fido import sampled_objective
@@ -387,7 +387,7 @@ def test_bad_options_are_named(options, message, planted, image):
 @pytest.mark.parametrize("objective", ["ssr", "sdr"])
 def test_bbmp_clamps_before_each_step_only(objective, planted, image):
     """The map is that after the last update, which nothing clips; the mask shown is clipped."""
-    loop = fidojax.methods.bbmp_loop(infill=mean(0.0), size=12, steps=3, objective=objective)
+    loop = methods.bbmp_loop(infill=mean(0.0), size=12, steps=3, objective=objective)
     state = loop.init(KEY, planted, image, 0)
     for _ in range(3):
         clamped = state._replace(params=jnp.clip(state.params, 0, 1))
