@@ -1,6 +1,7 @@
 """The journey of someone with a network: from a module to a figure in ten lines."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,8 +49,7 @@ def test_a_network_in_nnx_becomes_a_figure_in_ten_lines(pictures):
 
 def test_a_network_in_pytorch_becomes_a_figure_in_ten_lines(pictures):
     pytest.importorskip("torch.nn", reason="needs the extra [torch]")
-    import torch
-
+    torch: Any = pytest.importorskip("torch")
     module = torch.nn.Sequential(
         torch.nn.Conv2d(3, 4, 4, 4), torch.nn.ReLU(),
         torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 3),
