@@ -19,6 +19,7 @@ from fidojax.core import (
     Transformed,
     make_named_infillers,
     region,
+    similar,
     suggest,
     warn_renamed,
 )
@@ -225,8 +226,8 @@ def _found(name: str) -> Any:
         if name in names:
             raise AttributeError(f"{said}; it is {package}.{name}")
     if not name.startswith("_"):
-        near = suggest(name, __dir__())
-        said += f"; {near}" if near.startswith("did") else ""
+        names = __dir__()
+        said += f"; {suggest(name, names)}" if similar(name, names) else ""
     raise AttributeError(said)
 
 

@@ -2,7 +2,7 @@
 
 from fidojax.cli.explainer import LOADERS
 from fidojax.cli.options import Explain
-from fidojax.core import suggest
+from fidojax.core import similar, suggest
 from fidojax.methods import METHOD_ROWS
 from fidojax.networks import PACKAGED, SHIPPED, Pretrained, applications, load, packaged_weights
 from fidojax.transforms import cpu
@@ -32,9 +32,9 @@ def classifier_name(asked: Explain) -> str:
         return SMALL if fitted or packaged_weights(IMAGENET) is None else IMAGENET
     known = [*SHIPPED, *PACKAGED]
     if not name.startswith("keras:") and name not in known:
+        if not similar(name, known):  # importing Keras takes seconds
+            known += [f"keras:{other}" for other in applications()]
         clause = suggest(name, known)
-        if not clause.startswith("did you mean"):  # importing Keras takes seconds
-            clause = suggest(name, [*known, *(f"keras:{other}" for other in applications())])
         other = "" if "keras:" in clause else " (or keras:NAME)"
         raise ValueError(f"--classifier: there is no {name!r}; {clause}{other}")
     return name

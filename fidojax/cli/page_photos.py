@@ -6,14 +6,9 @@ from typing import Any
 from urllib.parse import quote
 
 from fidojax.cli.numbers import percent
-from fidojax.cli.page_table import anchor, text
+from fidojax.cli.page_table import NUMBERS, anchor, text
 
 Record = Mapping[str, Any]
-NUMBERS = {
-    "smallest_share": ("smallest share", percent),
-    "deletion": ("deletion", "{:.3f}".format),
-}
-"""The common numbers in words, see `fidojax.cli.common_numbers`; lower is better for each."""
 MEANING = (
     "<p>Smallest share: of the pixels in the map's order, on which the class keeps nine tenths of "
     "its p whatever fills the rest. Deletion: the mean of p while the most salient pixels go first."

@@ -8,6 +8,11 @@ from fidojax.cli.numbers import percent
 from fidojax.methods import METHOD_ROWS
 
 Record = Mapping[str, Any]
+NUMBERS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "smallest_share": ("smallest share", percent),
+    "deletion": ("deletion", "{:.3f}".format),
+}
+"""The common numbers in words, see `fidojax.cli.common_numbers`; lower is better for each."""
 
 
 class _Column(NamedTuple):
@@ -103,8 +108,7 @@ def _of_region(name: str, choose: Callable[[list[float]], float]) -> Callable[[R
 _COLUMNS = (
     _Column("p(prediction)", _of_prediction, always=False),
     _Column("p(class) on the image", lambda record: record["probability"]["image"]),
-    _Column("smallest share", _common("smallest_share"), always=False),
-    _Column("deletion", _common("deletion"), "{:.3f}".format, always=False),
+    *(_Column(name, _common(key), form, always=False) for key, (name, form) in NUMBERS.items()),
     _Column("region", lambda record: (record.get("region") or {}).get("area"), always=False),
     _Column("least p(class) on the region", _of_region("probability", min), always=False),
     _Column("most p(class) without it", _of_region("without", max), always=False),

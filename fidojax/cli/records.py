@@ -31,7 +31,6 @@ from matplotlib.figure import Figure
 
 from fidojax.data import (
     Place,
-    is_remote,
     place,
     read_bytes,
     write_atomically,
@@ -61,8 +60,6 @@ class ResultsFolder:
         Raises:
             OSError: they cannot be made.
         """
-        if is_remote(self.folder):  # which has no folders without files
-            return
         for name in ("figures", "records", "runs"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
 

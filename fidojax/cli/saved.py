@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from fidojax.cli.records import ResultsFolder
 from fidojax.core import check_name
-from fidojax.data import Picture, is_remote, write_atomically
+from fidojax.data import Picture, write_atomically
 from fidojax.methods import MethodRow
 from fidojax.runs import pack, read_maps, unpack
 from fidojax.viz import coloured, overlay
@@ -53,7 +53,7 @@ def save_map(
     saliency = unpack(*pack(np.asarray(saliency)[None]).values())[0]  # as the ledger holds it
     signs: dict[str, Any] = {"limits": row.limits, "symmetric": row.is_signed(saliency)}
     files = {}
-    if kinds and not is_remote(results.folder):
+    if kinds:
         (results.folder / "maps").mkdir(exist_ok=True)
     for kind in dict.fromkeys(kinds):
         files[kind] = KINDS[kind].format(name=name)

@@ -13,7 +13,7 @@ from fidojax.core.boxes import (
     inside,
     pixel_boxes,
 )
-from fidojax.core.checks import check_count, check_name, suggest
+from fidojax.core.checks import check_count, check_name, similar, suggest
 from fidojax.core.completeness import CompletenessWarning, shortfalls, warn_of_shortfalls
 from fidojax.core.contract import (
     check_classifier,
@@ -165,6 +165,7 @@ __all__ = [
     "sgd",
     "shortfalls",
     "shown",
+    "similar",
     "smoothed",
     "soft_edge",
     "standard_error",

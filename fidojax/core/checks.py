@@ -13,7 +13,16 @@ def check_name(what: str, name: str, known: Iterable[str]) -> None:
 
 
 def suggest(name: str, known: Iterable[str], most: int = 3) -> str:
-    """Return a clause with the known names that resemble `name`, or else with all of them.
+    """Return a clause with the known names that resemble `name`, or else with all of them."""
+    known = list(known)
+    near = similar(name, known, most)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"it is one of {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
+
+
+def similar(name: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """Return at most `most` of the known names that resemble `name`.
 
     Slips of the pen come first, then names of several words, one of which is `name`.
     """
@@ -26,9 +35,7 @@ def suggest(name: str, known: Iterable[str], most: int = 3) -> str:
     near = [*dict.fromkeys(near)][:most]
     if not near:  # part of a longer name
         near = [low for low in lowered if len(name) > 2 and wanted in low][:most]
-    if near:
-        return f"did you mean {' or '.join(lowered[word] for word in near)}?"
-    return f"it is one of {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
+    return [lowered[word] for word in near]
 
 
 def check_count(**counts: int) -> None:

@@ -5,8 +5,6 @@ Credentials and endpoints come from the environment, as obstore reads them (AWS_
 AWS_ENDPOINT_URL, GOOGLE_SERVICE_ACCOUNT, AZURE_STORAGE_ACCOUNT_NAME and their kin).
 """
 
-import hashlib
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -15,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fidojax.core import install_extra
-from fidojax.data.cache_folder import cache_folder
 
 SCHEMES = ("s3", "gs", "az")
 """The object stores, by the beginning of an address."""
@@ -28,7 +25,8 @@ else:
 
 def is_remote(where: str | Place) -> bool:
     """Whether an address is that of an object store."""
-    return str(where).partition("://")[0] in SCHEMES and "://" in str(where)
+    scheme, found, _ = str(where).partition("://")
+    return bool(found) and scheme in SCHEMES
 
 
 def place(where: str | Place) -> Place:
@@ -100,28 +98,3 @@ def files_below(root: Place) -> Iterator[Place]:
     base = root.path.rstrip("/")  # type: ignore[attr-defined]
     for name in sorted(names):
         yield root / name.removeprefix(base).lstrip("/")
-
-
-def fetched(folder: Place) -> Path:
-    """Return a copy of a folder in the user's cache, for readers that need files of this machine.
-
-    Files that were fetched before and have the same size are not fetched again.
-
-    Raises:
-        OSError: a file cannot be read or written.
-    """
-    if not is_remote(folder):
-        return folder
-    digest = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
-    root = cache_folder() / "fetched" / f"{folder.name}-{digest}" / folder.name
-    for file in files_below(folder):
-        copy = root / str(file.relative_to(folder))
-        with as_os_error(file):
-            size = file.stat().st_size
-            if copy.is_file() and copy.stat().st_size == size:
-                continue
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            beside = copy.with_name(f".{copy.name}.{os.getpid()}")
-            file.fs.get_file(file.path, str(beside))  # type: ignore[attr-defined]
-            os.replace(beside, copy)
-    return root

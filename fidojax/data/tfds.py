@@ -21,9 +21,10 @@ from jaxtyping import Int
 
 from fidojax.core import install_extra, printable
 from fidojax.data.decode import UnreadableError, decode, one_picture
+from fidojax.data.fetched import fetched
 from fidojax.data.fit import Placement, fit, place_boxes
 from fidojax.data.picture import BadPicture, Picture
-from fidojax.data.places import Place, as_os_error, fetched, is_remote, place
+from fidojax.data.places import Place, as_os_error, is_remote, place
 
 _ADDRESS = re.compile(r"(?P<path>[\w./:+-]+?)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")

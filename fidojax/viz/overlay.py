@@ -58,8 +58,7 @@ def coloured(
         ValueError: as `normalise`.
     """
     values, _ = normalise(saliency, limits, symmetric=symmetric)
-    colours = matplotlib.colormaps[colour_map(symmetric)](values)
-    return colours[..., :3].astype(np.float32)
+    return _colours(values, symmetric)
 
 
 def overlay(
@@ -100,9 +99,14 @@ def overlay(
             raise ValueError(f"{name} is {value}, expected a number in [0, 1]")
     values, _ = normalise(saliency, limits, symmetric=symmetric)
     weight = (np.abs(2 * values - 1) if symmetric else values)[..., None]
-    colours = coloured(saliency, limits=limits, symmetric=symmetric)
+    colours = _colours(values, symmetric)
     photo = (brightness + (1 - brightness) * weight) * np.clip(image, 0, 1)
     return ((1 - opacity * weight) * photo + opacity * weight * colours).astype(np.float32)
+
+
+def _colours(values: np.ndarray, symmetric: bool) -> np.ndarray:
+    """The colours of values in [0, 1] that `normalise` returns."""
+    return matplotlib.colormaps[colour_map(symmetric)](values)[..., :3].astype(np.float32)
 
 
 def colour_map(symmetric: bool) -> str:

@@ -139,15 +139,15 @@ def test_sentences_for_what_is_not_there(bucket, photos, capfd, monkeypatch):
 
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="as on Linux")
 def test_a_tfds_set_is_copied_to_the_cache(bucket, tmp_path, monkeypatch):
-    from fidojax.data import places
+    from fidojax.data import fetched as module
 
-    monkeypatch.setattr(places, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(module, "cache_folder", lambda: tmp_path)
     folder = place(f"{bucket}/sets/mnist/1.0.0")
     (folder / "a.json").write_text("{}")
     (folder / "part" / "b.bin").write_bytes(b"bytes")
-    copy = places.fetched(folder)
+    copy = module.fetched(folder)
     assert (copy / "part" / "b.bin").read_bytes() == b"bytes"
     (copy / "a.json").write_text("[]")  # of the same size: not fetched again
     (folder / "part" / "b.bin").write_bytes(b"other bytes")
-    assert (places.fetched(folder) / "part" / "b.bin").read_bytes() == b"other bytes"
+    assert (module.fetched(folder) / "part" / "b.bin").read_bytes() == b"other bytes"
     assert (copy / "a.json").read_text() == "[]"
